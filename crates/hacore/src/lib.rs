@@ -1,0 +1,6 @@
+//! What both daemons trust: diagnostics, health checks, balancing, logging and process plumbing.
+//!
+//! Everything that decides (balancing, health) is sans-IO: events and `now` go in, decisions come out.
+//! Everything that touches the system (probes, process, logging) sits in modules of its own.
+
+pub mod diag;
