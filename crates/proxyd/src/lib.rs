@@ -1,1 +1,9 @@
+//! A TCP and HTTP load balancer that reads `haproxy.cfg`.
+//!
+//! One direction of dependency: `config` (text) → [`model`] (plain data) ← runtime. Sans-IO: [`http`], [`expr`].
 
+pub mod expr;
+pub mod http;
+pub mod model;
+pub mod rules;
+pub mod txn;

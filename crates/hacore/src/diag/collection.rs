@@ -36,7 +36,14 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub fn new(severity: Severity, message: impl Into<String>) -> Self {
-        Self { severity, span: None, message: message.into(), code: None, help: Vec::new(), replacement: None }
+        Self {
+            severity,
+            span: None,
+            message: message.into(),
+            code: None,
+            help: Vec::new(),
+            replacement: None,
+        }
     }
 
     pub fn alert(message: impl Into<String>) -> Self {

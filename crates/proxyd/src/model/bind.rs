@@ -1,0 +1,66 @@
+//! One `bind` address with its options (configuration manual, section 5.1).
+
+use serde::Serialize;
+
+use super::{Address, Location};
+
+/// One listening address. A `bind` line with several addresses or a port range gives several of these.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Bind {
+    pub address: Address,
+    /// As written, for messages and names of listeners.
+    pub text: String,
+    pub location: Location,
+    pub name: Option<String>,
+    /// `id`: the listener's number in `show stat`.
+    pub id: Option<u32>,
+    pub accept_proxy: bool,
+    pub backlog: Option<u32>,
+    pub defer_accept: bool,
+    pub interface: Option<String>,
+    pub maxconn: Option<u32>,
+    /// `mss`; negative values are taken off the kernel's.
+    pub mss: Option<i32>,
+    pub nice: i32,
+    pub tcp_fast_open: bool,
+    /// `tcp-ut` in milliseconds.
+    pub tcp_user_timeout_ms: Option<u64>,
+    pub transparent: bool,
+    pub v4v6: bool,
+    pub v6only: bool,
+    /// `mode`, `user`, `group` of a Unix socket.
+    pub unix_mode: Option<u32>,
+    pub unix_user: Option<u32>,
+    pub unix_group: Option<u32>,
+    /// `level` of a CLI socket: user, operator or admin (`stats socket` lines are binds too).
+    pub level: Option<&'static str>,
+}
+
+impl Bind {
+    /// A bind with every option at its default.
+    pub fn new(address: Address, text: impl Into<String>, location: Location) -> Self {
+        Self {
+            address,
+            text: text.into(),
+            location,
+            name: None,
+            id: None,
+            accept_proxy: false,
+            backlog: None,
+            defer_accept: false,
+            interface: None,
+            maxconn: None,
+            mss: None,
+            nice: 0,
+            tcp_fast_open: false,
+            tcp_user_timeout_ms: None,
+            transparent: false,
+            v4v6: false,
+            v6only: false,
+            unix_mode: None,
+            unix_user: None,
+            unix_group: None,
+            level: None,
+        }
+    }
+}

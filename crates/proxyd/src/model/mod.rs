@@ -1,0 +1,47 @@
+//! What a configuration says, as plain data: no sockets, no locks, comparable and serialisable.
+//!
+//! The runtime is built from it in one place, and a reload is a diff of two of these. Compiled expressions,
+//! conditions and rules are shared immutable values that compare and serialise as their source text.
+
+mod address;
+mod bind;
+mod check;
+mod global;
+mod log;
+mod proxy;
+mod server;
+
+pub use address::{Address, SourceAddress};
+pub use bind::Bind;
+pub use check::{Check, CheckKind};
+pub use global::{Global, StatsSocket, User};
+pub use log::{LogFacility, LogLevel, LogSyslogFormat, LogTarget, LogTransport, SampleRange};
+pub use proxy::{
+    Balance, BalanceAlgorithm, ConnectionMode, Cookie, ErrorReply, ForwardFor, HashFunction, HashKind,
+    HashType, HttpReuse, Mode, Proxy, ProxyId, ProxyKind, ProxyOptions, ServerSwitch, Timeouts, UseBackend,
+    UseBackendTarget,
+};
+pub use server::{InitialState, OnError, OnMarkedDown, OnMarkedUp, Server, ServerId};
+
+use serde::Serialize;
+
+/// Where a directive stands: file name and line, kept for messages that come after loading.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Default)]
+pub struct Location {
+    pub file: std::sync::Arc<str>,
+    pub line: u32,
+}
+
+/// Everything that one load of all files produced.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Config {
+    pub global: Global,
+    /// Frontends, backends and listens in configuration order; [`ProxyId`] is the index.
+    pub proxies: Vec<Proxy>,
+}
+
+impl Config {
+    pub fn proxy(&self, id: ProxyId) -> Option<&Proxy> {
+        self.proxies.get(id.0 as usize)
+    }
+}

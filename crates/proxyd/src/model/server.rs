@@ -1,0 +1,141 @@
+//! One `server` (configuration manual, section 5.2).
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{Address, Location, SourceAddress};
+
+/// Index of a server within its backend, in configuration order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct ServerId(pub u32);
+
+/// `init-state`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+pub enum InitialState {
+    #[default]
+    Up,
+    FullyUp,
+    Down,
+    FullyDown,
+}
+
+/// `on-error`: what to do after `error-limit` observed errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+pub enum OnError {
+    FastInter,
+    #[default]
+    FailCheck,
+    SuddenDeath,
+    MarkDown,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum OnMarkedDown {
+    ShutdownSessions,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum OnMarkedUp {
+    ShutdownBackupSessions,
+}
+
+/// A server with its defaults applied.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Server {
+    pub name: String,
+    pub location: Location,
+    /// `id`, or the automatic one (see the balancing rules for its numbering).
+    pub numeric_id: u32,
+    pub address: Address,
+    /// `true` when the address had no port: the port the client came to is used.
+    pub port_from_client: bool,
+    /// `+N`/`-N`: offset to the client's port.
+    pub port_offset: Option<i32>,
+    /// 0..=256, default 1.
+    pub weight: u32,
+    pub backup: bool,
+    pub disabled: bool,
+    pub cookie: Option<String>,
+    /// 0 is unlimited.
+    pub maxconn: u32,
+    pub minconn: u32,
+    pub maxqueue: u32,
+    pub max_reuse: Option<u32>,
+    pub pool_max_conn: Option<i32>,
+    pub pool_low_conn: u32,
+    pub pool_purge_delay: Duration,
+    pub slowstart: Option<Duration>,
+    pub source: Option<SourceAddress>,
+    /// `send-proxy` (1) or `send-proxy-v2` (2).
+    pub send_proxy: Option<u8>,
+    pub redirect_prefix: Option<String>,
+    pub tcp_user_timeout_ms: Option<u64>,
+    pub tcp_fast_open: bool,
+    /// `track [backend/]server`.
+    pub track: Option<String>,
+
+    pub check: bool,
+    pub agent_check: bool,
+    pub check_port: Option<u16>,
+    pub check_address: Option<std::net::IpAddr>,
+    pub inter: Duration,
+    pub fastinter: Option<Duration>,
+    pub downinter: Option<Duration>,
+    pub rise: u32,
+    pub fall: u32,
+    pub init_state: InitialState,
+    /// `observe layer4` (4) or `layer7` (7).
+    pub observe: Option<u8>,
+    pub error_limit: u32,
+    pub on_error: OnError,
+    pub on_marked_down: Option<OnMarkedDown>,
+    pub on_marked_up: Option<OnMarkedUp>,
+}
+
+impl Server {
+    /// A server with HAProxy's defaults.
+    pub fn new(name: impl Into<String>, address: Address, location: Location) -> Self {
+        Self {
+            name: name.into(),
+            location,
+            numeric_id: 0,
+            address,
+            port_from_client: false,
+            port_offset: None,
+            weight: 1,
+            backup: false,
+            disabled: false,
+            cookie: None,
+            maxconn: 0,
+            minconn: 0,
+            maxqueue: 0,
+            max_reuse: None,
+            pool_max_conn: None,
+            pool_low_conn: 0,
+            pool_purge_delay: Duration::from_secs(5),
+            slowstart: None,
+            source: None,
+            send_proxy: None,
+            redirect_prefix: None,
+            tcp_user_timeout_ms: None,
+            tcp_fast_open: false,
+            track: None,
+            check: false,
+            agent_check: false,
+            check_port: None,
+            check_address: None,
+            inter: Duration::from_secs(2),
+            fastinter: None,
+            downinter: None,
+            rise: 2,
+            fall: 3,
+            init_state: InitialState::default(),
+            observe: None,
+            error_limit: 10,
+            on_error: OnError::default(),
+            on_marked_down: None,
+            on_marked_up: None,
+        }
+    }
+}

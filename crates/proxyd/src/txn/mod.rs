@@ -1,0 +1,14 @@
+//! What is known about a session and the request that runs on it: plain data, no sockets.
+//!
+//! Expressions, rules and the access log read it; the data plane writes it. One value of each per connection,
+//! reset between requests, so that nothing is allocated per request.
+
+mod session;
+mod stream;
+mod termination;
+mod timing;
+
+pub use session::{Endpoint, SessionInfo};
+pub use stream::{CookieSeen, CookieSet, StreamInfo};
+pub use termination::{Cause, Phase, Termination};
+pub use timing::Timing;

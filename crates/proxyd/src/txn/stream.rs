@@ -1,0 +1,92 @@
+//! One request and its response as expressions and the log see them.
+
+use crate::model::{ProxyId, ServerId};
+
+use super::{Termination, Timing};
+
+/// Third letter of the termination state: the persistence cookie the client came with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CookieSeen {
+    /// `-`: not applicable.
+    #[default]
+    NotApplicable,
+    None,
+    Invalid,
+    Down,
+    Valid,
+    Expired,
+    Old,
+    Unused,
+}
+
+/// Fourth letter: what happened to the cookie in the response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CookieSet {
+    #[default]
+    NotApplicable,
+    None,
+    Inserted,
+    Updated,
+    Provided,
+    Rewritten,
+    Deleted,
+}
+
+/// State of the request that the session is working on.
+#[derive(Debug, Clone, Default)]
+pub struct StreamInfo {
+    pub backend: Option<ProxyId>,
+    pub server: Option<ServerId>,
+    /// The server connection's source address and port (`bi`, `bp`) and destination (`si`, `sp`).
+    pub server_local: super::Endpoint,
+    pub server_peer: super::Endpoint,
+    pub timing: Timing,
+    pub termination: Termination,
+    pub cookie_seen: CookieSeen,
+    pub cookie_set: CookieSet,
+    /// Bytes read from the client and sent to it (`%U`, `%B`).
+    pub bytes_uploaded: u64,
+    pub bytes_sent: u64,
+    /// Connection counters of the moment, as the log shows them: `actconn/feconn/beconn/srv_conn/retries`.
+    pub connections_process: u32,
+    pub connections_frontend: u32,
+    pub connections_backend: u32,
+    pub connections_server: u32,
+    pub retries: u32,
+    /// A retry went to another server: the log shows `+` before the retries.
+    pub redispatched: bool,
+    /// Requests that were ahead in the queues: `srv_queue/backend_queue`.
+    pub queue_server: u32,
+    pub queue_backend: u32,
+    /// `capture request header` and `capture response header` slots, in declaration order.
+    pub request_captures: Vec<Option<Vec<u8>>>,
+    pub response_captures: Vec<Option<Vec<u8>>>,
+    /// `capture cookie` from request and response.
+    pub request_cookie: Option<Vec<u8>>,
+    pub response_cookie: Option<Vec<u8>>,
+    /// The status sent to the client; 0 before there is one.
+    pub status: u16,
+    /// Unique number of the request within the process (`%rt`).
+    pub request_counter: u64,
+    pub unique_id: Option<Vec<u8>>,
+    /// `set-log-level`: overrides the level, or `silent` with 255.
+    pub log_level: Option<u8>,
+    /// The request line as received, for `%r`, cut to `tune.http.logurilen`; `<BADREQ>` when it could not be read.
+    pub request_line: Vec<u8>,
+}
+
+impl StreamInfo {
+    /// Makes the value ready for the next request, keeping the buffers.
+    pub fn reset(&mut self) {
+        let mut fresh = StreamInfo::default();
+        for (kept, old) in [(&mut fresh.request_line, &mut self.request_line)] {
+            old.clear();
+            std::mem::swap(kept, old);
+        }
+        std::mem::swap(&mut fresh.request_captures, &mut self.request_captures);
+        std::mem::swap(&mut fresh.response_captures, &mut self.response_captures);
+        fresh.request_captures.clear();
+        fresh.response_captures.clear();
+        *self = fresh;
+    }
+}
