@@ -1,1 +1,3 @@
+//! VRRP daemon that reads `keepalived.conf`: virtual addresses that move from a dead machine to a living one.
 
+pub mod model;

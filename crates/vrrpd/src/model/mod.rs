@@ -1,0 +1,74 @@
+//! What the daemon shall do, as plain data: the meaning of a `keepalived.conf` after defaults were merged.
+//!
+//! Everything here is `Serialize`, `PartialEq` and `Clone`, so that a reload is the difference of two values.
+//! Times are integer microseconds. It deliberately holds no sockets, no interface indices and no text of the file.
+
+mod address;
+mod global;
+mod instance;
+mod notify;
+mod other;
+mod route;
+mod track;
+
+use serde::Serialize;
+
+pub use address::{AddressFlags, AddressSpec, Broadcast, LIFETIME_FOREVER};
+pub use global::{
+    CheckerLimits, DynamicInterfaces, GarpInterval, GlobalDefs, MailSettings, NftablesSettings, ProcessSettings,
+    ReloadSettings, RxBufferPolicy, SnmpSettings,
+};
+pub use instance::{
+    AntiReplay, Authentication, Family, GarpExtraInterfaces, GarpSettings, HmacKey, HmacMode, HmacSettings,
+    InitialState, IpvlanMode, IpvlanSettings, Preempt, UnicastChecksum, UnicastPeer, UnicastSettings, Version,
+    VmacSettings, VrrpInstance,
+};
+pub use notify::{CommandLine, FifoSettings, NotifyScripts, RunAs};
+pub use other::{BlockNode, GarpGroup, InterfaceDelay, LinkbeatInterface, LinkbeatMethod, TrackGroup};
+pub use route::{NextHop, RouteMetric, RouteSpec, RouteType, RouteVia, RuleAction, RuleSpec, WhereInserted};
+pub use track::{InitFile, ParamMatch, SyncGroup, TrackFile, TrackProcess, TrackSet, Tracked, VrrpScript};
+
+/// One configuration, complete and checked.
+#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+pub struct Config {
+    pub global: GlobalDefs,
+    /// In the order of the file; names are unique.
+    pub vrrp_instances: Vec<VrrpInstance>,
+    pub sync_groups: Vec<SyncGroup>,
+    pub scripts: Vec<VrrpScript>,
+    pub track_files: Vec<TrackFile>,
+    pub track_processes: Vec<TrackProcess>,
+    pub track_groups: Vec<TrackGroup>,
+    pub garp_groups: Vec<GarpGroup>,
+    /// Addresses that stay whatever the VRRP state is.
+    pub static_addresses: Vec<AddressSpec>,
+    pub static_routes: Vec<RouteSpec>,
+    pub static_rules: Vec<RuleSpec>,
+    pub linkbeat_interfaces: Vec<LinkbeatInterface>,
+    pub interface_delays: Vec<InterfaceDelay>,
+    /// `virtual_server` blocks, checked for their words only; not carried out yet.
+    pub virtual_servers: Vec<BlockNode>,
+    /// `virtual_server_group` blocks; not carried out yet.
+    pub virtual_server_groups: Vec<BlockNode>,
+    /// `bfd_instance` blocks; not carried out yet.
+    pub bfd_instances: Vec<BlockNode>,
+    /// The `SSL` block; not carried out yet.
+    pub ssl: Option<BlockNode>,
+}
+
+impl Config {
+    /// The instance of that name.
+    pub fn instance(&self, name: &str) -> Option<&VrrpInstance> {
+        self.vrrp_instances.iter().find(|instance| instance.name == name)
+    }
+
+    /// The `vrrp_script` of that name.
+    pub fn script(&self, name: &str) -> Option<&VrrpScript> {
+        self.scripts.iter().find(|script| script.name == name)
+    }
+
+    /// The group that `instance` is a member of.
+    pub fn sync_group_of(&self, instance: &str) -> Option<&SyncGroup> {
+        self.sync_groups.iter().find(|group| group.members.iter().any(|member| member == instance))
+    }
+}
