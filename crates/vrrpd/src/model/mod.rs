@@ -15,13 +15,13 @@ use serde::Serialize;
 
 pub use address::{AddressFlags, AddressSpec, Broadcast, LIFETIME_FOREVER};
 pub use global::{
-    CheckerLimits, DynamicInterfaces, GarpInterval, GlobalDefs, MailSettings, NftablesSettings, ProcessSettings,
-    ReloadSettings, RxBufferPolicy, SnmpSettings,
+    CheckerLimits, DynamicInterfaces, GarpInterval, GlobalDefs, MailSettings, NftablesSettings,
+    ProcessSettings, ReloadSettings, RxBufferPolicy, SnmpSettings,
 };
 pub use instance::{
     AntiReplay, Authentication, Family, GarpExtraInterfaces, GarpSettings, HmacKey, HmacMode, HmacSettings,
-    InitialState, IpvlanMode, IpvlanSettings, Preempt, UnicastChecksum, UnicastPeer, UnicastSettings, Version,
-    VmacSettings, VrrpInstance,
+    InitialState, IpvlanMode, IpvlanSettings, Preempt, UnicastChecksum, UnicastPeer, UnicastSettings,
+    Version, VmacSettings, VrrpInstance,
 };
 pub use notify::{CommandLine, FifoSettings, NotifyScripts, RunAs};
 pub use other::{BlockNode, GarpGroup, InterfaceDelay, LinkbeatInterface, LinkbeatMethod, TrackGroup};

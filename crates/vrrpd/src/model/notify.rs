@@ -48,9 +48,17 @@ pub struct NotifyScripts {
 impl NotifyScripts {
     /// Whether any program is configured.
     pub fn any_script(&self) -> bool {
-        [&self.master, &self.backup, &self.fault, &self.stop, &self.deleted, &self.any, &self.master_rx_lower_pri]
-            .iter()
-            .any(|command| command.is_some())
+        [
+            &self.master,
+            &self.backup,
+            &self.fault,
+            &self.stop,
+            &self.deleted,
+            &self.any,
+            &self.master_rx_lower_pri,
+        ]
+        .iter()
+        .any(|command| command.is_some())
     }
 }
 
