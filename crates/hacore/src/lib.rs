@@ -3,4 +3,8 @@
 //! Everything that decides (balancing, health) is sans-IO: events and `now` go in, decisions come out.
 //! Everything that touches the system (probes, process, logging) sits in modules of its own.
 
+pub mod balance;
 pub mod diag;
+pub mod hash;
+pub mod health;
+pub mod probe;

@@ -1,0 +1,159 @@
+//! The `balance` line as data, and the one type that carries it out.
+
+use serde::{Deserialize, Serialize};
+
+use super::round_robin::{RoundRobin, WeightChange};
+use super::servers::{ServerSetup, Servers};
+use super::{Condition, Loads, Request, ServerIndex};
+use crate::hash::Method;
+
+/// The draws of `balance random` without a number.
+pub const RANDOM_DRAWS_DEFAULT: u32 = 2;
+
+/// How a backend chooses (manual, "balance"). How the key of a hash is found is [`super::key::KeySource`]'s business.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// `roundrobin`.
+    #[default]
+    RoundRobin,
+    /// `static-rr`.
+    StaticRr,
+    /// `leastconn`.
+    LeastConn,
+    /// `first`.
+    First,
+    /// `random(draws)`.
+    Random {
+        /// How many servers are drawn, the least loaded of which is taken; at least 1.
+        draws: u32,
+    },
+    /// `sticky`.
+    Sticky,
+    /// `source`, `uri`, `url_param`, `hdr`, `hash`, `rdp-cookie`, `log-hash`.
+    Hash(HashOptions),
+}
+
+/// What the hash algorithms and `random` need besides the key's hash.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HashOptions {
+    /// Map or ring.
+    pub method: Method,
+    /// Whether one usable server is taken without looking for a key: true for all but `url_param`, and for
+    /// `rdp-cookie` (which looks first).
+    pub shortcut: bool,
+}
+
+/// Options of a backend that bear on every algorithm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// `option allbackups`.
+    pub all_backups: bool,
+    /// `hash-balance-factor` in percent, above 100; 0: off.
+    pub balance_factor: u32,
+    /// Which servers `hash-preserve-affinity` lets a consistent hash leave.
+    pub affinity: Affinity,
+    /// How round robin treats a weight change.
+    pub weight_change: WeightChange,
+}
+
+/// `hash-preserve-affinity` (HAProxy 3.2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Affinity {
+    /// The server is kept whatever its load.
+    #[default]
+    Always,
+    /// A server whose `maxconn` slots are taken is left.
+    Maxconn,
+    /// A server whose `maxconn` slots and `maxqueue` places are taken is left.
+    Maxqueue,
+}
+
+/// The balancer of one backend.
+#[derive(Clone, Debug)]
+pub struct Balancer {
+    servers: Servers,
+    state: State,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    RoundRobin(RoundRobin),
+}
+
+impl Balancer {
+    /// A balancer over the servers in configuration order.
+    pub fn new(algorithm: Algorithm, options: Options, setups: &[ServerSetup]) -> Self {
+        let map = match algorithm {
+            Algorithm::StaticRr => true,
+            Algorithm::Hash(hash) => hash.method == Method::MapBased,
+            _ => false,
+        };
+        let servers = Servers::new(setups, map, options.all_backups);
+        let state = State::RoundRobin(RoundRobin::new(&servers, options.weight_change));
+        Balancer { servers, state }
+    }
+
+    /// The server for a request; none if no server is usable, or if those that are have no room and the algorithm
+    /// looks at that (the request then waits in the backend's queue when [`Self::used`] is not 0).
+    pub fn pick(&mut self, request: &Request, loads: &dyn Loads) -> Option<ServerIndex> {
+        match &mut self.state {
+            State::RoundRobin(state) => state.pick(&self.servers, request, loads),
+        }
+    }
+
+    /// Records a server's changed condition. To be called for every change of state, weight or slow-start step.
+    pub fn set_server(&mut self, index: ServerIndex, condition: Condition) {
+        let Some(change) = self.servers.set(index, condition) else { return };
+        if change.weight_before == change.weight_after {
+            return;
+        }
+        self.changed(index, change.weight_before);
+    }
+
+    /// Adds a server at run time, behind all others.
+    pub fn add_server(&mut self, setup: &ServerSetup) -> ServerIndex {
+        let index = self.servers.push(setup);
+        self.changed(index, 0);
+        index
+    }
+
+    fn changed(&mut self, index: ServerIndex, weight_before: u32) {
+        match &mut self.state {
+            State::RoundRobin(state) => state.changed(&self.servers, index, weight_before),
+        }
+    }
+
+    /// Tells that a server's load has changed: a slot taken or released, a request queued or taken from its queue.
+    /// Only needed when [`Self::follows_load`] says so.
+    pub fn load_changed(&mut self, _index: ServerIndex, _served: u32, _queued: u32) {}
+
+    /// Whether [`Self::load_changed`] must be called.
+    pub fn follows_load(&self) -> bool {
+        false
+    }
+
+    /// The sum of effective weights of the group in use; 0: no server.
+    pub fn total_weight(&self) -> u32 {
+        self.servers.total_weight()
+    }
+
+    /// How many servers are in the group in use.
+    pub fn used(&self) -> u32 {
+        self.servers.used()
+    }
+
+    /// How many active and how many backup servers are usable.
+    pub fn usable(&self) -> (u32, u32) {
+        self.servers.usable()
+    }
+
+    /// The weight shown for a server, which slow start lowers.
+    pub fn displayed_weight(&self, index: ServerIndex) -> u32 {
+        self.servers.displayed_weight(index)
+    }
+
+    /// Whether the algorithm can take this weight: the map algorithms know only 0 and the configured one.
+    pub fn accepts_weight(&self, index: ServerIndex, weight: u16) -> bool {
+        self.servers.accepts_weight(index, weight)
+    }
+}
