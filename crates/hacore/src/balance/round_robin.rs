@@ -158,7 +158,12 @@ impl RoundRobin {
         }
     }
 
-    pub(super) fn pick(&mut self, servers: &Servers, request: &Request, loads: &dyn Loads) -> Option<ServerIndex> {
+    pub(super) fn pick(
+        &mut self,
+        servers: &Servers,
+        request: &Request,
+        loads: &dyn Loads,
+    ) -> Option<ServerIndex> {
         let turn = match servers.group() {
             Group::Active => &mut self.active,
             Group::Backups => &mut self.backup,
@@ -181,7 +186,9 @@ impl RoundRobin {
                 continue;
             };
             let index = ServerIndex(item);
-            let (Some(position), Some(server)) = (positions.get_mut(index.at()), servers.get(index)) else { break };
+            let (Some(position), Some(server)) = (positions.get_mut(index.at()), servers.get(index)) else {
+                break;
+            };
             let weight = i64::from(server.weight.max(1));
             advance(turn, position, weight);
             turn.remove(item);
@@ -199,7 +206,9 @@ impl RoundRobin {
         }
         while let Some(item) = turn.aside.pop() {
             let index = ServerIndex(item);
-            let (Some(position), Some(server)) = (positions.get_mut(index.at()), servers.get(index)) else { continue };
+            let (Some(position), Some(server)) = (positions.get_mut(index.at()), servers.get(index)) else {
+                continue;
+            };
             if exchanged {
                 turn.insert_in_init(item, i64::from(server.weight));
             } else {

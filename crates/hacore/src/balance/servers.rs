@@ -95,8 +95,14 @@ impl Servers {
             Scale::Tree
         };
         let none = Sum::default();
-        let mut servers =
-            Servers { list: Vec::with_capacity(setups.len()), scale, all_backups, active: none, backup: none, first_backup: None };
+        let mut servers = Servers {
+            list: Vec::with_capacity(setups.len()),
+            scale,
+            all_backups,
+            active: none,
+            backup: none,
+            first_backup: None,
+        };
         for setup in setups {
             servers.push(setup);
         }
@@ -207,7 +213,9 @@ impl Servers {
     pub(super) fn accepts_weight(&self, index: ServerIndex, weight: u16) -> bool {
         match self.scale {
             Scale::Tree => weight <= WEIGHT_MAX,
-            Scale::Map { .. } => weight == 0 || self.get(index).is_some_and(|s| s.configured_weight == weight),
+            Scale::Map { .. } => {
+                weight == 0 || self.get(index).is_some_and(|s| s.configured_weight == weight)
+            }
         }
     }
 }

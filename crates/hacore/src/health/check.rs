@@ -95,9 +95,10 @@ impl CheckStatus {
     pub fn verdict(self) -> Verdict {
         match self {
             CheckStatus::Unknown | CheckStatus::Initializing => Verdict::Unknown,
-            CheckStatus::Layer4Ok | CheckStatus::Layer6Ok | CheckStatus::Layer7Ok | CheckStatus::ProcessOk => {
-                Verdict::Passed
-            }
+            CheckStatus::Layer4Ok
+            | CheckStatus::Layer6Ok
+            | CheckStatus::Layer7Ok
+            | CheckStatus::ProcessOk => Verdict::Passed,
             CheckStatus::Layer7OkConditionally => Verdict::ConditionallyPassed,
             CheckStatus::SocketError
             | CheckStatus::HealthAnalyze

@@ -164,7 +164,16 @@ impl Health {
         };
         let admin = if settings.disabled { AdminState::Maintenance } else { AdminState::Ready };
         let weight = settings.weight;
-        Health { settings, admin, counter, stopping: false, weight, up_since: None, changed_at: now, last: None }
+        Health {
+            settings,
+            admin,
+            counter,
+            stopping: false,
+            weight,
+            up_since: None,
+            changed_at: now,
+            last: None,
+        }
     }
 
     /// Takes a health check's result.

@@ -19,7 +19,12 @@ pub type TlsHandshake<'a> = Pin<Box<dyn Future<Output = std::io::Result<Box<dyn 
 /// Speaks TLS on a check's connection; given by whoever owns certificates and settings.
 pub trait TlsClient {
     /// Starts a handshake with `check-sni` and `check-alpn`.
-    fn handshake<'a>(&'a self, stream: Box<dyn Io>, sni: Option<&'a str>, alpn: &'a [String]) -> TlsHandshake<'a>;
+    fn handshake<'a>(
+        &'a self,
+        stream: Box<dyn Io>,
+        sni: Option<&'a str>,
+        alpn: &'a [String],
+    ) -> TlsHandshake<'a>;
 }
 
 /// An address to connect to.
@@ -60,7 +65,14 @@ pub struct Target {
 impl Target {
     /// A plain connection without options.
     pub fn tcp(address: SocketAddr) -> Self {
-        Target { endpoint: Endpoint::Tcp(address), source: None, send_proxy: None, tls: None, sni: None, alpn: Vec::new() }
+        Target {
+            endpoint: Endpoint::Tcp(address),
+            source: None,
+            send_proxy: None,
+            tls: None,
+            sni: None,
+            alpn: Vec::new(),
+        }
     }
 }
 
