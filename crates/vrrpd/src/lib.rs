@@ -1,3 +1,4 @@
 //! VRRP daemon that reads `keepalived.conf`: virtual addresses that move from a dead machine to a living one.
 
 pub mod model;
+pub mod packet;

@@ -1,0 +1,135 @@
+//! The bytes of VRRP: adverts of version 2 and 3, their IPv4 header, authentication, and the
+//! gratuitous ARP / unsolicited neighbour advertisement frames that move traffic to a new owner.
+//!
+//! Everything here is a function of bytes: no socket, no clock. Decoding never panics and reports
+//! what is wrong as data ([`DecodeError`]), in the order in which keepalived checks.
+
+use std::net::IpAddr;
+
+pub mod arp;
+pub mod auth;
+pub mod checksum;
+pub mod ipv4;
+pub mod ndisc;
+pub mod receive;
+pub mod v2;
+pub mod v3;
+
+#[cfg(test)]
+mod proptests;
+
+pub use auth::Authentication;
+pub use receive::{DecodeError, Expectation, Received, decode, peek_vrid};
+
+/// IP protocol number of VRRP (RFC 9568 §5.1.1.4).
+pub const IPPROTO_VRRP: u8 = 112;
+/// IP protocol number of the authentication header that `auth_type AH` puts in front.
+pub const IPPROTO_AH: u8 = 51;
+/// The TTL / hop limit every multicast advert carries and every receiver demands (RFC 9568 §5.1.1.3).
+pub const VRRP_TTL: u8 = 255;
+/// Type field of the only packet type there is.
+pub const TYPE_ADVERTISEMENT: u8 = 1;
+/// Length of the fixed part of an advert, both versions.
+pub const HEADER_LEN: usize = 8;
+/// Length of the authentication data that ends every version 2 advert.
+pub const AUTH_DATA_LEN: usize = 8;
+/// The priority that says "I am leaving" (RFC 9568 §5.2.4).
+pub const PRIORITY_STOP: u8 = 0;
+/// The priority of the address owner (RFC 9568 §5.2.4).
+pub const PRIORITY_OWNER: u8 = 255;
+
+/// Protocol version of an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Version {
+    /// RFC 3768, with the authentication of RFC 2338.
+    V2,
+    /// RFC 5798 / RFC 9568.
+    V3,
+}
+
+impl Version {
+    /// The number in the high nibble of the first byte.
+    pub fn number(self) -> u8 {
+        match self {
+            Version::V2 => 2,
+            Version::V3 => 3,
+        }
+    }
+}
+
+/// Address family of an instance: of its adverts' carrier and of its virtual addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+impl Family {
+    /// The family of `address`.
+    pub fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Family::V4,
+            IpAddr::V6(_) => Family::V6,
+        }
+    }
+
+    /// Bytes of one address in an advert.
+    pub fn address_len(self) -> usize {
+        match self {
+            Family::V4 => 4,
+            Family::V6 => 16,
+        }
+    }
+
+    /// How log lines name the family.
+    pub fn name(self) -> &'static str {
+        match self {
+            Family::V4 => "IPv4",
+            Family::V6 => "IPv6",
+        }
+    }
+}
+
+/// What an advert says, whatever its version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Advertisement {
+    /// Protocol version.
+    pub version: Version,
+    /// Virtual router id, 1..=255.
+    pub vrid: u8,
+    /// Effective priority; 0 says the sender leaves, 255 that it owns the addresses.
+    pub priority: u8,
+    /// Advert interval in microseconds: whole seconds in version 2, centiseconds in version 3.
+    pub interval_us: u64,
+    /// The virtual addresses, in the sender's order.
+    pub addresses: Vec<IpAddr>,
+}
+
+fn push_addresses(out: &mut Vec<u8>, addresses: &[IpAddr]) {
+    for address in addresses {
+        match address {
+            IpAddr::V4(v4) => out.extend_from_slice(&v4.octets()),
+            IpAddr::V6(v6) => out.extend_from_slice(&v6.octets()),
+        }
+    }
+}
+
+/// The addresses in `bytes`; a trailing partial address is left out.
+fn read_addresses(family: Family, bytes: &[u8]) -> Vec<IpAddr> {
+    match family {
+        Family::V4 => bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|octets| IpAddr::from(*octets))
+            .collect(),
+        Family::V6 => bytes
+            .as_chunks::<16>()
+            .0
+            .iter()
+            .map(|octets| IpAddr::from(*octets))
+            .collect(),
+    }
+}

@@ -1,0 +1,405 @@
+//! Receiving an advert: the checks of VRRP.md section 2, in keepalived's order.
+//!
+//! A refused packet is data: [`DecodeError`] says which check failed, in keepalived's words, and the
+//! caller decides what to log and count. State (FAULT, start-up delay) is none of this module's
+//! business; neither is the address list, whose mismatch is reported and accepted.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use thiserror::Error;
+
+use super::{
+    AUTH_DATA_LEN, Advertisement, Authentication, Family, HEADER_LEN, TYPE_ADVERTISEMENT, VRRP_TTL,
+    Version,
+    checksum::{Checksum, pseudo_header},
+    ipv4, read_addresses,
+    v3::{self, ChecksumCover},
+};
+
+/// Smallest Ethernet payload: shorter packets arrive with padding behind them.
+const ETHERNET_PAYLOAD_MIN: usize = 46;
+/// Largest advert: 255 IPv6 addresses and the header.
+pub const ADVERT_LEN_MAX: usize = HEADER_LEN + 255 * 16;
+
+/// One datagram as the raw socket gave it.
+#[derive(Debug, Clone, Copy)]
+pub struct Datagram<'a> {
+    /// IPv4: the packet with its header. IPv6: the payload.
+    pub bytes: &'a [u8],
+    /// Who sent it.
+    pub source: IpAddr,
+    /// IPv6 only: where it was sent to (the IPv4 header says it itself).
+    pub destination: Option<IpAddr>,
+    /// IPv6 only: hop limit from ancillary data.
+    pub hop_limit: Option<u8>,
+}
+
+/// What an instance expects of the adverts it accepts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expectation {
+    /// Configured version; there is no automatic choice.
+    pub version: Version,
+    /// Family of carrier and addresses.
+    pub family: Family,
+    /// Virtual router id.
+    pub vrid: u8,
+    /// Configured authentication, version 2 only.
+    pub auth: Authentication,
+    /// Own advert interval in microseconds.
+    pub interval_us: u64,
+    /// What the version 3 IPv4 checksum covers; `Message` also means that any is taken (VRRP.md 1.2).
+    pub checksum: ChecksumCover,
+    /// Whether the instance speaks to listed peers instead of the group.
+    pub unicast: bool,
+    /// The advertised addresses, in configuration order.
+    pub addresses: Vec<IpAddr>,
+    /// `check_unicast_src`: only these senders are heard; empty means anybody.
+    pub peers: Vec<IpAddr>,
+}
+
+/// An advert that passed every check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// What it says.
+    pub advert: Advertisement,
+    /// Who sent it.
+    pub source: IpAddr,
+    /// How its address list differs from ours; logged, and the advert is accepted (keepalived 2.4).
+    pub mismatch: Option<AddressMismatch>,
+}
+
+/// A difference between a received and the configured address list.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AddressMismatch {
+    /// Another number of addresses.
+    #[error("received an unexpected ip number count {received}, expected {expected}!")]
+    Count {
+        /// In the advert.
+        received: usize,
+        /// Configured.
+        expected: usize,
+    },
+    /// The advert lacks one of ours.
+    #[error("ip address associated with VRID {vrid} not present in MASTER advert: {address}")]
+    Missing {
+        /// Virtual router id.
+        vrid: u8,
+        /// The configured address it lacks.
+        address: IpAddr,
+    },
+}
+
+/// Why a packet was refused; the text is keepalived's, without the instance's name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum DecodeError {
+    /// Not even a header.
+    #[error("{} VRRP packet too short - {len} bytes", family.name())]
+    Truncated {
+        /// Carrier family.
+        family: Family,
+        /// Bytes received, IPv4 header included.
+        len: usize,
+    },
+    /// Sent to the group for a unicast instance, or the other way round.
+    #[error("Expected {} advert but received {} from {source_address}", cast(*expected_unicast), cast(!*expected_unicast))]
+    Cast {
+        /// What the instance expects.
+        expected_unicast: bool,
+        /// Sender.
+        source_address: IpAddr,
+    },
+    /// Shorter than its address count says. Lengths include the IPv4 header.
+    #[error("vrrp packet too short, length {len} and expect {expected}")]
+    TooShort {
+        /// Bytes received.
+        len: usize,
+        /// Bytes demanded.
+        expected: usize,
+    },
+    /// Longer than its address count says.
+    #[error("vrrp packet too long, length {len} and expect {expected}")]
+    TooLong {
+        /// Bytes received.
+        len: usize,
+        /// Bytes demanded.
+        expected: usize,
+    },
+    /// Crossed a router, or was never meant as VRRP (RFC 9568 §5.1.1.3).
+    #[error("invalid TTL/HL. Received {0} and expect {VRRP_TTL}")]
+    Ttl(u8),
+    /// Another protocol version.
+    #[error("invalid version. {received} and expect {expected}")]
+    Version {
+        /// In the advert.
+        received: u8,
+        /// Configured.
+        expected: u8,
+    },
+    /// An authentication type nobody defined.
+    #[error("Invalid auth type: {0}")]
+    AuthUnknown(u8),
+    /// Another authentication type than ours.
+    #[error("received a {received} auth, expecting {expected}!")]
+    AuthType {
+        /// In the advert.
+        received: u8,
+        /// Configured.
+        expected: u8,
+    },
+    /// The password is not ours.
+    #[error("received an invalid passwd!")]
+    Password,
+    /// Version 2: the intervals differ, which RFC 3768 §7.1 makes a reason to drop.
+    #[error("advertisement interval mismatch mine={ours_seconds} sec rcv'd={received_seconds} sec")]
+    Interval {
+        /// In the advert.
+        received_seconds: u8,
+        /// Configured.
+        ours_seconds: u64,
+    },
+    /// Version 3: an interval of zero would make every backup take over at once.
+    #[error("invalid advertisement interval 0")]
+    IntervalZero,
+    /// Not an advertisement.
+    #[error("Invalid packet type. {0} and expect {TYPE_ADVERTISEMENT}")]
+    Type(u8),
+    /// The IPv4 header claims another length than arrived.
+    #[error("ip_payload length mismatch, received {received} and header says {header}")]
+    TotalLength {
+        /// Bytes received.
+        received: usize,
+        /// What the header says.
+        header: usize,
+    },
+    /// The checksum is wrong.
+    #[error("Invalid VRRPv{0} checksum")]
+    Checksum(u8),
+    /// `check_unicast_src`: not a peer.
+    #[error("unicast source address {0} not a unicast peer")]
+    NotAPeer(IpAddr),
+}
+
+fn cast(unicast: bool) -> &'static str {
+    if unicast { "unicast" } else { "multicast" }
+}
+
+/// Carrier facts and message of a datagram.
+struct Carried<'a> {
+    message: &'a [u8],
+    header_len: usize,
+    destination: Option<IpAddr>,
+    hop_limit: Option<u8>,
+    total_len: Option<usize>,
+}
+
+fn open<'a>(datagram: &Datagram<'a>) -> Option<Carried<'a>> {
+    match datagram.source {
+        IpAddr::V4(_) => {
+            let (header, message) = ipv4::split(datagram.bytes)?;
+            Some(Carried {
+                message,
+                header_len: datagram.bytes.len() - message.len(),
+                destination: Some(IpAddr::V4(header.destination)),
+                hop_limit: Some(header.ttl),
+                total_len: Some(usize::from(header.total_len)),
+            })
+        }
+        IpAddr::V6(_) => Some(Carried {
+            message: datagram.bytes,
+            header_len: 0,
+            destination: datagram.destination,
+            hop_limit: datagram.hop_limit,
+            total_len: None,
+        }),
+    }
+}
+
+/// The virtual router id of a datagram, by which its instance is found.
+///
+/// # Errors
+/// [`DecodeError::Truncated`] when there is no whole VRRP header.
+pub fn peek_vrid(datagram: &Datagram<'_>) -> Result<u8, DecodeError> {
+    open(datagram)
+        .filter(|carried| carried.message.len() >= HEADER_LEN)
+        .and_then(|carried| carried.message.get(1).copied())
+        .ok_or(DecodeError::Truncated {
+            family: Family::of(datagram.source),
+            len: datagram.bytes.len(),
+        })
+}
+
+/// Runs every check on a datagram whose VRID is the instance's.
+///
+/// # Errors
+/// The first check that failed, in keepalived's order.
+pub fn decode(datagram: &Datagram<'_>, expect: &Expectation) -> Result<Received, DecodeError> {
+    let truncated = || DecodeError::Truncated {
+        family: Family::of(datagram.source),
+        len: datagram.bytes.len(),
+    };
+    let carried = open(datagram).ok_or_else(truncated)?;
+    let [first, vrid, priority, count, byte4, byte5, ..] = *carried.message else {
+        return Err(truncated());
+    };
+    if carried.message.len() < HEADER_LEN {
+        return Err(truncated());
+    }
+    if expect.family == Family::V6 {
+        check_cast(&carried, expect, datagram.source)?;
+    }
+    let message = exact_length(&carried, expect, usize::from(count))?;
+    if !expect.unicast
+        && let Some(ttl) = carried.hop_limit
+        && ttl != VRRP_TTL
+    {
+        return Err(DecodeError::Ttl(ttl));
+    }
+    if first >> 4 != expect.version.number() {
+        return Err(DecodeError::Version {
+            received: first >> 4,
+            expected: expect.version.number(),
+        });
+    }
+    if expect.version == Version::V2 {
+        check_auth(expect, byte4, message)?;
+        check_interval_v2(expect, byte5)?;
+    }
+    if first & 0x0f != TYPE_ADVERTISEMENT {
+        return Err(DecodeError::Type(first & 0x0f));
+    }
+    check_total_length(&carried, datagram.bytes.len())?;
+    let interval_us = match expect.version {
+        Version::V2 => expect.interval_us,
+        Version::V3 => {
+            let field = u64::from(u16::from_be_bytes([byte4, byte5]) & 0x0fff);
+            field * v3::INTERVAL_UNIT_US
+        }
+    };
+    check_checksum(&carried, expect, datagram.source, message)?;
+    if interval_us == 0 {
+        return Err(DecodeError::IntervalZero);
+    }
+    if expect.family == Family::V4 {
+        check_cast(&carried, expect, datagram.source)?;
+    }
+    let list_len = usize::from(count) * expect.family.address_len();
+    let list = message.get(HEADER_LEN..HEADER_LEN + list_len).unwrap_or_default();
+    let addresses = read_addresses(expect.family, list);
+    if expect.unicast && !expect.peers.is_empty() && !expect.peers.contains(&datagram.source) {
+        return Err(DecodeError::NotAPeer(datagram.source));
+    }
+    let mismatch = address_mismatch(vrid, &addresses, &expect.addresses);
+    let advert =
+        Advertisement { version: expect.version, vrid, priority, interval_us, addresses };
+    Ok(Received { advert, source: datagram.source, mismatch })
+}
+
+fn check_cast(
+    carried: &Carried<'_>,
+    expect: &Expectation,
+    source: IpAddr,
+) -> Result<(), DecodeError> {
+    match carried.destination {
+        Some(destination) if destination.is_multicast() == expect.unicast => {
+            Err(DecodeError::Cast { expected_unicast: expect.unicast, source_address: source })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The message without Ethernet padding, when its length fits its address count.
+fn exact_length<'a>(
+    carried: &Carried<'a>,
+    expect: &Expectation,
+    count: usize,
+) -> Result<&'a [u8], DecodeError> {
+    let trailer = match (expect.version, expect.family) {
+        (Version::V2, Family::V4) => AUTH_DATA_LEN,
+        _ => 0,
+    };
+    let expected = HEADER_LEN + count * expect.family.address_len() + trailer;
+    let message = carried.message;
+    let len = carried.header_len + message.len();
+    let whole = carried.header_len + expected;
+    // VLAN tags eat into the padding four bytes at a time.
+    let padded = len <= ETHERNET_PAYLOAD_MIN
+        && (ETHERNET_PAYLOAD_MIN - len).is_multiple_of(4)
+        && carried.total_len == Some(whole);
+    match message.get(..expected) {
+        None => Err(DecodeError::TooShort { len, expected: whole }),
+        Some(exact) if len == whole || padded => Ok(exact),
+        Some(_) => Err(DecodeError::TooLong { len, expected: whole }),
+    }
+}
+
+fn check_auth(expect: &Expectation, received: u8, message: &[u8]) -> Result<(), DecodeError> {
+    if expect.family == Family::V6 {
+        return Ok(());
+    }
+    if received > 2 {
+        return Err(DecodeError::AuthUnknown(received));
+    }
+    let expected = expect.auth.type_number();
+    if received != expected {
+        return Err(DecodeError::AuthType { received, expected });
+    }
+    let secret = message.last_chunk::<AUTH_DATA_LEN>().map_or(&[][..], |data| data);
+    if expect.auth.accepts(secret) { Ok(()) } else { Err(DecodeError::Password) }
+}
+
+fn check_interval_v2(expect: &Expectation, received_seconds: u8) -> Result<(), DecodeError> {
+    let ours_seconds = expect.interval_us / super::v2::INTERVAL_UNIT_US;
+    if u64::from(received_seconds) == ours_seconds {
+        Ok(())
+    } else {
+        Err(DecodeError::Interval { received_seconds, ours_seconds })
+    }
+}
+
+fn check_total_length(carried: &Carried<'_>, received: usize) -> Result<(), DecodeError> {
+    match carried.total_len {
+        Some(header) if header == received => Ok(()),
+        Some(header) if header < received && received <= ETHERNET_PAYLOAD_MIN => Ok(()),
+        Some(header) => Err(DecodeError::TotalLength { received, header }),
+        None => Ok(()),
+    }
+}
+
+fn check_checksum(
+    carried: &Carried<'_>,
+    expect: &Expectation,
+    source: IpAddr,
+    message: &[u8],
+) -> Result<(), DecodeError> {
+    let start = match (expect.version, expect.family) {
+        // The kernel has checked it (IPV6_CHECKSUM, VRRP.md 1).
+        (_, Family::V6) => return Ok(()),
+        (Version::V2, Family::V4) => Checksum::default(),
+        (Version::V3, Family::V4) => match expect.checksum {
+            ChecksumCover::Message => return Ok(()),
+            ChecksumCover::PseudoHeader => {
+                let destination =
+                    carried.destination.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+                pseudo_header(source, destination, message.len())
+            }
+        },
+    };
+    if start.add(message).value() == 0 {
+        Ok(())
+    } else {
+        Err(DecodeError::Checksum(expect.version.number()))
+    }
+}
+
+fn address_mismatch(vrid: u8, received: &[IpAddr], ours: &[IpAddr]) -> Option<AddressMismatch> {
+    if received.len() != ours.len() {
+        return Some(AddressMismatch::Count { received: received.len(), expected: ours.len() });
+    }
+    ours.iter()
+        .find(|address| !received.contains(address))
+        .map(|address| AddressMismatch::Missing { vrid, address: *address })
+}
+
+#[cfg(test)]
+#[path = "receive_tests.rs"]
+mod tests;

@@ -1,0 +1,150 @@
+//! Every check with a packet that fails it. The expected texts are what keepalived 2.2.7 logged
+//! when the same packets were sent to it.
+
+use super::*;
+use crate::packet::{ipv4::Ipv4Header, v2};
+
+fn expectation() -> Expectation {
+    Expectation {
+        version: Version::V2,
+        family: Family::V4,
+        vrid: 51,
+        auth: Authentication::password(b"secret12"),
+        interval_us: 1_000_000,
+        checksum: ChecksumCover::PseudoHeader,
+        unicast: false,
+        addresses: vec!["10.99.0.100".parse().unwrap()],
+        peers: Vec::new(),
+    }
+}
+
+fn advert() -> Advertisement {
+    Advertisement {
+        version: Version::V2,
+        vrid: 51,
+        priority: 120,
+        interval_us: 1_000_000,
+        addresses: vec!["10.99.0.100".parse().unwrap()],
+    }
+}
+
+fn carry(message: &[u8], ttl: u8, destination: &str) -> Vec<u8> {
+    let header = Ipv4Header {
+        source: "10.99.0.2".parse().unwrap(),
+        destination: destination.parse().unwrap(),
+        ttl,
+        protocol: 112,
+        id: 1,
+        total_len: 0,
+    };
+    ipv4::encapsulate(&header, message)
+}
+
+fn receive(bytes: &[u8], expect: &Expectation) -> Result<Received, DecodeError> {
+    let source = "10.99.0.2".parse().unwrap();
+    decode(&Datagram { bytes, source, destination: None, hop_limit: None }, expect)
+}
+
+/// The log text for a message of which one byte was changed and the checksum made right again.
+fn changed(at: usize, value: u8) -> String {
+    let mut message = v2::encode(&advert(), Authentication::password(b"secret12"));
+    message[at] = value;
+    message[6..8].fill(0);
+    let sum = Checksum::default().add(&message).value();
+    message[6..8].copy_from_slice(&sum.to_be_bytes());
+    refusal(&message)
+}
+
+fn refusal(message: &[u8]) -> String {
+    receive(&carry(message, 255, "224.0.0.18"), &expectation()).unwrap_err().to_string()
+}
+
+fn good() -> Vec<u8> {
+    v2::encode(&advert(), Authentication::password(b"secret12"))
+}
+
+#[test]
+fn a_right_advert_is_taken() {
+    let received = receive(&carry(&good(), 255, "224.0.0.18"), &expectation()).unwrap();
+    assert_eq!(received.advert, advert());
+    assert_eq!(received.mismatch, None);
+}
+
+#[test]
+fn each_check_refuses_in_keepaliveds_words() {
+    let ttl = receive(&carry(&good(), 254, "224.0.0.18"), &expectation()).unwrap_err();
+    assert_eq!(ttl.to_string(), "invalid TTL/HL. Received 254 and expect 255");
+    assert_eq!(changed(4, 0), "received a 0 auth, expecting 1!");
+    assert_eq!(changed(4, 2), "received a 2 auth, expecting 1!");
+    assert_eq!(changed(4, 5), "Invalid auth type: 5");
+    assert_eq!(changed(19, b'3'), "received an invalid passwd!");
+    assert_eq!(changed(5, 2), "advertisement interval mismatch mine=1 sec rcv'd=2 sec");
+    assert_eq!(changed(0, 0x22), "Invalid packet type. 2 and expect 1");
+    assert_eq!(changed(3, 2), "vrrp packet too short, length 40 and expect 44");
+    let mut bad_sum = good();
+    bad_sum[7] ^= 1;
+    assert_eq!(refusal(&bad_sum), "Invalid VRRPv2 checksum");
+    assert_eq!(refusal(&good()[..18]), "vrrp packet too short, length 38 and expect 40");
+    assert_eq!(refusal(&good()[..7]), "IPv4 VRRP packet too short - 27 bytes");
+    let long = [good(), b"abcd".to_vec()].concat();
+    assert_eq!(refusal(&long), "vrrp packet too long, length 44 and expect 40");
+}
+
+#[test]
+fn ethernet_padding_is_no_part_of_the_message() {
+    let mut frame = carry(&good(), 255, "224.0.0.18");
+    frame.resize(46, 0);
+    assert!(receive(&frame, &expectation()).is_ok());
+}
+
+#[test]
+fn a_group_instance_does_not_hear_unicast() {
+    let error = receive(&carry(&good(), 255, "10.99.0.1"), &expectation()).unwrap_err();
+    assert!(matches!(error, DecodeError::Cast { expected_unicast: false, .. }));
+}
+
+#[test]
+fn other_address_lists_are_reported_and_accepted() {
+    let mut expect = expectation();
+    expect.addresses.push("10.99.0.101".parse().unwrap());
+    let received = receive(&carry(&good(), 255, "224.0.0.18"), &expect).unwrap();
+    let text = received.mismatch.unwrap().to_string();
+    assert_eq!(text, "received an unexpected ip number count 1, expected 2!");
+    expect.addresses.remove(0);
+    let received = receive(&carry(&good(), 255, "224.0.0.18"), &expect).unwrap();
+    let text = received.mismatch.unwrap().to_string();
+    assert_eq!(
+        text,
+        "ip address associated with VRID 51 not present in MASTER advert: 10.99.0.101"
+    );
+}
+
+#[test]
+fn version_3_checksums_cover_the_pseudo_header_unless_told_otherwise() {
+    let advert = Advertisement { version: Version::V3, interval_us: 500_000, ..advert() };
+    let mut expect = Expectation { version: Version::V3, ..expectation() };
+    let source = "10.99.0.2".parse().unwrap();
+    let group = "224.0.0.18".parse().unwrap();
+    let with = v3::encode(&advert, source, group, ChecksumCover::PseudoHeader);
+    let without = v3::encode(&advert, source, group, ChecksumCover::Message);
+    let received = receive(&carry(&with, 255, "224.0.0.18"), &expect).unwrap();
+    assert_eq!(received.advert.interval_us, 500_000);
+    let error = receive(&carry(&without, 255, "224.0.0.18"), &expect).unwrap_err();
+    assert_eq!(error.to_string(), "Invalid VRRPv3 checksum");
+    expect.checksum = ChecksumCover::Message;
+    assert!(receive(&carry(&without, 255, "224.0.0.18"), &expect).is_ok());
+}
+
+#[test]
+fn a_version_3_interval_of_zero_is_refused() {
+    let advert = Advertisement { version: Version::V3, ..advert() };
+    let source = "10.99.0.2".parse().unwrap();
+    let group: IpAddr = "224.0.0.18".parse().unwrap();
+    let mut message = v3::encode(&advert, source, group, ChecksumCover::Message);
+    message[4..8].fill(0);
+    let sum = pseudo_header(source, group, message.len()).add(&message).value();
+    message[6..8].copy_from_slice(&sum.to_be_bytes());
+    let expect = Expectation { version: Version::V3, ..expectation() };
+    let error = receive(&carry(&message, 255, "224.0.0.18"), &expect).unwrap_err();
+    assert_eq!(error, DecodeError::IntervalZero);
+}
