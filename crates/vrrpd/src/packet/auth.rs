@@ -57,11 +57,7 @@ impl Authentication {
             Authentication::None => true,
             Authentication::Password(secret) => {
                 data.len() == secret.len()
-                    && data
-                        .iter()
-                        .zip(secret)
-                        .fold(0, |differences, (a, b)| differences | (a ^ b))
-                        == 0
+                    && data.iter().zip(secret).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
             }
         }
     }

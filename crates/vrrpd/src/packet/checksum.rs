@@ -56,12 +56,8 @@ pub fn pseudo_header_v6(source: Ipv6Addr, destination: Ipv6Addr, len: usize) -> 
 /// The pseudo header of whichever family both addresses share; nothing when they differ.
 pub fn pseudo_header(source: IpAddr, destination: IpAddr, len: usize) -> Checksum {
     match (source, destination) {
-        (IpAddr::V4(source), IpAddr::V4(destination)) => {
-            pseudo_header_v4(source, destination, len)
-        }
-        (IpAddr::V6(source), IpAddr::V6(destination)) => {
-            pseudo_header_v6(source, destination, len)
-        }
+        (IpAddr::V4(source), IpAddr::V4(destination)) => pseudo_header_v4(source, destination, len),
+        (IpAddr::V6(source), IpAddr::V6(destination)) => pseudo_header_v6(source, destination, len),
         _ => Checksum::default(),
     }
 }

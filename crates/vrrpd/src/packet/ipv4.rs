@@ -40,8 +40,7 @@ pub fn encapsulate(header: &Ipv4Header, payload: &[u8]) -> Vec<u8> {
 
 /// Splits a datagram into header and payload; `None` when it is no IPv4 packet or cut short.
 pub fn split(datagram: &[u8]) -> Option<(Ipv4Header, &[u8])> {
-    let [first, _, len_high, len_low, id_high, id_low, _, _, ttl, protocol, _, _, rest @ ..] =
-        datagram
+    let [first, _, len_high, len_low, id_high, id_low, _, _, ttl, protocol, _, _, rest @ ..] = datagram
     else {
         return None;
     };

@@ -119,17 +119,7 @@ fn push_addresses(out: &mut Vec<u8>, addresses: &[IpAddr]) {
 /// The addresses in `bytes`; a trailing partial address is left out.
 fn read_addresses(family: Family, bytes: &[u8]) -> Vec<IpAddr> {
     match family {
-        Family::V4 => bytes
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|octets| IpAddr::from(*octets))
-            .collect(),
-        Family::V6 => bytes
-            .as_chunks::<16>()
-            .0
-            .iter()
-            .map(|octets| IpAddr::from(*octets))
-            .collect(),
+        Family::V4 => bytes.as_chunks::<4>().0.iter().map(|octets| IpAddr::from(*octets)).collect(),
+        Family::V6 => bytes.as_chunks::<16>().0.iter().map(|octets| IpAddr::from(*octets)).collect(),
     }
 }

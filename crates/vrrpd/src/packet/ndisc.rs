@@ -86,10 +86,7 @@ mod tests {
     fn the_checksum_covers_the_pseudo_header() {
         let address = "2001:db8::100".parse().unwrap();
         let frame = unsolicited([2, 0, 0, 0, 0, 1], address, Role::Router);
-        let sum = Checksum::default()
-            .add(&frame[22..54])
-            .add(&[0, 0, 0, 32, 0, 0, 0, 58])
-            .add(&frame[54..]);
+        let sum = Checksum::default().add(&frame[22..54]).add(&[0, 0, 0, 32, 0, 0, 0, 58]).add(&frame[54..]);
         assert_eq!(sum.value(), 0);
         assert_eq!(frame[58], 0xa0, "router and override, not solicited");
     }

@@ -4,11 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
 
-use super::{
-    receive::Datagram,
-    v3::ChecksumCover,
-    *,
-};
+use super::{receive::Datagram, v3::ChecksumCover, *};
 
 fn expectation(version: Version, auth: Authentication, addresses: Vec<IpAddr>) -> Expectation {
     Expectation {

@@ -9,8 +9,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use thiserror::Error;
 
 use super::{
-    AUTH_DATA_LEN, Advertisement, Authentication, Family, HEADER_LEN, TYPE_ADVERTISEMENT, VRRP_TTL,
-    Version,
+    AUTH_DATA_LEN, Advertisement, Authentication, Family, HEADER_LEN, TYPE_ADVERTISEMENT, VRRP_TTL, Version,
     checksum::{Checksum, pseudo_header},
     ipv4, read_addresses,
     v3::{self, ChecksumCover},
@@ -222,10 +221,7 @@ pub fn peek_vrid(datagram: &Datagram<'_>) -> Result<u8, DecodeError> {
     open(datagram)
         .filter(|carried| carried.message.len() >= HEADER_LEN)
         .and_then(|carried| carried.message.get(1).copied())
-        .ok_or(DecodeError::Truncated {
-            family: Family::of(datagram.source),
-            len: datagram.bytes.len(),
-        })
+        .ok_or(DecodeError::Truncated { family: Family::of(datagram.source), len: datagram.bytes.len() })
 }
 
 /// Runs every check on a datagram whose VRID is the instance's.
@@ -233,10 +229,8 @@ pub fn peek_vrid(datagram: &Datagram<'_>) -> Result<u8, DecodeError> {
 /// # Errors
 /// The first check that failed, in keepalived's order.
 pub fn decode(datagram: &Datagram<'_>, expect: &Expectation) -> Result<Received, DecodeError> {
-    let truncated = || DecodeError::Truncated {
-        family: Family::of(datagram.source),
-        len: datagram.bytes.len(),
-    };
+    let truncated =
+        || DecodeError::Truncated { family: Family::of(datagram.source), len: datagram.bytes.len() };
     let carried = open(datagram).ok_or_else(truncated)?;
     let [first, vrid, priority, count, byte4, byte5, ..] = *carried.message else {
         return Err(truncated());
@@ -255,10 +249,7 @@ pub fn decode(datagram: &Datagram<'_>, expect: &Expectation) -> Result<Received,
         return Err(DecodeError::Ttl(ttl));
     }
     if first >> 4 != expect.version.number() {
-        return Err(DecodeError::Version {
-            received: first >> 4,
-            expected: expect.version.number(),
-        });
+        return Err(DecodeError::Version { received: first >> 4, expected: expect.version.number() });
     }
     if expect.version == Version::V2 {
         check_auth(expect, byte4, message)?;
@@ -289,16 +280,11 @@ pub fn decode(datagram: &Datagram<'_>, expect: &Expectation) -> Result<Received,
         return Err(DecodeError::NotAPeer(datagram.source));
     }
     let mismatch = address_mismatch(vrid, &addresses, &expect.addresses);
-    let advert =
-        Advertisement { version: expect.version, vrid, priority, interval_us, addresses };
+    let advert = Advertisement { version: expect.version, vrid, priority, interval_us, addresses };
     Ok(Received { advert, source: datagram.source, mismatch })
 }
 
-fn check_cast(
-    carried: &Carried<'_>,
-    expect: &Expectation,
-    source: IpAddr,
-) -> Result<(), DecodeError> {
+fn check_cast(carried: &Carried<'_>, expect: &Expectation, source: IpAddr) -> Result<(), DecodeError> {
     match carried.destination {
         Some(destination) if destination.is_multicast() == expect.unicast => {
             Err(DecodeError::Cast { expected_unicast: expect.unicast, source_address: source })
@@ -378,17 +364,12 @@ fn check_checksum(
         (Version::V3, Family::V4) => match expect.checksum {
             ChecksumCover::Message => return Ok(()),
             ChecksumCover::PseudoHeader => {
-                let destination =
-                    carried.destination.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+                let destination = carried.destination.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
                 pseudo_header(source, destination, message.len())
             }
         },
     };
-    if start.add(message).value() == 0 {
-        Ok(())
-    } else {
-        Err(DecodeError::Checksum(expect.version.number()))
-    }
+    if start.add(message).value() == 0 { Ok(()) } else { Err(DecodeError::Checksum(expect.version.number())) }
 }
 
 fn address_mismatch(vrid: u8, received: &[IpAddr], ours: &[IpAddr]) -> Option<AddressMismatch> {

@@ -113,10 +113,7 @@ fn other_address_lists_are_reported_and_accepted() {
     expect.addresses.remove(0);
     let received = receive(&carry(&good(), 255, "224.0.0.18"), &expect).unwrap();
     let text = received.mismatch.unwrap().to_string();
-    assert_eq!(
-        text,
-        "ip address associated with VRID 51 not present in MASTER advert: 10.99.0.101"
-    );
+    assert_eq!(text, "ip address associated with VRID 51 not present in MASTER advert: 10.99.0.101");
 }
 
 #[test]

@@ -2,9 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{
-    Advertisement, Authentication, TYPE_ADVERTISEMENT, Version, checksum::Checksum, push_addresses,
-};
+use super::{Advertisement, Authentication, TYPE_ADVERTISEMENT, Version, checksum::Checksum, push_addresses};
 
 /// Microseconds in the unit of the interval field, one second.
 pub const INTERVAL_UNIT_US: u64 = 1_000_000;
@@ -47,8 +45,8 @@ mod tests {
     fn the_bytes_are_those_keepalived_sends() {
         // Captured from keepalived 2.2.7: VRID 51, priority 100, two addresses, PASS secret12.
         let expected = [
-            0x21, 0x33, 0x64, 0x02, 0x01, 0x01, 0xf6, 0xbb, 0x0a, 0x63, 0x00, 0x64, 0x0a, 0x63,
-            0x00, 0x65, 0x73, 0x65, 0x63, 0x72, 0x65, 0x74, 0x31, 0x32,
+            0x21, 0x33, 0x64, 0x02, 0x01, 0x01, 0xf6, 0xbb, 0x0a, 0x63, 0x00, 0x64, 0x0a, 0x63, 0x00, 0x65,
+            0x73, 0x65, 0x63, 0x72, 0x65, 0x74, 0x31, 0x32,
         ];
         let advert = Advertisement {
             version: Version::V2,

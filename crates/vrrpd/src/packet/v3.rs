@@ -29,12 +29,7 @@ pub enum ChecksumCover {
 }
 
 /// The message with its checksum, as sent from `source` to `destination`.
-pub fn encode(
-    advert: &Advertisement,
-    source: IpAddr,
-    destination: IpAddr,
-    cover: ChecksumCover,
-) -> Vec<u8> {
+pub fn encode(advert: &Advertisement, source: IpAddr, destination: IpAddr, cover: ChecksumCover) -> Vec<u8> {
     let [high, low] = interval_field(advert.interval_us).to_be_bytes();
     let mut out = Vec::with_capacity(8 + 16 * advert.addresses.len());
     out.extend_from_slice(&[
