@@ -1,0 +1,82 @@
+//! What the whole process counts and limits: connections, rates, uptime, whether it is stopping.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::counters::{Gauge, Rate};
+
+/// Figures of `show info` and the process-wide limits. It outlives reloads.
+#[derive(Debug)]
+pub struct Process {
+    /// The zero of the monotonic clock used in [`crate::txn::Timing`].
+    pub started: Instant,
+    /// The same moment on the wall clock, microseconds since the epoch.
+    pub started_wall_us: u64,
+    pub pid: u32,
+    /// Data-plane threads.
+    pub threads: usize,
+    /// `maxconn`, changed by `set maxconn global`.
+    pub maxconn: AtomicU32,
+    /// `rate-limit`s of the process (`set rate-limit connections global`), 0 = none.
+    pub connection_rate_limit: AtomicU32,
+    pub session_rate_limit: AtomicU32,
+    /// `CurrConns`, and its maximum (`MaxConn` seen).
+    pub connections: Gauge,
+    /// `CumConns`, `CumReq`.
+    pub connections_total: AtomicU64,
+    pub requests_total: AtomicU64,
+    pub connection_rate: Rate,
+    pub session_rate: Rate,
+    pub request_rate: Rate,
+    /// A soft stop is under way.
+    pub stopping: AtomicBool,
+    /// `PipesUsed`, `PipesFree` of splice.
+    pub pipes_used: AtomicU32,
+    pub pipes_free: AtomicU32,
+    /// Log lines that no target would take without blocking (`DroppedLogs`).
+    pub dropped_logs: AtomicU64,
+}
+
+impl Process {
+    /// The process's figures at its start.
+    pub fn new(threads: usize, maxconn: u32) -> Self {
+        Self {
+            started: Instant::now(),
+            started_wall_us: wall_us(),
+            pid: std::process::id(),
+            threads,
+            maxconn: AtomicU32::new(maxconn),
+            connection_rate_limit: AtomicU32::new(0),
+            session_rate_limit: AtomicU32::new(0),
+            connections: Gauge::default(),
+            connections_total: AtomicU64::new(0),
+            requests_total: AtomicU64::new(0),
+            connection_rate: Rate::new(threads),
+            session_rate: Rate::new(threads),
+            request_rate: Rate::new(threads),
+            stopping: AtomicBool::new(false),
+            pipes_used: AtomicU32::new(0),
+            pipes_free: AtomicU32::new(0),
+            dropped_logs: AtomicU64::new(0),
+        }
+    }
+
+    /// Microseconds since the start.
+    pub fn now_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Milliseconds since the start: the clock of [`Rate`].
+    pub fn now_ms(&self) -> u64 {
+        self.now_us() / 1000
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Relaxed)
+    }
+}
+
+/// The wall clock in microseconds since the epoch.
+pub fn wall_us() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
+}
