@@ -5,5 +5,6 @@
 pub mod expr;
 pub mod http;
 pub mod model;
+pub mod proxy;
 pub mod rules;
 pub mod txn;

@@ -1,0 +1,243 @@
+//! A backend at run time: its servers, the balancer behind its short lock, its queue, its counters.
+//!
+//! Taking and giving back slots goes through here so that `maxconn` is exact across threads. What this file does not do:
+//! persistence, retries, connecting.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Instant;
+
+use hacore::balance::{Balancer, Loads, Request, ServerIndex};
+use hacore::health::{AdminState, Health, Outcome};
+use parking_lot::Mutex;
+
+use super::balancing;
+use super::counters::{BackendCounters, Gauge, Rate};
+use super::queue::{Queue, StreamKey, Ticket};
+use super::server::Server;
+use crate::model::{self, ProxyId, ServerId};
+
+/// The backend side of a `backend` or `listen`.
+#[derive(Debug)]
+pub struct Backend {
+    pub id: ProxyId,
+    pub model: Arc<model::Proxy>,
+    pub servers: Vec<Arc<Server>>,
+    pub balancer: Mutex<Balancer>,
+    /// Where the hash algorithms find their key; `None` for the others.
+    pub key: Option<balancing::Key>,
+    /// The algorithm wants to hear of every slot taken and released.
+    follows_load: bool,
+    /// Some server has a `maxconn`: only then can anything queue.
+    limited: bool,
+    pub queue: Queue,
+    pub counters: BackendCounters,
+    /// `scur`, `smax`: `beconn` of the log.
+    pub sessions: Gauge,
+    pub session_rate: Rate,
+    pub request_rate: Rate,
+    pub fullconn: u32,
+    pub last_session_ms: AtomicU64,
+    /// Since when it is up or down, and for how long it was down, milliseconds of the process's clock.
+    pub changed_ms: AtomicU64,
+    pub down_ms: AtomicU64,
+}
+
+/// What came of asking for a slot on a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Slot {
+    /// The request may go to the server at once.
+    Taken,
+    /// It waits; this many requests are before it.
+    Queued { ticket: Ticket, before: u32 },
+    /// The server's queue has reached `maxqueue`.
+    QueueFull,
+}
+
+/// A request that wants a slot.
+#[derive(Debug, Clone, Copy)]
+pub struct Applicant {
+    pub stream: StreamKey,
+    pub priority_class: i32,
+    pub moment_us: i64,
+}
+
+struct Reader<'a>(&'a Backend);
+
+impl Loads for Reader<'_> {
+    fn load(&self, server: ServerIndex) -> hacore::balance::Load {
+        let backend = self.0;
+        let Some(server) = backend.servers.get(server.at()) else { return Default::default() };
+        server.load(backend.sessions.current(), backend.fullconn)
+    }
+
+    fn backend_served(&self) -> u32 {
+        self.0.sessions.current()
+    }
+}
+
+impl Backend {
+    /// The backend of a proxy whose model says it has one. `fullconn_default` comes from the frontends that lead to it.
+    pub fn new(id: ProxyId, model: &Arc<model::Proxy>, fullconn_default: u32, threads: usize, now: Instant) -> Self {
+        let servers: Vec<Arc<Server>> = (0u32..)
+            .zip(&model.servers)
+            .map(|(index, server)| Arc::new(Server::new(id, ServerId(index), server, threads, now)))
+            .collect();
+        let conditions: Vec<_> = servers.iter().map(|server| server.health.lock().condition(now)).collect();
+        let balancer = balancing::balancer(model, &conditions);
+        let limited = model.servers.iter().any(|server| server.maxconn > 0);
+        Self {
+            id,
+            model: Arc::clone(model),
+            follows_load: balancer.follows_load(),
+            balancer: Mutex::new(balancer),
+            key: balancing::key(&model.balance.algorithm),
+            limited,
+            servers,
+            queue: Queue::default(),
+            counters: BackendCounters::new(threads),
+            sessions: Gauge::default(),
+            session_rate: Rate::new(threads),
+            request_rate: Rate::new(threads),
+            fullconn: model.fullconn.unwrap_or(fullconn_default).max(1),
+            last_session_ms: AtomicU64::new(u64::MAX),
+            changed_ms: AtomicU64::new(0),
+            down_ms: AtomicU64::new(0),
+        }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.model.name
+    }
+
+    pub fn server(&self, id: ServerId) -> Option<&Arc<Server>> {
+        self.servers.get(id.0 as usize)
+    }
+
+    pub fn server_named(&self, name: &str) -> Option<&Arc<Server>> {
+        self.servers.iter().find(|server| server.name() == name)
+    }
+
+    /// The balancer's choice; none: nobody usable, or nobody with room (then [`Self::used`] is not 0).
+    pub fn pick(&self, request: &Request) -> Option<&Arc<Server>> {
+        let picked = self.balancer.lock().pick(request, &Reader(self))?;
+        self.servers.get(picked.at())
+    }
+
+    /// How many servers are in use at all; 0 makes the backend DOWN.
+    pub fn used(&self) -> u32 {
+        self.balancer.lock().used()
+    }
+
+    /// Takes a slot on `server` or enters its queue.
+    pub fn take_slot(&self, server: &Server, applicant: &Applicant) -> Slot {
+        if !self.limited {
+            server.sessions.increment();
+            self.load_changed(server);
+            return Slot::Taken;
+        }
+        let load = server.load(self.sessions.current(), self.fullconn);
+        if load.queued == 0 && self.try_take(server) {
+            return Slot::Taken;
+        }
+        let Applicant { stream, priority_class, moment_us } = *applicant;
+        match server.queue.push(stream, priority_class, moment_us, load.queue_limit) {
+            None => Slot::QueueFull,
+            Some((ticket, before)) => {
+                self.load_changed(server);
+                Slot::Queued { ticket, before }
+            }
+        }
+    }
+
+    /// Waits for any server of the backend.
+    pub fn enter_queue(&self, applicant: &Applicant) -> Option<(Ticket, u32)> {
+        self.queue.push(applicant.stream, applicant.priority_class, applicant.moment_us, None)
+    }
+
+    /// Gives a slot back. The caller then asks [`Self::next_waiting`] who gets it.
+    pub fn release_slot(&self, server: &Server) {
+        server.sessions.decrement();
+        self.load_changed(server);
+    }
+
+    /// Takes a slot of `server` for the request that is next in line, of the server's queue or the backend's.
+    pub fn next_waiting(&self, server: &Server) -> Option<Ticket> {
+        if !self.limited || (server.queue.is_empty() && self.queue.is_empty()) {
+            return None;
+        }
+        let from_backend = server.is_usable() && !self.queue.is_empty();
+        if !from_backend && server.queue.is_empty() || !self.try_take(server) {
+            return None;
+        }
+        let own = server.queue.first();
+        let common = if from_backend { self.queue.first() } else { None };
+        let ticket = match (own, common) {
+            (Some(own), Some(common)) if common < own => self.queue.pop(),
+            (Some(_), _) => server.queue.pop(),
+            (None, Some(_)) => self.queue.pop(),
+            (None, None) => None,
+        };
+        if ticket.is_none() {
+            self.release_slot(server);
+        }
+        ticket
+    }
+
+    /// Leaves the queue of `server`, or the backend's when none is named; false: the slot was granted meanwhile.
+    pub fn leave_queue(&self, server: Option<&Server>, ticket: &Ticket) -> bool {
+        match server {
+            Some(server) => {
+                let left = server.queue.remove(ticket);
+                self.load_changed(server);
+                left
+            }
+            None => self.queue.remove(ticket),
+        }
+    }
+
+    /// Changes a server's health (a check's result, a command), tells the balancer, gives the events to log and carry out.
+    pub fn update_health(
+        &self,
+        server: &Server,
+        now: Instant,
+        change: impl FnOnce(&mut Health, Instant) -> Outcome,
+    ) -> Outcome {
+        let mut health = server.health.lock();
+        let outcome = change(&mut health, now);
+        self.mirror(server, &health, now);
+        outcome
+    }
+
+    /// Maintenance, drain, ready: `disable server`, `set server … state …`.
+    pub fn set_admin(&self, server: &Server, admin: AdminState, now: Instant) -> Outcome {
+        self.update_health(server, now, |health, now| {
+            let outcome = health.set_admin(admin, now);
+            server.mirror(health.condition(now).available, admin == AdminState::Maintenance || !health.is_up());
+            outcome
+        })
+    }
+
+    fn mirror(&self, server: &Server, health: &Health, now: Instant) {
+        let condition = health.condition(now);
+        let stopped = !health.is_up() || health.check_interval().is_none() && server.model.check;
+        server.mirror(condition.available, stopped);
+        self.balancer.lock().set_server(server.index(), condition);
+    }
+
+    fn try_take(&self, server: &Server) -> bool {
+        let limit = server.limit(self.sessions.current(), self.fullconn).unwrap_or(u32::MAX);
+        let taken = server.sessions.increment_below(limit).is_some();
+        if taken {
+            self.load_changed(server);
+        }
+        taken
+    }
+
+    fn load_changed(&self, server: &Server) {
+        if self.follows_load {
+            let mut balancer = self.balancer.lock();
+            balancer.load_changed(server.index(), server.sessions.current(), server.queue.len());
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Frontends, backends and servers at run time: built from the model by [`snapshot::Snapshot`], shared by all threads.
+//!
+//! Exactness lives here (slots, queues, counters), traffic does not: that is `stream`'s.
+
+pub mod backend;
+pub mod balancing;
+pub mod counters;
+pub mod frontend;
+pub mod process;
+pub mod queue;
+pub mod server;
+pub mod snapshot;
+
+pub use backend::{Applicant, Backend, Slot};
+pub use counters::{Counter, Counters, Gauge, Rate, RequestTime};
+pub use frontend::{Frontend, FrontendState, Listener};
+pub use process::Process;
+pub use queue::{Queue, StreamKey, Ticket};
+pub use server::Server;
+pub use snapshot::Snapshot;
