@@ -78,7 +78,13 @@ impl Loads for Reader<'_> {
 
 impl Backend {
     /// The backend of a proxy whose model says it has one. `fullconn_default` comes from the frontends that lead to it.
-    pub fn new(id: ProxyId, model: &Arc<model::Proxy>, fullconn_default: u32, threads: usize, now: Instant) -> Self {
+    pub fn new(
+        id: ProxyId,
+        model: &Arc<model::Proxy>,
+        fullconn_default: u32,
+        threads: usize,
+        now: Instant,
+    ) -> Self {
         let servers: Vec<Arc<Server>> = (0u32..)
             .zip(&model.servers)
             .map(|(index, server)| Arc::new(Server::new(id, ServerId(index), server, threads, now)))
@@ -213,7 +219,8 @@ impl Backend {
     pub fn set_admin(&self, server: &Server, admin: AdminState, now: Instant) -> Outcome {
         self.update_health(server, now, |health, now| {
             let outcome = health.set_admin(admin, now);
-            server.mirror(health.condition(now).available, admin == AdminState::Maintenance || !health.is_up());
+            server
+                .mirror(health.condition(now).available, admin == AdminState::Maintenance || !health.is_up());
             outcome
         })
     }

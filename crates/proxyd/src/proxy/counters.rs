@@ -154,7 +154,12 @@ struct Shard {
 impl Default for Shard {
     fn default() -> Self {
         const ZERO: AtomicU64 = AtomicU64::new(0);
-        Self { counters: [ZERO; COUNTERS], times: [ZERO; TIMES], samples: [ZERO; TIMES], maxima_ms: [ZERO; TIMES] }
+        Self {
+            counters: [ZERO; COUNTERS],
+            times: [ZERO; TIMES],
+            samples: [ZERO; TIMES],
+            maxima_ms: [ZERO; TIMES],
+        }
     }
 }
 
@@ -298,7 +303,8 @@ impl Gauge {
 
     /// Adds one unless the value has reached `limit`; gives the new value.
     pub fn increment_below(&self, limit: u32) -> Option<u32> {
-        let before = self.current.fetch_update(Relaxed, Relaxed, |now| (now < limit).then(|| now + 1)).ok()?;
+        let before =
+            self.current.fetch_update(Relaxed, Relaxed, |now| (now < limit).then(|| now + 1)).ok()?;
         self.max.fetch_max(before + 1, Relaxed);
         Some(before + 1)
     }

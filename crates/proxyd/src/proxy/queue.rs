@@ -70,7 +70,13 @@ impl Queue {
     }
 
     /// Enters the queue unless `limit` requests wait already; gives the ticket and how many wait before it.
-    pub fn push(&self, stream: StreamKey, class: i32, moment_us: i64, limit: Option<u32>) -> Option<(Ticket, u32)> {
+    pub fn push(
+        &self,
+        stream: StreamKey,
+        class: i32,
+        moment_us: i64,
+        limit: Option<u32>,
+    ) -> Option<(Ticket, u32)> {
         let mut tickets = self.tickets.lock();
         if limit.is_some_and(|limit| tickets.waiting.len() >= limit as usize) {
             return None;

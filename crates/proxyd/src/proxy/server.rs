@@ -51,7 +51,13 @@ pub struct Server {
 }
 
 impl Server {
-    pub(super) fn new(backend: ProxyId, id: ServerId, model: &model::Server, threads: usize, now: Instant) -> Self {
+    pub(super) fn new(
+        backend: ProxyId,
+        id: ServerId,
+        model: &model::Server,
+        threads: usize,
+        now: Instant,
+    ) -> Self {
         let health = Health::new(health_settings(model), now);
         let usable = health.condition(now).available;
         let minconn = if model.minconn == 0 { model.maxconn } else { model.minconn };

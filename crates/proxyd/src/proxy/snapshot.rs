@@ -96,7 +96,10 @@ impl Snapshot {
 fn fullconn(config: &Config, backend: ProxyId, maxconn_default: u32) -> u32 {
     let leads_here = |(index, proxy): &(u32, &Proxy)| {
         let switches = || {
-            proxy.use_backend.iter().any(|rule| matches!(&rule.target, UseBackendTarget::Static(to) if *to == backend))
+            proxy
+                .use_backend
+                .iter()
+                .any(|rule| matches!(&rule.target, UseBackendTarget::Static(to) if *to == backend))
         };
         let own = *index == backend.0;
         proxy.kind.is_frontend() && (own || proxy.default_backend == Some(backend) || switches())
