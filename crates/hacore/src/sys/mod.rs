@@ -1,0 +1,15 @@
+//! The only module with `unsafe`: the few system calls that no safe wrapper covers.
+//!
+//! Every block says why it is sound and has a test. Anything that `nix`, `socket2` or the standard library
+//! offers safely does not belong here.
+#![allow(unsafe_code)]
+
+mod descriptor;
+mod fork;
+mod local_time;
+mod priority;
+
+pub use descriptor::duplicate_descriptor;
+pub use fork::{Forked, fork_single_threaded};
+pub use local_time::{BrokenDownTime, local_time};
+pub use priority::{PriorityError, set_round_robin_priority};
