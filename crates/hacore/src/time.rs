@@ -11,7 +11,8 @@ pub use crate::sys::{BrokenDownTime, local_time};
 
 fn read(clock: ClockId) -> u64 {
     // Reading these clocks cannot fail on Linux; 0 keeps the function total.
-    clock_gettime(clock).map_or(0, |t| (t.tv_sec() as u64).saturating_mul(1_000_000) + t.tv_nsec() as u64 / 1000)
+    clock_gettime(clock)
+        .map_or(0, |t| (t.tv_sec() as u64).saturating_mul(1_000_000) + t.tv_nsec() as u64 / 1000)
 }
 
 /// Monotonic time in microseconds (`CLOCK_MONOTONIC`); the clock sd_notify's `MONOTONIC_USEC` speaks of.
@@ -60,7 +61,8 @@ impl Default for CoarseClock {
     }
 }
 
-const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 impl BrokenDownTime {
     /// The same moment in UTC.
@@ -115,8 +117,10 @@ mod tests {
             (1_795_363_200, "2026-11-22 16:00:00 0"),
         ] {
             let t = BrokenDownTime::utc(at);
-            let text =
-                format!("{}-{}-{} {}:{}:{} {}", t.year, t.month, t.day, t.hour, t.minute, t.second, t.weekday);
+            let text = format!(
+                "{}-{}-{} {}:{}:{} {}",
+                t.year, t.month, t.day, t.hour, t.minute, t.second, t.weekday
+            );
             assert_eq!(text.replace(":00:00", ":0:0"), expected.replace(":00:00", ":0:0"), "{at}");
         }
     }

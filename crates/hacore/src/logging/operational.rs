@@ -98,7 +98,8 @@ mod tests {
     fn levels_are_cut_and_raised_and_breaks_removed() {
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
         let sink = Arc::new(Sink::open(&SinkTarget::Udp(receiver.local_addr().unwrap())).unwrap());
-        let encoder = Encoder::new(Format::Priority, Facility::DAEMON, Identity::new("Keepalived_vrrp"), 1024);
+        let encoder =
+            Encoder::new(Format::Priority, Facility::DAEMON, Identity::new("Keepalived_vrrp"), 1024);
         let log = OperationalLog::new().destination(sink, encoder, Level::Notice, Level::Err);
         log.log(Level::Info, "left out");
         log.log(Level::Emerg, "(VI_1) Entering\nMASTER STATE");

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -67,10 +67,9 @@ impl Sink {
                 socket.set_nonblocking(true).map_err(SinkError::Socket)?;
                 Channel::Udp { socket, to: *to }
             }
-            SinkTarget::Unix(path) => Channel::Unix(UnixChannel {
-                path: path.clone(),
-                socket: Mutex::new(connect(path).ok()),
-            }),
+            SinkTarget::Unix(path) => {
+                Channel::Unix(UnixChannel { path: path.clone(), socket: Mutex::new(connect(path).ok()) })
+            }
             SinkTarget::Descriptor(number) => {
                 let owned = crate::sys::duplicate_descriptor(*number)
                     .map_err(|reason| SinkError::Descriptor { number: *number, reason })?;
@@ -200,6 +199,9 @@ mod tests {
         let sink = Sink::open(&SinkTarget::Descriptor(ours.as_raw_fd())).unwrap();
         assert!(sink.send(b"fd\n"));
         assert_eq!(receive(&theirs), b"fd\n");
-        assert!(matches!(Sink::open(&SinkTarget::Descriptor(-3)), Err(SinkError::Descriptor { number: -3, .. })));
+        assert!(matches!(
+            Sink::open(&SinkTarget::Descriptor(-3)),
+            Err(SinkError::Descriptor { number: -3, .. })
+        ));
     }
 }

@@ -26,8 +26,9 @@ pub const LEVEL_NAMES: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", 
 
 /// Names of facilities as HAProxy's `log` keyword takes them, by number.
 pub const FACILITY_NAMES: [&str; 24] = [
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "auth2", "ftp", "ntp", "audit",
-    "alert", "cron2", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "auth2", "ftp", "ntp",
+    "audit", "alert", "cron2", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+    "local7",
 ];
 
 impl Level {
@@ -195,9 +196,7 @@ impl Encoder {
             Format::Iso | Format::Raw => {}
             Format::Local | Format::Rfc3164 | Format::Rfc5424 | Format::Priority => {
                 out.push(b'<');
-                out.extend_from_slice(
-                    itoa::Buffer::new().format(self.facility.priority(level)).as_bytes(),
-                );
+                out.extend_from_slice(itoa::Buffer::new().format(self.facility.priority(level)).as_bytes());
                 out.push(b'>');
             }
         }

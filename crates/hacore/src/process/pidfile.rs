@@ -128,7 +128,10 @@ mod tests {
         let path = directory.path().join("pid");
         let held = PidFile::create(&path, Exclusive::Yes).unwrap();
         let error = PidFile::create(&path, Exclusive::Yes).unwrap_err();
-        assert!(error.to_string().ends_with(&format!("is held by process {}", std::process::id())), "{error}");
+        assert!(
+            error.to_string().ends_with(&format!("is held by process {}", std::process::id())),
+            "{error}"
+        );
         drop(held);
         PidFile::create(&path, Exclusive::Yes).unwrap();
     }

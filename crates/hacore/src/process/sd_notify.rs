@@ -118,14 +118,16 @@ mod tests {
         assert!((before..=crate::time::monotonic_us()).contains(&at));
         notifier.stopping();
         notifier.watchdog();
-        assert_eq!((received(&manager).as_str(), received(&manager).as_str()), ("STOPPING=1\n", "WATCHDOG=1\n"));
+        assert_eq!(
+            (received(&manager).as_str(), received(&manager).as_str()),
+            ("STOPPING=1\n", "WATCHDOG=1\n")
+        );
     }
 
     #[test]
     fn abstract_names_and_refused_forms() {
         let name = format!("hacore-notify-{}", std::process::id());
-        let manager =
-            UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+        let manager = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         Notifier::new(OsStr::new(&format!("@{name}"))).unwrap().status("up");
         assert_eq!(received(&manager), "STATUS=up\n");
         assert!(Notifier::new(OsStr::new("relative/path")).is_err());

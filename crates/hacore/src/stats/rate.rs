@@ -93,7 +93,8 @@ impl Rate {
 }
 
 fn mul_div(value: u64, numerator: u64, denominator: u64) -> u64 {
-    (u128::from(value) * u128::from(numerator) / u128::from(denominator.max(1))).min(u128::from(u64::MAX)) as u64
+    (u128::from(value) * u128::from(numerator) / u128::from(denominator.max(1))).min(u128::from(u64::MAX))
+        as u64
 }
 
 #[cfg(test)]

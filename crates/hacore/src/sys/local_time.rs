@@ -56,10 +56,8 @@ mod tests {
             .output()
             .unwrap();
         let t = local_time(at);
-        let ours = format!(
-            "{} {} {} {} {} {} {}\n",
-            t.year, t.month, t.day, t.hour, t.minute, t.second, t.weekday
-        );
+        let ours =
+            format!("{} {} {} {} {} {} {}\n", t.year, t.month, t.day, t.hour, t.minute, t.second, t.weekday);
         assert_eq!(ours, String::from_utf8(date.stdout).unwrap());
     }
 
