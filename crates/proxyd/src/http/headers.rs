@@ -110,10 +110,15 @@ impl HeaderList {
     }
 
     /// The values of all fields with this name, whole lines, in order.
-    pub fn find_all<'s, 'n>(&'s self, name: &'n [u8]) -> impl DoubleEndedIterator<Item = &'s [u8]> + use<'s, 'n> {
+    pub fn find_all<'s, 'n>(
+        &'s self,
+        name: &'n [u8],
+    ) -> impl DoubleEndedIterator<Item = &'s [u8]> + use<'s, 'n> {
         self.slots
             .iter()
-            .filter(move |slot| slot.name.len() == name.len() && self.bytes(slot.name).eq_ignore_ascii_case(name))
+            .filter(move |slot| {
+                slot.name.len() == name.len() && self.bytes(slot.name).eq_ignore_ascii_case(name)
+            })
             .map(|slot| self.bytes(slot.value))
     }
 

@@ -71,7 +71,8 @@ pub fn host_port(authority: &[u8]) -> (&[u8], Option<&[u8]>) {
 /// Where the path starts and ends (before `?`) within the target.
 pub(crate) fn path_range(target: &[u8]) -> (usize, usize) {
     let start = split_front(target).3.min(target.len());
-    let end = memchr::memchr(b'?', target.get(start..).unwrap_or_default()).map_or(target.len(), |mark| start + mark);
+    let end = memchr::memchr(b'?', target.get(start..).unwrap_or_default())
+        .map_or(target.len(), |mark| start + mark);
     (start, end)
 }
 

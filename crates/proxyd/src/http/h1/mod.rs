@@ -35,7 +35,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head_bytes_max: 16384 - 1024, rewritten_bytes_max: 16384, headers_max: 101, accept_invalid: false }
+        Self {
+            head_bytes_max: 16384 - 1024,
+            rewritten_bytes_max: 16384,
+            headers_max: 101,
+            accept_invalid: false,
+        }
     }
 }
 

@@ -11,7 +11,12 @@ pub fn parse_request(head: &mut RequestHead, bytes: &[u8], limits: &Limits) -> P
 }
 
 /// Reads a response head; the request's method decides about its body (HEAD, CONNECT).
-pub fn parse_response(head: &mut ResponseHead, bytes: &[u8], request_method: Method, limits: &Limits) -> Parsed {
+pub fn parse_response(
+    head: &mut ResponseHead,
+    bytes: &[u8],
+    request_method: Method,
+    limits: &Limits,
+) -> Parsed {
     let _ = (bytes, limits, request_method);
     head.clear();
     Parsed::Incomplete
