@@ -1,5 +1,6 @@
 //! What the machine offers, and how a test that needs more says that it was skipped.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -37,8 +38,13 @@ pub fn has_namespaces() -> bool {
     Command::new("unshare").args(flags).arg("true").status().is_ok_and(|status| status.success())
 }
 
-/// Says on standard error that a test did not run, in the form that the test command counts.
+/// Says that a test did not run, on standard error and in the file that `TESTKIT_SKIP_LOG` names, from which the test
+/// command counts.
 #[allow(clippy::print_stderr)]
 pub fn skip(test: &str, reason: &str) {
     eprintln!("SKIPPED {test}: {reason}");
+    let Some(log) = std::env::var_os("TESTKIT_SKIP_LOG") else { return };
+    if let Ok(mut file) = std::fs::OpenOptions::new().append(true).create(true).open(log) {
+        let _ = writeln!(file, "{test}: {reason}");
+    }
 }
