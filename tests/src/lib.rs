@@ -6,6 +6,8 @@ pub mod daemon;
 pub mod environment;
 pub mod lab;
 pub mod log_catcher;
+pub mod oracle;
 pub mod origin;
 pub mod port;
+pub mod raw;
 pub mod wait;

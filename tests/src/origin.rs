@@ -92,3 +92,16 @@ async fn echo(request: Request<Incoming>) -> Result<ResponseBody, hyper::Error> 
     let frames = [Ok::<_, Infallible>(Frame::data(Bytes::from(bytes)))];
     Ok(StreamBody::new(futures_util::stream::iter(frames)).boxed())
 }
+
+/// An origin on a free loopback port, in a thread of its own that ends with the process.
+pub fn spawn(name: &str) -> std::io::Result<std::net::SocketAddr> {
+    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
+    listener.set_nonblocking(true)?;
+    let address = listener.local_addr()?;
+    let name = name.to_owned();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async { serve(TcpListener::from_std(listener)?, name).await })
+    });
+    Ok(address)
+}
