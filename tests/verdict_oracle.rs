@@ -1,0 +1,138 @@
+//! The verdict on a configuration beside the genuine haproxy: the same exit status, and the same lines blamed with the
+//! same words.
+
+use std::path::Path;
+use std::process::Command;
+
+use testkit::oracle;
+
+/// What a program says of a file: its exit status and each `parsing [file:line]` message without file and pid.
+fn verdict(program: &Path, configuration: &str) -> (Option<i32>, Vec<String>) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("haproxy.cfg");
+    std::fs::write(&file, configuration).unwrap();
+    let output = Command::new(program).arg("-c").arg("-f").arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let place = format!("[{}:", file.display());
+    let blamed = said
+        .lines()
+        .filter(|line| line.starts_with("[ALERT]"))
+        .filter_map(|line| line.split_once(" : parsing ")?.1.strip_prefix(&place))
+        // Which word a suggestion names is ours to do better.
+        .map(|line| line.split("; did you mean").next().unwrap_or_default())
+        .map(|line| line.replace(&folder.path().display().to_string(), ""))
+        .collect();
+    (output.status.code(), blamed)
+}
+
+/// Every configuration is judged by both programs; all differences are shown together.
+fn same_verdicts(test: &str, configurations: &[&str]) {
+    let Some([ours, genuine]) = oracle::proxies(test) else { return };
+    let mut differences = String::new();
+    for configuration in configurations {
+        let (ours, genuine) = (verdict(&ours, configuration), verdict(&genuine, configuration));
+        if ours != genuine {
+            differences += &format!("{configuration}\n  ours:    {ours:?}\n  genuine: {genuine:?}\n");
+        }
+    }
+    assert!(differences.is_empty(), "{test}:\n{differences}");
+}
+
+const TIMEOUTS: &str = "defaults\n mode http\n timeout connect 1s\n timeout client 1s\n timeout server 1s\n";
+
+fn with_timeouts(sections: &[&str]) -> Vec<String> {
+    sections.iter().map(|section| format!("{TIMEOUTS}{section}")).collect()
+}
+
+fn same_verdicts_with_timeouts(test: &str, sections: &[&str]) {
+    let whole = with_timeouts(sections);
+    same_verdicts(test, &whole.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn good_files_are_accepted() {
+    same_verdicts_with_timeouts(
+        "good_files_are_accepted",
+        &[
+            "listen l\n bind 127.0.0.1:0\n server s 127.0.0.1:80\n",
+            "frontend f\n bind 127.0.0.1:8080\n default_backend b\nbackend b\n balance roundrobin\n server s 127.0.0.1:80 check inter 2s rise 2 fall 3 weight 10\n",
+            "frontend f\n bind :8080,:8081 name x\n acl a path_beg /a /b\n use_backend b if a\n default_backend b\nbackend b\n server s 127.0.0.1:80 backup\n",
+            "backend b\n option httpchk GET /health\n http-check expect status 200\n server s 127.0.0.1:80 check\n",
+            "backend b\n balance uri depth 2\n hash-type consistent sdbm avalanche\n server s 127.0.0.1:80\n",
+            "backend b\n cookie S insert indirect nocache\n server s 127.0.0.1:80 cookie a\n",
+        ],
+    );
+}
+
+#[test]
+fn unknown_words_are_blamed_where_they_stand() {
+    same_verdicts_with_timeouts(
+        "unknown_words_are_blamed_where_they_stand",
+        &[
+            "frontend f\n bnid :80\n",
+            "backend b\n blaance roundrobin\n servre a 127.0.0.1:80\n",
+            "backend b\n balance foo\n",
+            "backend b\n mode foo\n",
+            "backend b\n option foo\n",
+            "backend b\n timeout foo 1s\n",
+            "backend b\n server s 127.0.0.1:80 chekc\n",
+            "frontend f\n bind :8080 foo\n",
+            "fronted f\n bind :8080\n",
+            "global\n maxcon 10\n",
+            "frontend f\n bind :8080\n http-request set-haeder X 1\n",
+        ],
+    );
+}
+
+#[test]
+fn missing_and_wrong_arguments_are_blamed() {
+    same_verdicts_with_timeouts(
+        "missing_and_wrong_arguments_are_blamed",
+        &[
+            "global\n maxconn\n",
+            "global\n maxconn abc\n",
+            "backend b\n timeout server abc\n",
+            "backend b\n timeout server\n",
+            "backend b\n server s\n",
+            "backend b\n server s 127.0.0.1:80 inter\n",
+            "backend b\n server s 127.0.0.1:80 weight 300\n",
+            "backend b\n server s 127.0.0.1:80 inter 0 check\n",
+            "backend b\n retries\n",
+            "frontend f\n bind\n",
+            "frontend f\n bind 127.0.0.1\n",
+            "frontend f\n bind 127.0.0.1:99999\n",
+            "frontend\n bind :80\n",
+            "frontend f\n bind :8080\n acl\n",
+            "frontend f\n bind :8080\n use_backend\n",
+            "backend b\n errorfile 400\n",
+            "backend b\n errorfile 400 /nonexistent\n",
+        ],
+    );
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    same_verdicts_with_timeouts(
+        "what_does_not_fit_together_is_refused",
+        &[
+            "frontend f\n bind :8080\n default_backend nowhere\n",
+            "frontend f\n bind :8080\n use_backend nowhere if { path / }\n",
+            "backend b\n server s 127.0.0.1:80\nbackend b\n server s 127.0.0.1:80\n",
+            "backend b\n server s 127.0.0.1:80\n server s 127.0.0.1:81\n",
+            "frontend f\n bind :8080\n use_backend b if undefined_acl\nbackend b\n server s 127.0.0.1:80\n",
+            "frontend f\n bind :8080\n acl a foo bar\n",
+            "frontend f\n bind :8080\n http-request deny if { foo }\n",
+            "backend b\n server s 127.0.0.1:80 track x/y\n",
+        ],
+    );
+}
+
+#[test]
+fn all_errors_are_reported_not_just_the_first() {
+    same_verdicts_with_timeouts(
+        "all_errors_are_reported_not_just_the_first",
+        &[
+            "global\n foo\n bar\nfrontend f\n baz 1\n bind :8080 qux\nbackend b\n server s 127.0.0.1:80 quux\n option nope\n",
+        ],
+    );
+}
