@@ -56,11 +56,14 @@ pub enum CheckStatus {
     ProcessOk,
     /// Traffic showed too many errors (`observe`).
     HealthAnalyze,
+    /// An agent answered without saying anything about the state.
+    Checked,
 }
 
 impl CheckStatus {
     /// All of them, for tables.
-    pub const ALL: [CheckStatus; 18] = [
+    pub const ALL: [CheckStatus; 19] = [
+        CheckStatus::Checked,
         CheckStatus::Unknown,
         CheckStatus::Initializing,
         CheckStatus::SocketError,
@@ -94,7 +97,7 @@ impl CheckStatus {
     /// What it means for the counters.
     pub fn verdict(self) -> Verdict {
         match self {
-            CheckStatus::Unknown | CheckStatus::Initializing => Verdict::Unknown,
+            CheckStatus::Unknown | CheckStatus::Initializing | CheckStatus::Checked => Verdict::Unknown,
             CheckStatus::Layer4Ok
             | CheckStatus::Layer6Ok
             | CheckStatus::Layer7Ok
@@ -114,8 +117,22 @@ impl CheckStatus {
         }
     }
 
+    /// Whether a code is shown with it, in `show stat` and the log; if the check has none, 0 is.
+    pub fn shows_code(self) -> bool {
+        matches!(
+            self,
+            CheckStatus::Layer7Ok
+                | CheckStatus::Layer7OkConditionally
+                | CheckStatus::Layer7Status
+                | CheckStatus::ProcessError
+                | CheckStatus::ProcessTimeout
+                | CheckStatus::ProcessOk
+        )
+    }
+
     fn texts(self) -> (&'static str, &'static str) {
         match self {
+            CheckStatus::Checked => ("CHECKED", "No status change"),
             CheckStatus::Unknown => ("UNK", "Unknown"),
             CheckStatus::Initializing => ("INI", "Initializing"),
             CheckStatus::SocketError => ("SOCKERR", "Socket error"),
@@ -137,6 +154,9 @@ impl CheckStatus {
         }
     }
 }
+
+/// The longest description kept, in bytes.
+pub const DESCRIPTION_LENGTH_MAX: usize = 127;
 
 /// One finished check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -162,8 +182,18 @@ impl CheckResult {
         CheckResult { code: Some(code), ..self }
     }
 
-    /// The same with a description.
+    /// The same with a description, cut to [`DESCRIPTION_LENGTH_MAX`] bytes as HAProxy does.
     pub fn with_description(self, description: impl Into<String>) -> Self {
-        CheckResult { description: description.into(), ..self }
+        let mut description = description.into();
+        if description.len() > DESCRIPTION_LENGTH_MAX {
+            let end = (0..=DESCRIPTION_LENGTH_MAX).rev().find(|at| description.is_char_boundary(*at)).unwrap_or(0);
+            description.truncate(end);
+        }
+        CheckResult { description, ..self }
+    }
+
+    /// The code that is shown, see [`CheckStatus::shows_code`].
+    pub fn shown_code(&self) -> Option<u32> {
+        self.status.shows_code().then_some(self.code.unwrap_or(0))
     }
 }

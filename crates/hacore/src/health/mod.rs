@@ -3,10 +3,23 @@
 //! [`Health`] is one server's pure state machine: results and `now` go in, [`Event`]s come out. It opens nothing and
 //! reads no clock; running the checks is [`crate::probe`]'s business, carrying the events out its owner's.
 
+pub mod agent;
 mod check;
+mod counter;
 mod fsm;
+mod observe;
+mod report;
+mod slowstart;
+pub mod spread;
 mod status;
+#[cfg(test)]
+mod tests;
 
-pub use check::{CheckResult, CheckStatus, Verdict};
-pub use fsm::{AdminState, Cause, Event, Health, InitState, Outcome, Settings, Timing, Transition};
-pub use status::{Counters, Left, StatusText};
+pub use agent::AgentAnswer;
+pub use check::{CheckResult, CheckStatus, DESCRIPTION_LENGTH_MAX, Verdict};
+pub use counter::{Counter, InitState, Timing};
+pub use fsm::{AdminState, Event, ForcedHealth, Health, Operation, Outcome, Settings, Tracked};
+pub use observe::{ERROR_LIMIT_DEFAULT, Layer, Observation, Observe, OnError};
+pub use report::{Cause, CheckKind, CheckReport, Change, Left, LogLevel, Subject, Transition, no_server_available};
+pub use slowstart::SlowStart;
+pub use status::{CheckFields, Totals};
