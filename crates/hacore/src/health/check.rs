@@ -186,7 +186,8 @@ impl CheckResult {
     pub fn with_description(self, description: impl Into<String>) -> Self {
         let mut description = description.into();
         if description.len() > DESCRIPTION_LENGTH_MAX {
-            let end = (0..=DESCRIPTION_LENGTH_MAX).rev().find(|at| description.is_char_boundary(*at)).unwrap_or(0);
+            let end =
+                (0..=DESCRIPTION_LENGTH_MAX).rev().find(|at| description.is_char_boundary(*at)).unwrap_or(0);
             description.truncate(end);
         }
         CheckResult { description, ..self }

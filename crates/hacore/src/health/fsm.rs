@@ -240,7 +240,8 @@ impl Health {
         let description =
             format!("Detected {} consecutive errors, last one was: {}", self.errors, observation.sentence());
         self.errors = 0;
-        let result = CheckResult::new(CheckStatus::HealthAnalyze, Duration::ZERO).with_description(description);
+        let result =
+            CheckResult::new(CheckStatus::HealthAnalyze, Duration::ZERO).with_description(description);
         self.step(now, |health, events| {
             health.totals.observed_failures += 1;
             match observe.on_error {
@@ -305,7 +306,9 @@ impl Health {
             match (health, this.operation) {
                 (ForcedHealth::Down, Operation::Stopped) => {}
                 (ForcedHealth::Down, _) => this.stop(Cause::Cli, now, events),
-                (ForcedHealth::Up, Operation::Stopped | Operation::Stopping) => this.start(Cause::Cli, now, events),
+                (ForcedHealth::Up, Operation::Stopped | Operation::Stopping) => {
+                    this.start(Cause::Cli, now, events)
+                }
                 (ForcedHealth::Up, _) => {}
                 (ForcedHealth::Stopping, Operation::Stopping) => {}
                 (ForcedHealth::Stopping, _) => this.soft_stop(Cause::Cli, events),
@@ -391,6 +394,11 @@ impl Health {
         self.operation != Operation::Stopped && self.admin() != AdminState::Maintenance
     }
 
+    /// Whether it is not stopped, whatever the administrator wants. See also [`Health::may_serve`].
+    pub fn is_up(&self) -> bool {
+        self.operation != Operation::Stopped
+    }
+
     /// How it operates.
     pub fn operation(&self) -> Operation {
         self.operation
@@ -402,7 +410,11 @@ impl Health {
         if self.unresolved || [self.forced, inherited].contains(&AdminState::Maintenance) {
             return AdminState::Maintenance;
         }
-        if [self.forced, inherited].contains(&AdminState::Drain) { AdminState::Drain } else { AdminState::Ready }
+        if [self.forced, inherited].contains(&AdminState::Drain) {
+            AdminState::Drain
+        } else {
+            AdminState::Ready
+        }
     }
 
     /// What was set on this very server.
@@ -484,7 +496,10 @@ impl Health {
                 checker.counter.fail();
             }
         }
-        if kind == CheckKind::Health && result.status != CheckStatus::HealthAnalyze && verdict != Verdict::Failed {
+        if kind == CheckKind::Health
+            && result.status != CheckStatus::HealthAnalyze
+            && verdict != Verdict::Failed
+        {
             self.errors = 0;
         }
         checker.last = Some(result.clone());
@@ -495,7 +510,14 @@ impl Health {
         self.settle_after(kind, verdict, Cause::Check(result), now, events);
     }
 
-    fn settle_after(&mut self, kind: CheckKind, verdict: Verdict, cause: Cause, now: Instant, events: &mut Outcome) {
+    fn settle_after(
+        &mut self,
+        kind: CheckKind,
+        verdict: Verdict,
+        cause: Cause,
+        now: Instant,
+        events: &mut Outcome,
+    ) {
         let running = matches!(self.operation, Operation::Starting | Operation::Running);
         match (kind, verdict) {
             (_, Verdict::Unknown) => {}
@@ -512,7 +534,9 @@ impl Health {
         let healthy = [&self.check, &self.agent].into_iter().flatten().all(Checker::allows);
         match (self.operation, healthy) {
             (Operation::Stopped, true) => self.start(cause, now, events),
-            (Operation::Starting | Operation::Running | Operation::Stopping, false) => self.stop(cause, now, events),
+            (Operation::Starting | Operation::Running | Operation::Stopping, false) => {
+                self.stop(cause, now, events)
+            }
             _ => {}
         }
     }
@@ -583,7 +607,11 @@ impl Health {
                 let up = self.operation != Operation::Stopped;
                 let drain = after == AdminState::Drain;
                 let was_forced = forced == AdminState::Maintenance;
-                events.push(self.change(Transition::LeavesMaintenance { was_forced, up, drain }, Cause::None, false));
+                events.push(self.change(
+                    Transition::LeavesMaintenance { was_forced, up, drain },
+                    Cause::None,
+                    false,
+                ));
                 if drain {
                     events.push(self.change(Transition::RemainsInDrain, cause, false));
                 }

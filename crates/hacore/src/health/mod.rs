@@ -20,6 +20,8 @@ pub use check::{CheckResult, CheckStatus, DESCRIPTION_LENGTH_MAX, Verdict};
 pub use counter::{Counter, InitState, Timing};
 pub use fsm::{AdminState, Event, ForcedHealth, Health, Operation, Outcome, Settings, Tracked};
 pub use observe::{ERROR_LIMIT_DEFAULT, Layer, Observation, Observe, OnError};
-pub use report::{Cause, CheckKind, CheckReport, Change, Left, LogLevel, Subject, Transition, no_server_available};
+pub use report::{
+    Cause, Change, CheckKind, CheckReport, Left, LogLevel, Subject, Transition, no_server_available,
+};
 pub use slowstart::SlowStart;
 pub use status::{CheckFields, Totals};

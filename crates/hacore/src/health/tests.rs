@@ -37,7 +37,10 @@ fn lines(events: &Outcome, log_health_checks: bool) -> Vec<String> {
 fn a_recorded_sequence_gives_haproxys_states_and_counters() {
     let now = Instant::now();
     let mut health = Health::new(checked(2, 3), now);
-    assert_eq!((health.status().to_string().as_str(), health.check_fields(true).status.as_str()), ("UP 1/3", "* INI"));
+    assert_eq!(
+        (health.status().to_string().as_str(), health.check_fields(true).status.as_str()),
+        ("UP 1/3", "* INI")
+    );
     let recorded = [
         (200, "UP", 4, 0, 0),
         (500, "UP 2/3", 3, 1, 0),
@@ -75,7 +78,12 @@ fn a_recorded_sequence_gives_haproxys_states_and_counters() {
         let fields = health.check_fields(false);
         let totals = health.totals();
         assert_eq!(
-            (health.status().to_string().as_str(), fields.counters.unwrap()[2], totals.failed_checks, totals.downs),
+            (
+                health.status().to_string().as_str(),
+                fields.counters.unwrap()[2],
+                totals.failed_checks,
+                totals.downs
+            ),
             (status, counter, failed, downs),
             "step {step}: {code}"
         );
@@ -85,7 +93,8 @@ fn a_recorded_sequence_gives_haproxys_states_and_counters() {
 #[test]
 fn transitions_are_logged_in_haproxys_words() {
     let now = Instant::now();
-    let refused = CheckResult::new(CheckStatus::Layer4Connection, Duration::ZERO).with_description("Connection refused");
+    let refused = CheckResult::new(CheckStatus::Layer4Connection, Duration::ZERO)
+        .with_description("Connection refused");
     let mut health = Health::new(checked(2, 3), now);
     let events = health.on_check(refused.clone(), now);
     let left = Left { active: 2, ..Left::default() };
@@ -163,9 +172,21 @@ fn maintenance_and_drain_are_logged_in_haproxys_words() {
     let left = "0 active and 0 backup servers left. 0 sessions active, 0 requeued, 0 remaining in queue.";
     let steps = [
         (AdminState::Drain, vec![format!("Server be/s1 enters drain state. {online}")], "DRAIN"),
-        (AdminState::Maintenance, vec![format!("Server be/s1 is going DOWN for maintenance. {left}")], "MAINT"),
-        (AdminState::Ready, vec!["Server be/s1 is UP/READY (leaving forced maintenance).".to_owned()], "UP 1/3"),
-        (AdminState::Maintenance, vec![format!("Server be/s1 is going DOWN for maintenance. {left}")], "MAINT"),
+        (
+            AdminState::Maintenance,
+            vec![format!("Server be/s1 is going DOWN for maintenance. {left}")],
+            "MAINT",
+        ),
+        (
+            AdminState::Ready,
+            vec!["Server be/s1 is UP/READY (leaving forced maintenance).".to_owned()],
+            "UP 1/3",
+        ),
+        (
+            AdminState::Maintenance,
+            vec![format!("Server be/s1 is going DOWN for maintenance. {left}")],
+            "MAINT",
+        ),
         (
             AdminState::Drain,
             vec![
@@ -270,7 +291,10 @@ fn observe_counts_errors_in_a_row() {
         let mut health = Health::new(Settings { observe, ..checked(2, 3) }, now);
         health.on_check(CheckResult::new(CheckStatus::Layer7Ok, Duration::ZERO).with_code(200), now);
         assert!(health.on_traffic(Observation::of_status(500), now).is_empty());
-        assert!(health.on_traffic(Observation::of_status(404), now).is_empty(), "a good answer starts the count again");
+        assert!(
+            health.on_traffic(Observation::of_status(404), now).is_empty(),
+            "a good answer starts the count again"
+        );
         assert!(health.on_traffic(Observation::ReadTimeout, now).is_empty());
         let events = health.on_traffic(Observation::WrongStatus, now);
         assert!(events.contains(&Event::CheckSooner));
@@ -311,7 +335,13 @@ fn init_state_decides_how_many_results_it_takes() {
 fn the_interval_follows_the_counter() {
     let now = Instant::now();
     let seconds = Duration::from_secs;
-    let timing = Timing { inter: seconds(2), fast_inter: Some(seconds(1)), down_inter: Some(seconds(5)), rise: 2, fall: 2 };
+    let timing = Timing {
+        inter: seconds(2),
+        fast_inter: Some(seconds(1)),
+        down_inter: Some(seconds(5)),
+        rise: 2,
+        fall: 2,
+    };
     let mut health = Health::new(Settings { check: Some(timing), ..Settings::default() }, now);
     let mut after = |status| {
         health.on_check(CheckResult::new(status, Duration::ZERO), now);
@@ -385,7 +415,8 @@ fn simulation_of_flapping_servers() {
                 }
             };
             let is_up = health.operation() != Operation::Stopped;
-            let context = format!("seed {seed} step {step}: rise {rise} fall {fall} passes {passes} fails {fails}");
+            let context =
+                format!("seed {seed} step {step}: rise {rise} fall {fall} passes {passes} fails {fails}");
             if was_up && !is_up {
                 assert!(fails >= fall, "{context}");
             }
