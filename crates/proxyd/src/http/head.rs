@@ -63,7 +63,7 @@ impl Default for Version {
 pub struct ConnectionTokens {
     pub close: bool,
     pub keep_alive: bool,
-    /// `upgrade` is listed and there is an `Upgrade` header.
+    /// `upgrade` is listed, and the request has no body that would prevent it.
     pub upgrade: bool,
 }
 
@@ -147,6 +147,11 @@ impl RequestHead {
     /// What the received `Connection` header said.
     pub fn connection(&self) -> ConnectionTokens {
         self.connection
+    }
+
+    /// Whether the sender is ready for another message on the connection (RFC 9112 §9.3).
+    pub fn wants_keep_alive(&self) -> bool {
+        wants_keep_alive(self.version, self.connection)
     }
 
     /// The client waits for `100 Continue` (RFC 9110 §10.1.1).
@@ -251,6 +256,11 @@ impl ResponseHead {
         self.connection
     }
 
+    /// Whether the server keeps the connection open; without a self-delimited body it cannot.
+    pub fn wants_keep_alive(&self) -> bool {
+        self.framing.is_self_delimited() && wants_keep_alive(self.version, self.connection)
+    }
+
     /// Interim responses (1xx but 101) are followed by another head.
     pub fn is_interim(&self) -> bool {
         (100..200).contains(&self.status) && self.status != 101
@@ -269,6 +279,10 @@ impl ResponseHead {
         self.version = version;
         self.set_status(status, Some(reason))
     }
+}
+
+fn wants_keep_alive(version: Version, connection: ConnectionTokens) -> bool {
+    !connection.close && (version >= Version::HTTP_11 || connection.keep_alive)
 }
 
 impl HeaderList {

@@ -24,11 +24,6 @@ impl Range {
     pub(crate) fn len(self) -> usize {
         self.end.saturating_sub(self.start) as usize
     }
-
-    /// The range `offset` bytes further on.
-    pub(crate) fn shifted(self, offset: u32) -> Range {
-        Range { start: self.start.saturating_add(offset), end: self.end.saturating_add(offset) }
-    }
 }
 
 /// One field's place in the buffer.
@@ -250,11 +245,10 @@ impl HeaderList {
         Header { name: self.bytes(slot.name), value: self.bytes(slot.value) }
     }
 
-    /// Takes a received head: its bytes and the fields found in them, whose ranges count from the head's first byte.
-    pub(crate) fn load(&mut self, head: &[u8]) -> u32 {
-        let offset = self.buffer.len() as u32;
+    /// Takes a received head's bytes; the slots that were pushed count from the first of them.
+    pub(crate) fn load(&mut self, head: &[u8]) {
+        self.buffer.clear();
         self.buffer.extend_from_slice(head);
-        offset
     }
 
     /// Adds a field whose bytes are in the buffer already.

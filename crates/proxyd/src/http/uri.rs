@@ -9,7 +9,7 @@ pub enum Form {
     Origin,
     /// `http://authority/path?query`.
     Absolute,
-    /// `host:port`, for CONNECT.
+    /// `host:port`, for CONNECT; also anything that fits no other form.
     Authority,
     /// `*`.
     Asterisk,
@@ -88,10 +88,14 @@ fn split_front(target: &[u8]) -> Front<'_> {
         Some(colon) => {
             let start = colon + 3;
             let rest = target.get(start..).unwrap_or_default();
-            let end = rest.iter().position(|byte| matches!(byte, b'/' | b'?' | b'#')).unwrap_or(rest.len());
+            // HAProxy ends the authority at the first slash only.
+            let end = memchr::memchr(b'/', rest).unwrap_or(rest.len());
             (Form::Absolute, target.get(..colon), rest.get(..end), start + end)
         }
-        None => (Form::Authority, None, Some(target), target.len()),
+        None => {
+            let end = memchr::memchr(b'/', target).unwrap_or(target.len());
+            (Form::Authority, None, target.get(..end), end)
+        }
     }
 }
 

@@ -7,18 +7,20 @@
 //!
 //! What it does not do: sockets, timers, buffers of connections, retries; that is the data plane.
 
+mod authority;
 mod chunk;
 mod encode;
 mod error;
+mod fields;
 mod parse;
 
-pub use chunk::{ChunkDecoder, ChunkStep};
+pub use chunk::{ChunkDecoder, ChunkStep, SIZE_LINE_BYTES_MAX, encode_trailers};
 pub use encode::{
     ConnectionField, EncodePlan, LAST_CHUNK, encode_chunk_end, encode_chunk_start, encode_request,
     encode_response,
 };
 pub use error::ParseError;
-pub use parse::{parse_request, parse_response};
+pub use parse::{ResponseContext, parse_request, parse_response};
 
 /// Bounds and switches of the parser; one value per frontend or backend, made when the configuration is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
