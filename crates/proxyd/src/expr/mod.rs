@@ -1,7 +1,38 @@
 //! The expression engine: samples, fetches, converters, ACL conditions, log formats. Sans-IO.
 //!
-//! Everything is compiled at load; evaluation reads [`crate::txn`] and message heads.
+//! Everything is compiled at load; evaluation reads [`crate::txn`], message heads and an [`Environment`], opens
+//! nothing and asks no clock. [`Expr`], [`Condition`] and [`LogFormat`] compare and serialise as their source text.
+//!
+//! Every fetch, converter and log alias is one item in a table next to its code; [`keywords`] lists them.
 
-mod shared_text;
+pub mod acl;
+mod args;
+mod context;
+pub mod conv;
+mod data;
+mod eval;
+mod expression;
+pub mod fetch;
+pub mod keywords;
+pub mod logformat;
+mod pattern_file;
+mod references;
+mod sample;
+mod scope;
+pub mod vars;
 
-pub use shared_text::{Condition, Expr, LogFormat};
+pub use acl::{AclTable, Condition, Verdict};
+pub use args::{Arg, ArgKind, Args};
+pub use context::Contexts;
+pub use data::Data;
+pub use eval::{
+    BackendView, Direction, Environment, EvalCtx, FetchState, FrontendView, Now, Payload, ProcessView,
+    ServerView,
+};
+pub use expression::Expr;
+pub use logformat::LogFormat;
+pub use pattern_file::{PatternEntry, PatternFile, PatternFiles};
+pub use references::{NameRef, RefKind, RefTarget, References, Resolver};
+pub use sample::{Method, Sample, SampleType};
+pub use scope::{FileLoader, LoadError, ParseScope};
+pub use vars::{Scope, VarName, Vars};

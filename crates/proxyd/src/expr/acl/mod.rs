@@ -1,0 +1,14 @@
+//! ACLs and conditions (configuration manual, sections 7.1 and 7.2).
+
+mod condition;
+mod derived;
+mod expression;
+mod matcher;
+mod pattern;
+mod table;
+
+pub use condition::{Condition, Verdict};
+pub use derived::{DerivedAcl, derived_acls};
+pub use expression::AclExpr;
+pub use matcher::{MatchMethod, Matcher};
+pub use table::{Acl, AclTable};

@@ -1,0 +1,145 @@
+//! Named ACLs of one proxy, and the predefined ones.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use hacore::diag::{Diagnostic, FileId, Span, Word, Words};
+
+use super::AclExpr;
+use super::condition::Verdict;
+use crate::expr::{Contexts, EvalCtx, ParseScope};
+
+/// One ACL: all `acl` lines of a name; any of them may match.
+#[derive(Debug)]
+pub struct Acl {
+    pub name: Box<str>,
+    /// Lines may be added after a condition already uses the name, so the list is one of set-once links.
+    first: OnceLock<Box<Link>>,
+}
+
+#[derive(Debug)]
+struct Link {
+    expr: AclExpr,
+    next: OnceLock<Box<Link>>,
+}
+
+impl Acl {
+    pub(super) fn new(name: &str) -> Self {
+        Self { name: name.into(), first: OnceLock::new() }
+    }
+
+    pub(super) fn push(&self, expr: AclExpr) {
+        let mut slot = &self.first;
+        while let Some(link) = slot.get() {
+            slot = &link.next;
+        }
+        let _ = slot.set(Box::new(Link { expr, next: OnceLock::new() }));
+    }
+
+    pub fn expressions(&self) -> impl Iterator<Item = &AclExpr> {
+        std::iter::successors(self.first.get(), |link| link.next.get()).map(|link| &link.expr)
+    }
+
+    /// Where at least one of its expressions has data.
+    pub fn contexts(&self) -> Contexts {
+        self.expressions().fold(Contexts::default(), |all, expr| all | expr.contexts())
+    }
+
+    pub fn eval(&self, ctx: &EvalCtx<'_>) -> Verdict {
+        let mut result = Verdict::Fail;
+        for expr in self.expressions() {
+            result = result.or(expr.eval(ctx));
+            if result == Verdict::Pass {
+                break;
+            }
+        }
+        result
+    }
+}
+
+/// The ACLs that conditions of one proxy may name.
+#[derive(Debug, Default, Clone)]
+pub struct AclTable {
+    named: RefCell<HashMap<Box<str>, Arc<Acl>>>,
+}
+
+/// Names and definitions of the manual's section 7.4.
+const PREDEFINED: &[(&str, &str)] = &[
+    ("FALSE", "always_false"),
+    ("HTTP", "req.proto_http"),
+    ("HTTP_1.0", "req.ver 1.0"),
+    ("HTTP_1.1", "req.ver 1.1"),
+    ("HTTP_2.0", "req.ver 2.0"),
+    ("HTTP_3.0", "req.ver 3.0"),
+    ("HTTP_CONTENT", "req.hdr_val(content-length) gt 0"),
+    ("HTTP_URL_ABS", "url_reg ^[^/:]*://"),
+    ("HTTP_URL_SLASH", "url_beg /"),
+    ("HTTP_URL_STAR", "url *"),
+    ("LOCALHOST", "src 127.0.0.1/8 ::1"),
+    ("METH_CONNECT", "method CONNECT"),
+    ("METH_DELETE", "method DELETE"),
+    ("METH_GET", "method GET HEAD"),
+    ("METH_HEAD", "method HEAD"),
+    ("METH_OPTIONS", "method OPTIONS"),
+    ("METH_POST", "method POST"),
+    ("METH_PUT", "method PUT"),
+    ("METH_TRACE", "method TRACE"),
+    ("RDP_COOKIE", "req.rdp_cookie_cnt gt 0"),
+    ("REQ_CONTENT", "req.len gt 0"),
+    ("TRUE", "always_true"),
+    ("WAIT_END", "wait_end"),
+];
+
+impl AclTable {
+    /// `acl <name> <criterion> [flags] [patterns]`: adds an expression to the ACL of that name.
+    pub fn define(&self, name: &Word, words: &mut Words<'_>, scope: &ParseScope<'_>) -> Result<(), Diagnostic> {
+        let text = name.as_str();
+        if let Some(bad) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.:".contains(*c))) {
+            return Err(Diagnostic::alert(format!(
+                "character '{bad}' is not permitted in acl name '{text}'"
+            ))
+            .at(name.span));
+        }
+        if text.eq_ignore_ascii_case("or") {
+            return Err(Diagnostic::alert(format!(
+                "acl name '{text}' will never match. 'or' is used to express a logical disjunction within a condition"
+            ))
+            .at(name.span));
+        }
+        let expr = AclExpr::parse(words, scope)
+            .map_err(|d| prefixed(d, &format!("error detected while parsing ACL '{text}'")))?;
+        let mut named = self.named.borrow_mut();
+        named.entry(text.into()).or_insert_with(|| Arc::new(Acl::new(text))).push(expr);
+        Ok(())
+    }
+
+    /// The ACL of this name: the proxy's own, or a predefined one.
+    pub fn find(&self, name: &str, scope: &ParseScope<'_>) -> Option<Arc<Acl>> {
+        if let Some(acl) = self.named.borrow().get(name) {
+            return Some(Arc::clone(acl));
+        }
+        let (name, definition) = PREDEFINED.iter().find(|(predefined, _)| *predefined == name)?;
+        let span = Span::line(FileId(0), 0);
+        let words: Vec<Word> =
+            definition.split(' ').map(|w| Word::new(w.as_bytes().to_vec(), span)).collect();
+        let expr = AclExpr::parse(&mut Words::new(&words, span), scope).ok()?;
+        let acl = Arc::new(Acl::new(name));
+        acl.push(expr);
+        self.named.borrow_mut().insert((*name).into(), Arc::clone(&acl));
+        Some(acl)
+    }
+
+    /// Names for "did you mean".
+    pub fn names(&self) -> Vec<String> {
+        let named = self.named.borrow();
+        let own = named.keys().map(|name| name.to_string());
+        own.chain(PREDEFINED.iter().map(|(name, _)| (*name).to_owned())).collect()
+    }
+}
+
+/// The same diagnostic with HAProxy's `<where> : ` before its message.
+pub(super) fn prefixed(mut diagnostic: Diagnostic, prefix: &str) -> Diagnostic {
+    diagnostic.message = format!("{prefix} : {}", diagnostic.message);
+    diagnostic
+}

@@ -1,0 +1,111 @@
+//! Sample fetches (configuration manual, sections 7.3.2 to 7.3.6), one file per noun.
+
+mod client;
+mod constant;
+mod cookie;
+mod header;
+mod internal;
+mod request;
+mod response;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use hacore::diag::Span;
+
+use super::args::ArgSpec;
+use super::{Args, Contexts, EvalCtx, FetchState, ParseScope, Sample, SampleType};
+
+pub type FetchFn = for<'a> fn(&'a Args, &EvalCtx<'a>, &mut FetchState) -> Option<Sample<'a>>;
+/// Checks and compiles arguments at load; the error is the end of HAProxy's sentence.
+pub type CheckFn = fn(&mut Args, &ParseScope<'_>, Span) -> Result<(), String>;
+
+/// One sample fetch.
+pub struct Fetch {
+    pub name: &'static str,
+    pub args: ArgSpec,
+    pub output: SampleType,
+    /// Where it has its data.
+    pub contexts: Contexts,
+    /// One line for `--explain` and the support table.
+    pub doc: &'static str,
+    pub run: FetchFn,
+    pub check: Option<CheckFn>,
+}
+
+impl std::fmt::Debug for Fetch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// A question to the stick tables, by the keyword that asks.
+#[derive(Debug)]
+pub struct StickQuery<'q> {
+    /// `sc_http_req_rate`, `src_conn_cnt`, `table_gpc0`…; never one of the numbered spellings (`sc0_…`).
+    pub keyword: &'q str,
+    /// `sc0`, `sc1`, `sc2`: the number in the keyword or in the first argument.
+    pub counter: Option<u32>,
+    /// The other arguments.
+    pub args: &'q Args,
+    /// What a `table_…` or `in_table` converter was applied to.
+    pub key: Option<&'q Sample<'q>>,
+}
+
+const TABLES: &[&[Fetch]] = &[
+    client::FETCHES,
+    constant::FETCHES,
+    cookie::FETCHES,
+    header::FETCHES,
+    internal::FETCHES,
+    request::FETCHES,
+    response::FETCHES,
+];
+
+/// Every fetch, table by table.
+pub fn all() -> impl Iterator<Item = &'static Fetch> {
+    TABLES.iter().flat_map(|table| table.iter())
+}
+
+/// The fetch with this exact name.
+pub fn find(name: &str) -> Option<&'static Fetch> {
+    static INDEX: LazyLock<HashMap<&'static str, &'static Fetch>> =
+        LazyLock::new(|| all().map(|fetch| (fetch.name, fetch)).collect());
+    INDEX.get(name).copied()
+}
+
+/// What a fetch reads, in the words of HAProxy's messages.
+pub(crate) fn source_name(fetch: &Fetch) -> &'static str {
+    match fetch.contexts {
+        Contexts::RESPONSE => "HTTP response",
+        Contexts::REQUEST => "HTTP request",
+        Contexts::SERVER | Contexts::CONNECTING => "server-side connection",
+        Contexts::BACKEND => "backend",
+        Contexts::SESSION => "client-side session",
+        Contexts::CLIENT | Contexts::FRONTEND => "client address",
+        _ => "internal state",
+    }
+}
+
+/// A name that is known, but whose data the daemon does not have.
+pub(crate) fn is_unsupported(_fetch: &Fetch) -> bool {
+    false
+}
+
+// Short forms for the tables.
+
+const fn fetch(name: &'static str, output: SampleType, contexts: Contexts, run: FetchFn, doc: &'static str) -> Fetch {
+    Fetch { name, args: ArgSpec::NONE, output, contexts, doc, run, check: None }
+}
+
+impl Fetch {
+    const fn args(mut self, required: usize, kinds: &'static [super::ArgKind]) -> Fetch {
+        self.args = ArgSpec { required, kinds };
+        self
+    }
+
+    const fn check(mut self, check: CheckFn) -> Fetch {
+        self.check = Some(check);
+        self
+    }
+}
