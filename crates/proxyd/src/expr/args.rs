@@ -231,9 +231,7 @@ fn type_one(
     span: Span,
 ) -> Result<Arg, String> {
     let text = String::from_utf8_lossy(raw);
-    let invalid = || {
-        format!("failed to parse '{text}' as type '{}' at position {position}", kind.name())
-    };
+    let invalid = || format!("failed to parse '{text}' as type '{}' at position {position}", kind.name());
     let refer = |kind| Ok(Arg::Name(scope.refer(NameRef::new(kind, &text, keyword, position, span))));
     match kind {
         ArgKind::Str | ArgKind::Regex | ArgKind::ProtobufField => Ok(Arg::Str(raw.into())),

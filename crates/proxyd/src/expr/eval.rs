@@ -239,6 +239,12 @@ pub trait Environment {
         None
     }
 
+    /// Seconds that local time is ahead of UTC at this moment, for the log's local dates.
+    fn utc_offset_s(&self, wall_us: u64) -> i32 {
+        let _ = wall_us;
+        0
+    }
+
     /// The log lines' own facts that the transaction does not carry: the host name for `%H` is
     /// [`ProcessView::hostname`]. `%ID` of a transaction that has none yet is made here.
     fn unique_id(&self) -> Option<Data<'_>> {

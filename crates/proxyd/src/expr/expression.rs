@@ -58,43 +58,66 @@ impl Expr {
             return Err(Diagnostic::alert("missing fetch method").at(words.here()));
         };
         let _ = words.next();
-        let (fetch, args, mut at) = parse_fetch(word, scope)?;
+        Self::parse_from(word, 0, Some(words), scope).map(|(expr, _)| expr)
+    }
+
+    /// Reads the inside of `%[…]`, which starts at `start`; returns where its `]` stands.
+    pub(super) fn parse_bracketed(
+        word: &Word,
+        start: usize,
+        scope: &ParseScope<'_>,
+    ) -> Result<(Expr, usize), Diagnostic> {
+        Self::parse_from(word, start, None, scope)
+    }
+
+    /// Without `words` the expression ends at `]`, with them at the first word that is no converter.
+    fn parse_from<'w>(
+        word: &'w Word,
+        start: usize,
+        mut words: Option<&mut Words<'w>>,
+        scope: &ParseScope<'_>,
+    ) -> Result<(Expr, usize), Diagnostic> {
+        let (fetch, args, mut at) = parse_fetch(word, start, scope)?;
         let mut expr =
             Expr { text: String::new(), fetch, args, converters: Vec::new(), output: fetch.output };
-        expr.append_text(word, 0, at);
+        expr.append_text(word, start, at);
         let mut word = word;
         loop {
             match word.bytes().get(at) {
+                Some(b']') if words.is_none() => break,
                 None | Some(b',') => {}
                 Some(_) => return Err(expr.missing_comma(word.span)),
             }
             at += word.bytes().get(at..).unwrap_or_default().iter().take_while(|b| **b == b',').count();
             let in_new_word = at >= word.bytes().len();
             if in_new_word {
-                let Some(next) = words.peek() else { break };
+                let Some(next) = words.as_deref().and_then(Words::peek) else { break };
                 word = next;
                 at = 0;
             }
             let name_length = ident_length(word.bytes().get(at..).unwrap_or_default());
             let name = word.as_str().get(at..at + name_length).unwrap_or_default();
             let Some(converter) = conv::find(name) else {
+                if words.is_none() && word.bytes().get(at) == Some(&b']') {
+                    break;
+                }
                 // A word that begins with no converter is not ours (`if`, an ACL's first pattern…).
                 if in_new_word {
                     break;
                 }
                 return Err(unknown_converter(name, expr.output, word.span));
             };
-            if in_new_word {
+            if let (true, Some(words)) = (in_new_word, words.as_deref_mut()) {
                 let _ = words.next();
             }
             let start = at;
             at = expr.push_converter(converter, word, at + name_length, scope)?;
             expr.append_text(word, start, at);
         }
-        Ok(expr)
+        Ok((expr, at))
     }
 
-    /// Reads an expression that is exactly `text`, such as the inside of `%[…]`.
+    /// Reads an expression that is exactly `text`.
     pub fn parse_str(text: &str, span: Span, scope: &ParseScope<'_>) -> Result<Expr, Diagnostic> {
         let words = [Word::new(text.as_bytes().to_vec(), span)];
         let mut words = Words::new(&words, span);
@@ -135,8 +158,9 @@ impl Expr {
                 self.output.name()
             )));
         }
-        let (list, end) = parse_arg_list(word, at, name, converter.args, scope)
-            .map_err(|e| alert(format!("invalid arg {} in converter '{name}' : {}", e.position, e.message)))?;
+        let (list, end) = parse_arg_list(word, at, name, converter.args, scope).map_err(|e| {
+            alert(format!("invalid arg {} in converter '{name}' : {}", e.position, e.message))
+        })?;
         let mut args = Args { keyword: name, list, ..Args::default() };
         if let Some(check) = converter.check {
             check(&mut args, scope, word.span)
@@ -200,10 +224,14 @@ impl Expr {
     }
 }
 
-fn parse_fetch(word: &Word, scope: &ParseScope<'_>) -> Result<(&'static Fetch, Args, usize), Diagnostic> {
+fn parse_fetch(
+    word: &Word,
+    start: usize,
+    scope: &ParseScope<'_>,
+) -> Result<(&'static Fetch, Args, usize), Diagnostic> {
     let alert = |message: String| Diagnostic::alert(message).at(word.span);
-    let length = ident_length(word.bytes());
-    let name = word.as_str().get(..length).unwrap_or_default();
+    let length = start + ident_length(word.bytes().get(start..).unwrap_or_default());
+    let name = word.as_str().get(start..length).unwrap_or_default();
     if name.is_empty() {
         return Err(alert("missing fetch method".to_owned()));
     }

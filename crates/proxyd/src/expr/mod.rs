@@ -27,12 +27,12 @@ pub use context::Contexts;
 pub use data::Data;
 pub use eval::{
     BackendView, Direction, Environment, EvalCtx, FetchState, FrontendView, Now, Payload, ProcessView,
-    ServerView,
+    ServerView, TlsSide,
 };
 pub use expression::Expr;
-pub use logformat::LogFormat;
+pub use logformat::{LogFormat, LogFormatOptions};
 pub use pattern_file::{PatternEntry, PatternFile, PatternFiles};
 pub use references::{NameRef, RefKind, RefTarget, References, Resolver};
 pub use sample::{Method, Sample, SampleType};
-pub use scope::{FileLoader, LoadError, ParseScope};
+pub use scope::{FileLoader, LoadError, LoadState, NoFiles, ParseScope};
 pub use vars::{Scope, VarName, Vars};

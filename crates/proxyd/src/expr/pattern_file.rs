@@ -113,7 +113,12 @@ pub struct PatternFiles {
 
 impl PatternFiles {
     /// The file of this name, read on first use.
-    pub fn open(&self, name: &str, is_map: bool, loader: &dyn FileLoader) -> Result<Arc<PatternFile>, LoadError> {
+    pub fn open(
+        &self,
+        name: &str,
+        is_map: bool,
+        loader: &dyn FileLoader,
+    ) -> Result<Arc<PatternFile>, LoadError> {
         let mut files = self.files.lock();
         if let Some(file) = files.get(name) {
             return Ok(Arc::clone(file));

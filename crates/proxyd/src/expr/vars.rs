@@ -44,7 +44,8 @@ impl VarName {
                  The scope can be 'proc', 'sess', 'txn', 'req', 'res' or 'check'"
             )
         })?;
-        if let Some(bad) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-'))) {
+        if let Some(bad) = name.chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-')))
+        {
             return Err(format!("invalid syntax at char '{}'", &name[name.find(bad).unwrap_or(0)..]));
         }
         if name.is_empty() || name.len() > LENGTH_MAX {

@@ -51,4 +51,6 @@ pub struct SessionInfo {
     pub requests_before: u64,
     /// A PROXY header was received.
     pub proxied: bool,
+    /// The client speaks TLS: `%ft` ends in `~`.
+    pub tls: bool,
 }

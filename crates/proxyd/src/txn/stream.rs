@@ -66,6 +66,12 @@ pub struct StreamInfo {
     pub response_cookie: Option<Vec<u8>>,
     /// The status sent to the client; 0 before there is one.
     pub status: u16,
+    /// The status as the server sent it; 0 before there is one.
+    pub server_status: u16,
+    /// What answered in a server's place: `<STATS>`, `<PROMEX>`…; without it the log shows `<NOSRV>`.
+    pub service: Option<&'static str>,
+    /// `%lc`: log lines of the frontend so far.
+    pub log_counter: u64,
     /// Unique number of the request within the process (`%rt`).
     pub request_counter: u64,
     pub unique_id: Option<Vec<u8>>,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use hacore::diag::{Diagnostic, Words};
 use serde::{Serialize, Serializer};
 
-use super::table::{Acl, AclTable};
 use super::AclExpr;
+use super::table::{Acl, AclTable};
 use crate::expr::{EvalCtx, ParseScope};
 
 /// What a condition says.
@@ -120,8 +120,9 @@ impl Condition {
             }
         };
         let _ = words.next();
-        Self::parse_body(words, acls, scope, unless)
-            .map_err(|d| super::table::prefixed(d, &format!("error detected while parsing an {what} condition")))
+        Self::parse_body(words, acls, scope, unless).map_err(|d| {
+            super::table::prefixed(d, &format!("error detected while parsing an {what} condition"))
+        })
     }
 
     /// Reads what follows `if` or `unless`.
@@ -183,7 +184,7 @@ impl Condition {
             self.text.push_str(word.as_str());
         }
         self.text.push_str(" }");
-        words.seek(words.position() + length + 1);
+        words.seek(Words::position(words) + length + 1);
         let expr = AclExpr::parse(&mut Words::new(inside, span), scope)?;
         if !expr.contexts().intersects(scope.contexts) {
             scope.warn(

@@ -93,7 +93,7 @@ fn parse_criterion(
     list.extend_from_slice(words.rest().get(1..).unwrap_or_default());
     let mut inner = Words::new(&list, word.span);
     let expr = Expr::parse_anywhere(&mut inner, scope).map_err(|d| in_acl(d, keyword))?;
-    words.seek(words.position() + inner.position());
+    words.seek(Words::position(words) + Words::position(&inner));
     // A converter changes what is matched, so the keyword's own method no longer applies.
     let method = expr.converter_names().next().is_none().then_some(derived.method);
     let method = method.filter(|m| *m != MatchMethod::Str || expr.output_type() != SampleType::Int);
@@ -102,11 +102,12 @@ fn parse_criterion(
 
 fn in_acl(mut diagnostic: Diagnostic, keyword: &str) -> Diagnostic {
     let message = &diagnostic.message;
-    diagnostic.message = if message.starts_with("unknown fetch method") || message.starts_with("missing fetch") {
-        format!("{message} in ACL expression '{keyword}'")
-    } else {
-        let name = keyword.split(['(', ',']).next().unwrap_or(keyword);
-        format!("ACL keyword '{name}' : {message}")
-    };
+    diagnostic.message =
+        if message.starts_with("unknown fetch method") || message.starts_with("missing fetch") {
+            format!("{message} in ACL expression '{keyword}'")
+        } else {
+            let name = keyword.split(['(', ',']).next().unwrap_or(keyword);
+            format!("ACL keyword '{name}' : {message}")
+        };
     diagnostic
 }

@@ -139,7 +139,9 @@ impl MatcherBuilder {
         let _ = scope;
         while let Some(word) = words.peek().filter(|w| w.as_str().starts_with('-')) {
             // A lone `-` and negative numbers are patterns.
-            if word.as_str() == "-" || self.is_numeric() && word.as_str()[1..].starts_with(|c: char| c.is_ascii_digit()) {
+            if word.as_str() == "-"
+                || self.is_numeric() && word.as_str()[1..].starts_with(|c: char| c.is_ascii_digit())
+            {
                 break;
             }
             let _ = words.next();
@@ -177,13 +179,18 @@ impl MatcherBuilder {
 
     fn set_method(&mut self, word: &Word) -> Result<(), Diagnostic> {
         if !self.files.is_empty() {
-            return Err(Diagnostic::alert("'-m' must only be specified before patterns and files in parsing ACL expression")
-                .at(word.span));
+            return Err(Diagnostic::alert(
+                "'-m' must only be specified before patterns and files in parsing ACL expression",
+            )
+            .at(word.span));
         }
         let method = MatchMethod::ALL.into_iter().find(|m| m.name() == word.as_str()).ok_or_else(|| {
-            Diagnostic::alert(format!("unknown matching method '{word}' when parsing ACL expression", word = word.as_str()))
-                .at(word.span)
-                .did_you_mean(word.as_str(), MatchMethod::ALL.map(MatchMethod::name))
+            Diagnostic::alert(format!(
+                "unknown matching method '{word}' when parsing ACL expression",
+                word = word.as_str()
+            ))
+            .at(word.span)
+            .did_you_mean(word.as_str(), MatchMethod::ALL.map(MatchMethod::name))
         })?;
         self.method = Some(method);
         self.explicit = true;

@@ -30,7 +30,10 @@ enum Kind {
     Networks(Networks),
     List(Vec<Box<[u8]>>),
     /// Exact strings or prefixes, by length for prefixes.
-    Hashed { by_text: HashMap<Box<[u8]>, usize>, lengths: Vec<usize> },
+    Hashed {
+        by_text: HashMap<Box<[u8]>, usize>,
+        lengths: Vec<usize>,
+    },
     Regexes(Vec<Regex>),
 }
 
@@ -225,12 +228,7 @@ pub(crate) fn range_error(text: &str) -> String {
 }
 
 fn hex_pattern(pattern: &[u8]) -> Result<Box<[u8]>, String> {
-    let error = || {
-        format!(
-            "an hex digit is expected (found '{}')",
-            String::from_utf8_lossy(pattern)
-        )
-    };
+    let error = || format!("an hex digit is expected (found '{}')", String::from_utf8_lossy(pattern));
     if pattern.len() % 2 == 1 {
         return Err("the second hex digit is missing".to_owned());
     }
@@ -359,9 +357,7 @@ impl Networks {
     fn find(&self, address: IpAddr) -> Option<usize> {
         match address {
             IpAddr::V4(v4) => self.find_v4(v4).or_else(|| self.find_v6(v4.to_ipv6_mapped().to_bits())),
-            IpAddr::V6(v6) => self
-                .find_v6(v6.to_bits())
-                .or_else(|| self.find_v4(ipv6_to_ipv4(v6)?)),
+            IpAddr::V6(v6) => self.find_v6(v6.to_bits()).or_else(|| self.find_v4(ipv6_to_ipv4(v6)?)),
         }
     }
 

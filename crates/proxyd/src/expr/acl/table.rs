@@ -93,7 +93,12 @@ const PREDEFINED: &[(&str, &str)] = &[
 
 impl AclTable {
     /// `acl <name> <criterion> [flags] [patterns]`: adds an expression to the ACL of that name.
-    pub fn define(&self, name: &Word, words: &mut Words<'_>, scope: &ParseScope<'_>) -> Result<(), Diagnostic> {
+    pub fn define(
+        &self,
+        name: &Word,
+        words: &mut Words<'_>,
+        scope: &ParseScope<'_>,
+    ) -> Result<(), Diagnostic> {
         let text = name.as_str();
         if let Some(bad) = text.chars().find(|c| !(c.is_ascii_alphanumeric() || "-_.:".contains(*c))) {
             return Err(Diagnostic::alert(format!(

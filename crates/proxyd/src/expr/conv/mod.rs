@@ -1,5 +1,6 @@
 //! Converters (configuration manual, section 7.3.1), one file per noun.
 
+pub(crate) mod encode;
 mod number;
 mod text;
 

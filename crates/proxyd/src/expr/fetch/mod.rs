@@ -94,7 +94,13 @@ pub(crate) fn is_unsupported(_fetch: &Fetch) -> bool {
 
 // Short forms for the tables.
 
-const fn fetch(name: &'static str, output: SampleType, contexts: Contexts, run: FetchFn, doc: &'static str) -> Fetch {
+const fn fetch(
+    name: &'static str,
+    output: SampleType,
+    contexts: Contexts,
+    run: FetchFn,
+    doc: &'static str,
+) -> Fetch {
     Fetch { name, args: ArgSpec::NONE, output, contexts, doc, run, check: None }
 }
 
@@ -108,4 +114,9 @@ impl Fetch {
         self.check = Some(check);
         self
     }
+}
+
+/// [`source_name`] of an expression's fetch.
+pub(crate) fn source_name_of(expr: &super::Expr) -> &'static str {
+    find(expr.fetch_name()).map_or("internal state", source_name)
 }
