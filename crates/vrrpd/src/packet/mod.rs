@@ -6,6 +6,8 @@
 
 use std::net::IpAddr;
 
+pub use crate::model::{Family, Version};
+
 pub mod arp;
 pub mod auth;
 pub mod checksum;
@@ -38,15 +40,6 @@ pub const PRIORITY_STOP: u8 = 0;
 /// The priority of the address owner (RFC 9568 §5.2.4).
 pub const PRIORITY_OWNER: u8 = 255;
 
-/// Protocol version of an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Version {
-    /// RFC 3768, with the authentication of RFC 2338.
-    V2,
-    /// RFC 5798 / RFC 9568.
-    V3,
-}
-
 impl Version {
     /// The number in the high nibble of the first byte.
     pub fn number(self) -> u8 {
@@ -57,24 +50,7 @@ impl Version {
     }
 }
 
-/// Address family of an instance: of its adverts' carrier and of its virtual addresses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Family {
-    /// IPv4.
-    V4,
-    /// IPv6.
-    V6,
-}
-
 impl Family {
-    /// The family of `address`.
-    pub fn of(address: IpAddr) -> Self {
-        match address {
-            IpAddr::V4(_) => Family::V4,
-            IpAddr::V6(_) => Family::V6,
-        }
-    }
-
     /// Bytes of one address in an advert.
     pub fn address_len(self) -> usize {
         match self {

@@ -1,0 +1,562 @@
+//! The state machine of one virtual router (RFC 9568 §6.4, with keepalived's additions of VRRP.md 4).
+//!
+//! ```text
+//!             Start, no fault                 fault appears
+//!      INIT ------------------> BACKUP ----------------------------> FAULT
+//!        |                      |  ^  ^                              ^   |
+//!        | Start, fault         |  |  |      all faults gone         |   |
+//!        +----------------------|--|--|------------------------------+   |
+//!                               |  |  +----------------------------------+
+//!     master down timer,        |  |                                 |
+//!     owner with state MASTER   |  |  higher priority heard,         |
+//!                               v  |  VIP taken away, group          |
+//!                              MASTER -------------------------------+
+//!                                             fault appears
+//! ```
+//!
+//! A router that gives up its addresses in an orderly way (stop, failed script) sends priority 0 and,
+//! with `hand_over`, keeps them until the new master was heard: [`Deadlines::release_us`]. That is no
+//! state of its own, because BACKUP and FAULT go on as usual meanwhile.
+
+use std::net::IpAddr;
+
+use crate::model::InitialState;
+use crate::packet::{DecodeError, PRIORITY_OWNER, PRIORITY_STOP, Received};
+
+use super::{
+    State,
+    action::{Action, Level, Notice},
+    event::{Ending, Event, GroupMove, Tracker},
+    instance::{Deadlines, PreemptDelay, Router},
+    priority::Effect,
+};
+
+/// How long the old master keeps answering after the new one's first advert, microseconds: that advert
+/// leaves before the new master has set its addresses (VRRP.md 4.2), about a millisecond earlier.
+const HAND_OVER_OVERLAP_US: u64 = 5_000;
+/// Different complaints about packets that are remembered as logged.
+const COMPLAINTS_MAX: usize = 64;
+
+impl Router {
+    /// Takes one event at `now_us` and appends what is to be done to `out`.
+    pub fn step(&mut self, event: Event, now_us: u64, out: &mut Vec<Action>) {
+        match event {
+            Event::Start => self.start(now_us, out),
+            Event::Timer => self.timer(now_us, out),
+            Event::Advert(received) => self.advert(received, now_us, out),
+            Event::Refused(error) => self.refused(&error, out),
+            Event::Track { tracker, effect } => self.track(tracker, effect, now_us, out),
+            Event::Source(source) => self.source_changed(source, now_us, out),
+            Event::AddressLost => self.address_lost(now_us, out),
+            Event::Stop(ending) => self.stop(ending, now_us, out),
+            Event::Group(to) => self.group_move(to, now_us, out),
+        }
+    }
+
+    fn log(&self, level: Level, text: impl std::fmt::Display, out: &mut Vec<Action>) {
+        out.push(Action::Log(level, format!("({}) {text}", self.settings.name)));
+    }
+
+    /// INIT -> BACKUP or FAULT (RFC 9568 §6.4.1); an owner with `state MASTER` is master a microsecond
+    /// later (VRRP.md 3).
+    fn start(&mut self, now_us: u64, out: &mut Vec<Action>) {
+        if self.state != State::Init || self.stopped {
+            return;
+        }
+        self.since_us = now_us;
+        if self.is_faulty() {
+            self.state = State::Fault;
+            self.log(Level::Info, "entering FAULT state", out);
+            out.push(Action::Notify(Notice::State(State::Fault)));
+            return;
+        }
+        self.state = State::Backup;
+        let from_us = now_us.max(self.settings.deaf_until_us);
+        if self.settings.priority == PRIORITY_OWNER
+            && self.settings.initial_state == InitialState::Master
+        {
+            self.deadlines.main_us = Some(from_us + 1);
+            return;
+        }
+        self.log(Level::Info, "Entering BACKUP STATE (init)", out);
+        out.push(Action::Notify(Notice::State(State::Backup)));
+        self.deadlines.main_us = Some(from_us + self.master_down_us());
+    }
+
+    fn timer(&mut self, now_us: u64, out: &mut Vec<Action>) {
+        let due = |deadline: Option<u64>| deadline.is_some_and(|at_us| at_us <= now_us);
+        if due(self.deadlines.release_us) {
+            self.release(out);
+        }
+        if due(self.deadlines.preempt_us) {
+            self.deadlines.preempt_us = None;
+            self.preempt_delay = PreemptDelay::Over;
+        }
+        if due(self.deadlines.main_us) {
+            match self.state {
+                State::Master => self.advertise(now_us, out),
+                State::Backup => self.master_is_dead(now_us, out),
+                State::Init | State::Fault => self.deadlines.main_us = None,
+            }
+        }
+        self.announce_when_due(now_us, out);
+    }
+
+    fn announce_when_due(&mut self, now_us: u64, out: &mut Vec<Action>) {
+        let garp = &self.settings.garp;
+        let due = |deadline: Option<u64>| deadline.is_some_and(|at_us| at_us <= now_us);
+        if due(self.deadlines.garp_delayed_us) {
+            self.deadlines.garp_delayed_us = None;
+            out.push(Action::Announce { repeat: garp.master_repeat });
+        }
+        if due(self.deadlines.garp_lower_us) {
+            self.deadlines.garp_lower_us = None;
+            out.push(Action::Announce { repeat: garp.lower_prio_repeat });
+        }
+        if due(self.deadlines.garp_refresh_us) {
+            self.deadlines.garp_refresh_us =
+                (garp.master_refresh_us > 0).then(|| now_us + garp.master_refresh_us);
+            out.push(Action::Announce { repeat: garp.master_refresh_repeat });
+        }
+    }
+
+    /// The advert timer of MASTER (RFC 9568 §6.4.3 (700)). The next advert is due one interval after
+    /// this one was due, so that wake-up delays do not add up.
+    fn advertise(&mut self, now_us: u64, out: &mut Vec<Action>) {
+        let due_us = self.deadlines.main_us.unwrap_or(now_us);
+        self.send_advert(self.priority, out);
+        let next_us = due_us + self.settings.advert_interval_us;
+        // After a long freeze do not send the missed ones in a burst.
+        let next_us =
+            if next_us <= now_us { now_us + self.settings.advert_interval_us } else { next_us };
+        self.deadlines.main_us = Some(next_us);
+    }
+
+    fn send_advert(&mut self, priority: u8, out: &mut Vec<Action>) {
+        self.counters.adverts_sent += 1;
+        if priority == PRIORITY_STOP {
+            self.counters.priority_zero_sent += 1;
+        }
+        out.push(Action::SendAdvert { priority });
+    }
+
+    /// BACKUP: the master down timer fired (RFC 9568 §6.4.2 (360)).
+    fn master_is_dead(&mut self, now_us: u64, out: &mut Vec<Action>) {
+        self.log(Level::Detail, "Receive advertisement timeout", out);
+        if self.grouped {
+            // VRRP.md 5: a member waits until all others also want to be master.
+            self.wants_master = true;
+            self.deadlines.main_us = Some(now_us + self.master_down_us());
+        } else {
+            self.become_master(now_us, out);
+        }
+    }
+
+    /// The order of VRRP.md 4.2: advert, addresses, announcements, notifications.
+    fn become_master(&mut self, now_us: u64, out: &mut Vec<Action>) {
+        self.log(Level::Info, "Entering MASTER STATE", out);
+        self.enter(State::Master, now_us);
+        self.counters.became_master += 1;
+        let own_interval_us = self.settings.advert_interval_us;
+        if self.master_interval_us != own_interval_us {
+            let text = format!(
+                "changing advert interval from {}ms to locally configured {}ms",
+                self.master_interval_us / 1000,
+                own_interval_us / 1000
+            );
+            self.log(Level::Detail, text, out);
+            self.master_interval_us = own_interval_us;
+        }
+        self.master = None;
+        self.preempt_delay = PreemptDelay::Idle;
+        let garp = self.settings.garp.clone();
+        self.deadlines = Deadlines {
+            main_us: Some(now_us + own_interval_us),
+            garp_delayed_us: (garp.master_delay_us > 0).then(|| now_us + garp.master_delay_us),
+            garp_refresh_us: (garp.master_refresh_us > 0)
+                .then(|| now_us + garp.master_delay_us + garp.master_refresh_us),
+            ..Deadlines::default()
+        };
+        self.send_advert(self.priority, out);
+        self.log(Level::Detail, "setting VIPs.", out);
+        self.holds_addresses = true;
+        out.push(Action::AddAddresses);
+        if garp.master_repeat > 0 {
+            out.push(Action::Announce { repeat: garp.master_repeat });
+        }
+        out.push(Action::Notify(Notice::State(State::Master)));
+    }
+
+    fn enter(&mut self, state: State, now_us: u64) {
+        if self.state == State::Master && state != State::Master {
+            self.counters.released_master += 1;
+        }
+        self.state = state;
+        self.since_us = now_us;
+        self.wants_master = false;
+        self.complaints.clear();
+    }
+
+    fn advert(&mut self, received: Received, now_us: u64, out: &mut Vec<Action>) {
+        // VRRP.md 2, step 2.
+        let deaf = matches!(self.state, State::Init) || now_us < self.settings.deaf_until_us;
+        if deaf {
+            return;
+        }
+        self.release_after(&received, now_us);
+        if self.stopped || self.state == State::Fault {
+            return;
+        }
+        self.counters.adverts_received += 1;
+        if received.advert.priority == PRIORITY_STOP {
+            self.counters.priority_zero_received += 1;
+        }
+        // RFC 9568 §6.4.3 (750), VRRP.md 2 step 15.
+        if self.settings.owner_ignore_adverts && self.settings.priority == PRIORITY_OWNER {
+            return;
+        }
+        if let Some(mismatch) = &received.mismatch {
+            self.counters.address_list_errors += 1;
+            self.complain(mismatch.to_string(), out);
+        }
+        match self.state {
+            State::Backup => self.advert_in_backup(&received, now_us, out),
+            State::Master => self.advert_in_master(&received, now_us, out),
+            State::Init | State::Fault => {}
+        }
+    }
+
+    /// A hand-over is pending and its new master speaks: the addresses go a moment later.
+    fn release_after(&mut self, received: &Received, now_us: u64) {
+        if received.advert.priority == PRIORITY_STOP || Some(received.source) == self.source {
+            return;
+        }
+        if let Some(at_us) = &mut self.deadlines.release_us {
+            *at_us = (*at_us).min(now_us + HAND_OVER_OVERLAP_US);
+        }
+    }
+
+    fn advert_in_backup(&mut self, received: &Received, now_us: u64, out: &mut Vec<Action>) {
+        let (advert, source) = (&received.advert, received.source);
+        // RFC 9568 §6.4.2 (415): the master leaves, wait the skew only.
+        if advert.priority == PRIORITY_STOP {
+            self.log(Level::Detail, "Backup received priority 0 advertisement", out);
+            self.deadlines.main_us = Some(now_us + self.skew_us());
+            return;
+        }
+        let lower = advert.priority < self.priority;
+        if !lower {
+            self.preempt_delay = PreemptDelay::Idle;
+            self.deadlines.preempt_us = None;
+        } else if self.settings.preempt {
+            if self.settings.preempt_delay_us > 0 && self.preempt_delay == PreemptDelay::Idle {
+                let seconds = self.settings.preempt_delay_us as f64 / 1e6;
+                self.log(Level::Info, format!("start preempt delay ({seconds:.6})"), out);
+                self.preempt_delay = PreemptDelay::Running;
+                self.deadlines.preempt_us = Some(now_us + self.settings.preempt_delay_us);
+            }
+            if self.preempt_delay != PreemptDelay::Running {
+                // RFC 9568 §6.4.2 (445): discard; the timer goes on and we take over when it ends.
+                let text = format!(
+                    "received lower priority ({}) advert from {source} - discarding",
+                    advert.priority
+                );
+                self.log(Level::Detail, text, out);
+                return;
+            }
+        }
+        self.accept(received, now_us, out);
+    }
+
+    /// RFC 9568 §6.4.2 (430): adopt the interval, restart the timer.
+    fn accept(&mut self, received: &Received, now_us: u64, out: &mut Vec<Action>) {
+        let (advert, source) = (&received.advert, received.source);
+        if self.master.is_none_or(|(address, _)| address != source) {
+            self.complaints.clear();
+        }
+        self.master = Some((source, advert.priority));
+        self.wants_master = false;
+        if advert.interval_us != self.master_interval_us {
+            let text = format!(
+                "advertisement interval updated from {}ms to {}ms by master",
+                self.master_interval_us / 1000,
+                advert.interval_us / 1000
+            );
+            self.log(Level::Detail, text, out);
+            self.master_interval_us = advert.interval_us;
+        }
+        self.deadlines.main_us = Some(now_us + self.master_down_us());
+    }
+
+    fn advert_in_master(&mut self, received: &Received, now_us: u64, out: &mut Vec<Action>) {
+        let (advert, source) = (&received.advert, received.source);
+        // RFC 9568 §6.4.3 (705).
+        if advert.priority == PRIORITY_STOP {
+            self.log(Level::Detail, "Master received priority 0 message", out);
+            self.send_advert(self.priority, out);
+            self.deadlines.main_us = Some(now_us + self.settings.advert_interval_us);
+            // The leaver may have been master, too: its address must not stay in caches.
+            out.push(Action::Announce { repeat: self.settings.garp.lower_prio_repeat });
+            return;
+        }
+        if Some(source) == self.source {
+            self.complain(
+                format!("Received advert from {source}, our own address: another router uses it"),
+                out,
+            );
+            return;
+        }
+        let yields = advert.priority > self.priority
+            || (advert.priority == self.priority && self.source.is_none_or(|own| source > own));
+        if yields { self.yield_to(received, now_us, out) } else { self.insist(received, now_us, out) }
+    }
+
+    /// RFC 9568 §6.4.3 (725): a better master speaks, step back.
+    fn yield_to(&mut self, received: &Received, now_us: u64, out: &mut Vec<Action>) {
+        let (advert, source) = (&received.advert, received.source);
+        if self.settings.higher_prio_send_advert {
+            self.send_advert(self.priority, out);
+        }
+        let text = if advert.priority == self.priority {
+            format!(
+                "Master received advert from {source} with same priority {} but higher IP address than ours",
+                advert.priority
+            )
+        } else {
+            format!(
+                "Master received advert from {source} with higher priority {}, ours {}",
+                advert.priority, self.priority
+            )
+        };
+        self.log(Level::Info, text, out);
+        self.leave_master(State::Backup, now_us, out);
+        self.master_interval_us = advert.interval_us;
+        self.master = Some((source, advert.priority));
+        self.deadlines.main_us = Some(now_us + self.master_down_us());
+    }
+
+    /// VRRP.md 4.3: a lower priority router believes it is master; say again who is, to it and to the hosts.
+    fn insist(&mut self, received: &Received, now_us: u64, out: &mut Vec<Action>) {
+        let text = format!(
+            "Received advert from {} with lower priority {}, ours {}, forcing new election",
+            received.source, received.advert.priority, self.priority
+        );
+        self.log(Level::Info, text, out);
+        if !self.settings.lower_prio_no_advert {
+            self.send_advert(self.priority, out);
+            self.deadlines.main_us = Some(now_us + self.settings.advert_interval_us);
+        }
+        let garp = &self.settings.garp;
+        if garp.lower_prio_repeat > 0 {
+            out.push(Action::Announce { repeat: garp.lower_prio_repeat });
+            if garp.lower_prio_delay_us > 0 {
+                self.deadlines.garp_lower_us = Some(now_us + garp.lower_prio_delay_us);
+            }
+        }
+        out.push(Action::Notify(Notice::MasterRxLowerPriority));
+    }
+
+    /// MASTER -> BACKUP or FAULT at once, without priority 0 (VRRP.md 4.3).
+    fn leave_master(&mut self, to: State, now_us: u64, out: &mut Vec<Action>) {
+        self.log(Level::Info, format!("Entering {} STATE", to.name()), out);
+        self.enter(to, now_us);
+        self.deadlines = Deadlines::default();
+        self.release(out);
+        out.push(Action::Notify(Notice::State(to)));
+    }
+
+    /// Takes the addresses off, now.
+    fn release(&mut self, out: &mut Vec<Action>) {
+        self.deadlines.release_us = None;
+        if self.holds_addresses {
+            self.holds_addresses = false;
+            self.log(Level::Detail, "removing VIPs.", out);
+            out.push(Action::RemoveAddresses);
+        }
+    }
+
+    /// Says good-bye; the addresses stay until the new master was heard, if that is wanted.
+    fn hand_over(&mut self, orderly: bool, now_us: u64, out: &mut Vec<Action>) {
+        self.log(Level::Detail, "sent 0 priority", out);
+        self.send_advert(PRIORITY_STOP, out);
+        self.deadlines = Deadlines::default();
+        if orderly && self.settings.hand_over {
+            self.deadlines.release_us = Some(now_us + self.master_down_us());
+        } else {
+            self.release(out);
+        }
+    }
+
+    /// VRRP.md 4.3: somebody deleted an address of ours.
+    fn address_lost(&mut self, now_us: u64, out: &mut Vec<Action>) {
+        if self.state != State::Master || self.stopped {
+            return;
+        }
+        self.log(Level::Info, "Entering BACKUP STATE", out);
+        self.enter(State::Backup, now_us);
+        self.hand_over(false, now_us, out);
+        self.deadlines.main_us = Some(now_us + self.skew_us());
+        out.push(Action::Notify(Notice::State(State::Backup)));
+    }
+
+    fn source_changed(&mut self, source: Option<IpAddr>, now_us: u64, out: &mut Vec<Action>) {
+        self.source = source.or(self.source);
+        let effect = if source.is_some() { Effect::None } else { Effect::Fault };
+        self.track(Tracker::Source, effect, now_us, out);
+    }
+
+    fn track(&mut self, tracker: Tracker, effect: Effect, now_us: u64, out: &mut Vec<Action>) {
+        let orderly = tracker.leaves_network_usable();
+        if self.effects.insert(tracker, effect) == Some(effect) {
+            return;
+        }
+        self.update_priority(now_us, out);
+        self.update_fault(orderly, now_us, out);
+    }
+
+    fn update_priority(&mut self, now_us: u64, out: &mut Vec<Action>) {
+        let before = self.priority;
+        let after = self.effective_priority();
+        if before == after {
+            return;
+        }
+        if !matches!(self.state, State::Init) {
+            let text = format!("Changing effective priority from {before} to {after}");
+            self.log(Level::Info, text, out);
+        }
+        let down_before_us = self.master_down_us();
+        self.priority = after;
+        out.push(Action::Notify(Notice::Priority(self.state)));
+        // VRRP.md 3: a running timer shifts by the change of the down time.
+        if let (State::Backup, Some(at_us)) = (self.state, self.deadlines.main_us) {
+            let shifted_us = (at_us + self.master_down_us()).saturating_sub(down_before_us);
+            self.deadlines.main_us = Some(shifted_us.max(now_us));
+        }
+    }
+
+    fn update_fault(&mut self, orderly: bool, now_us: u64, out: &mut Vec<Action>) {
+        if self.stopped || self.state == State::Init {
+            return;
+        }
+        match (self.state, self.is_faulty()) {
+            (State::Master | State::Backup, true) => self.enter_fault(orderly, now_us, out),
+            (State::Fault, false) => self.leave_fault(now_us, out),
+            _ => {}
+        }
+    }
+
+    /// VRRP.md 4.4. Priority 0 goes out while there is an address to send from.
+    fn enter_fault(&mut self, orderly: bool, now_us: u64, out: &mut Vec<Action>) {
+        let was_master = self.state == State::Master;
+        self.log(Level::Info, "Entering FAULT STATE", out);
+        self.enter(State::Fault, now_us);
+        if was_master {
+            self.hand_over(orderly, now_us, out);
+        } else {
+            let release_us = self.deadlines.release_us;
+            self.deadlines = Deadlines { release_us, ..Deadlines::default() };
+        }
+        self.master = None;
+        self.preempt_delay = PreemptDelay::Idle;
+        out.push(Action::Notify(Notice::State(State::Fault)));
+    }
+
+    /// VRRP.md 4.4: BACKUP with a full master down time.
+    fn leave_fault(&mut self, now_us: u64, out: &mut Vec<Action>) {
+        self.log(Level::Info, "Entering BACKUP STATE", out);
+        self.enter(State::Backup, now_us);
+        self.master_interval_us = self.settings.advert_interval_us;
+        self.deadlines.main_us = Some(now_us + self.master_down_us());
+        out.push(Action::Notify(Notice::State(State::Backup)));
+    }
+
+    /// VRRP.md 4.6.
+    fn stop(&mut self, ending: Ending, now_us: u64, out: &mut Vec<Action>) {
+        if self.stopped {
+            // A second signal: no more waiting.
+            self.release(out);
+            return;
+        }
+        self.stopped = true;
+        match (ending, self.state) {
+            (Ending::Shutdown, State::Master) => self.hand_over(true, now_us, out),
+            (Ending::Shutdown, _) => {
+                let release_us = self.deadlines.release_us;
+                self.deadlines = Deadlines { release_us, ..Deadlines::default() };
+            }
+            (Ending::LeaveAddresses, _) => self.deadlines = Deadlines::default(),
+        }
+        self.state = State::Init;
+        out.push(Action::Notify(Notice::Stop));
+    }
+
+    /// VRRP.md 5: the sync group takes this member along.
+    fn group_move(&mut self, to: GroupMove, now_us: u64, out: &mut Vec<Action>) {
+        if self.stopped || self.state == State::Init {
+            return;
+        }
+        match (to, self.state) {
+            (GroupMove::Master, State::Backup) => self.become_master(now_us, out),
+            (GroupMove::Backup, State::Master) => {
+                self.leave_master(State::Backup, now_us, out);
+                self.deadlines.main_us = Some(now_us + self.master_down_us());
+            }
+            (GroupMove::Fault, State::Master | State::Backup) => {
+                self.enter_fault(true, now_us, out);
+            }
+            _ => {}
+        }
+    }
+
+    /// Another member of the group is (or is no longer) at fault.
+    pub(super) fn set_group_fault(&mut self, fault: bool, now_us: u64, out: &mut Vec<Action>) {
+        if self.group_fault != fault {
+            self.group_fault = fault;
+            self.update_fault(true, now_us, out);
+        }
+    }
+
+    fn complain(&mut self, text: String, out: &mut Vec<Action>) {
+        if self.complaints.len() < COMPLAINTS_MAX && self.complaints.insert(text.clone()) {
+            self.log(Level::Info, text, out);
+        }
+    }
+
+    fn refused(&mut self, error: &DecodeError, out: &mut Vec<Action>) {
+        if matches!(self.state, State::Init | State::Fault) {
+            return;
+        }
+        self.counters.refused.count(error);
+        self.complain(error.to_string(), out);
+    }
+
+    /// An advert out of turn, as a reload of a master sends one before and after (VRRP.md 4.8).
+    pub fn advertise_now(&mut self, now_us: u64, out: &mut Vec<Action>) {
+        if self.state == State::Master && !self.stopped {
+            self.send_advert(self.priority, out);
+            self.deadlines.main_us = Some(now_us + self.settings.advert_interval_us);
+        }
+    }
+}
+
+impl super::instance::RefusedCounters {
+    fn count(&mut self, error: &DecodeError) {
+        let counter = match error {
+            DecodeError::Truncated { .. }
+            | DecodeError::TooShort { .. }
+            | DecodeError::TooLong { .. }
+            | DecodeError::TotalLength { .. } => &mut self.packet_length,
+            DecodeError::Ttl(_) => &mut self.ttl,
+            DecodeError::Version { .. } => &mut self.version,
+            DecodeError::AuthUnknown(_) => &mut self.invalid_auth_type,
+            DecodeError::AuthType { .. } => &mut self.auth_type_mismatch,
+            DecodeError::Password => &mut self.auth_failure,
+            DecodeError::Interval { .. } | DecodeError::IntervalZero => &mut self.advert_interval,
+            DecodeError::Type(_) => &mut self.packet_type,
+            DecodeError::Checksum(_) => &mut self.checksum,
+            DecodeError::Cast { .. } | DecodeError::NotAPeer(_) => &mut self.other,
+        };
+        *counter += 1;
+    }
+}
+
