@@ -83,6 +83,20 @@ pub struct Advertisement {
     pub addresses: Vec<IpAddr>,
 }
 
+/// The message of an advert, in the form of its version.
+pub fn encode(
+    advert: &Advertisement,
+    auth: Authentication,
+    cover: v3::ChecksumCover,
+    source: IpAddr,
+    destination: IpAddr,
+) -> Vec<u8> {
+    match advert.version {
+        Version::V2 => v2::encode(advert, auth, source, destination),
+        Version::V3 => v3::encode(advert, source, destination, cover),
+    }
+}
+
 fn push_addresses(out: &mut Vec<u8>, addresses: &[IpAddr]) {
     for address in addresses {
         match address {

@@ -50,7 +50,7 @@ proptest! {
     fn damaged_adverts_never_panic(at in 0usize..44, value in any::<u8>(), cut in 0usize..44) {
         let addresses = vec![IpAddr::V4(SOURCE); 4];
         let advert = Advertisement { version: Version::V2, vrid: 7, priority: 9, interval_us: 1_000_000, addresses: addresses.clone() };
-        let mut bytes = carry(&v2::encode(&advert, Authentication::None));
+        let mut bytes = carry(&v2::encode(&advert, Authentication::None, SOURCE.into(), GROUP.into()));
         bytes[at] = value;
         bytes.truncate(bytes.len() - cut);
         let datagram = Datagram { bytes: &bytes, source: IpAddr::V4(SOURCE), destination: None, hop_limit: None };
@@ -71,7 +71,7 @@ proptest! {
         let auth = Authentication::password(&secret);
         let advert = Advertisement { version, vrid: 7, priority, interval_us, addresses: addresses.clone() };
         let message = match version {
-            Version::V2 => v2::encode(&advert, auth),
+            Version::V2 => v2::encode(&advert, auth, SOURCE.into(), GROUP.into()),
             Version::V3 => v3::encode(&advert, SOURCE.into(), GROUP.into(), ChecksumCover::PseudoHeader),
         };
         let bytes = carry(&message);

@@ -358,16 +358,12 @@ fn check_checksum(
     message: &[u8],
 ) -> Result<(), DecodeError> {
     let start = match (expect.version, expect.family) {
-        // The kernel has checked it (IPV6_CHECKSUM, VRRP.md 1).
-        (_, Family::V6) => return Ok(()),
         (Version::V2, Family::V4) => Checksum::default(),
-        (Version::V3, Family::V4) => match expect.checksum {
-            ChecksumCover::Message => return Ok(()),
-            ChecksumCover::PseudoHeader => {
-                let destination = carried.destination.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-                pseudo_header(source, destination, message.len())
-            }
-        },
+        (Version::V3, Family::V4) if expect.checksum == ChecksumCover::Message => return Ok(()),
+        _ => {
+            let destination = carried.destination.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+            pseudo_header(source, destination, message.len())
+        }
     };
     if start.add(message).value() == 0 { Ok(()) } else { Err(DecodeError::Checksum(expect.version.number())) }
 }

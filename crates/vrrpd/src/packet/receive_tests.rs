@@ -47,7 +47,7 @@ fn receive(bytes: &[u8], expect: &Expectation) -> Result<Received, DecodeError> 
 
 /// The log text for a message of which one byte was changed and the checksum made right again.
 fn changed(at: usize, value: u8) -> String {
-    let mut message = v2::encode(&advert(), Authentication::password(b"secret12"));
+    let mut message = good();
     message[at] = value;
     message[6..8].fill(0);
     let sum = Checksum::default().add(&message).value();
@@ -60,7 +60,12 @@ fn refusal(message: &[u8]) -> String {
 }
 
 fn good() -> Vec<u8> {
-    v2::encode(&advert(), Authentication::password(b"secret12"))
+    v2::encode(
+        &advert(),
+        Authentication::password(b"secret12"),
+        "10.99.0.2".parse().unwrap(),
+        "224.0.0.18".parse().unwrap(),
+    )
 }
 
 #[test]

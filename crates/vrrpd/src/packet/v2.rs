@@ -2,7 +2,11 @@
 
 use std::net::IpAddr;
 
-use super::{Advertisement, Authentication, TYPE_ADVERTISEMENT, Version, checksum::Checksum, push_addresses};
+use super::{
+    Advertisement, Authentication, TYPE_ADVERTISEMENT, Version,
+    checksum::{Checksum, pseudo_header},
+    push_addresses,
+};
 
 /// Microseconds in the unit of the interval field, one second.
 pub const INTERVAL_UNIT_US: u64 = 1_000_000;
@@ -13,8 +17,15 @@ pub fn interval_field(interval_us: u64) -> u8 {
     seconds.clamp(1, 255) as u8
 }
 
-/// The message with its checksum. IPv6 adverts carry no authentication data.
-pub fn encode(advert: &Advertisement, auth: Authentication) -> Vec<u8> {
+/// The message with its checksum, as sent from `source` to `destination`. IPv6 adverts (keepalived's own
+/// extension) carry no authentication data, and their checksum covers the pseudo header as every IPv6
+/// checksum does.
+pub fn encode(
+    advert: &Advertisement,
+    auth: Authentication,
+    source: IpAddr,
+    destination: IpAddr,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(16 + 4 * advert.addresses.len());
     out.extend_from_slice(&[
         (Version::V2.number() << 4) | TYPE_ADVERTISEMENT,
@@ -27,10 +38,14 @@ pub fn encode(advert: &Advertisement, auth: Authentication) -> Vec<u8> {
         0,
     ]);
     push_addresses(&mut out, advert.addresses.get(..255).unwrap_or(&advert.addresses));
-    if !advert.addresses.first().is_some_and(IpAddr::is_ipv6) {
-        out.extend_from_slice(&auth.data());
-    }
-    let sum = Checksum::default().add(&out).value();
+    let start = match source {
+        IpAddr::V4(_) => {
+            out.extend_from_slice(&auth.data());
+            Checksum::default()
+        }
+        IpAddr::V6(_) => pseudo_header(source, destination, out.len()),
+    };
+    let sum = start.add(&out).value();
     if let Some(field) = out.get_mut(6..8) {
         field.copy_from_slice(&sum.to_be_bytes());
     }
@@ -55,7 +70,14 @@ mod tests {
             interval_us: 1_000_000,
             addresses: vec!["10.99.0.100".parse().unwrap(), "10.99.0.101".parse().unwrap()],
         };
-        assert_eq!(encode(&advert, Authentication::password(b"secret123")), expected);
+        assert_eq!(encode(
+                &advert,
+                Authentication::password(b"secret123"),
+                "10.99.0.1".parse().unwrap(),
+                "224.0.0.18".parse().unwrap()
+            ),
+            expected
+        );
     }
 
     #[test]

@@ -1,0 +1,153 @@
+//! Announcing addresses: gratuitous ARP and unsolicited neighbour advertisements (VRRP.md 6).
+//!
+//! Without a minimum interval everything leaves at once; with one, frames wait in a bounded queue per
+//! interface.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    net::IpAddr,
+    os::fd::AsRawFd,
+};
+
+use nix::{
+    ifaddrs::getifaddrs,
+    sys::socket::{LinkAddr, MsgFlags, sendto},
+};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use crate::packet::{arp, ndisc};
+
+/// Frames that wait per interface at most; more are dropped, the refresh brings them again.
+const QUEUE_LEN_MAX: usize = 4096;
+
+/// One announcement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Announcement {
+    /// Interface it leaves by.
+    pub ifindex: u32,
+    /// The hardware address that owns the virtual address now.
+    pub mac: [u8; 6],
+    /// The virtual address.
+    pub address: IpAddr,
+    /// IPv6: whether we forward.
+    pub role: ndisc::Role,
+}
+
+/// Minimum gaps between two frames on one interface, microseconds; 0 for none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pace {
+    /// `vrrp_garp_interval`.
+    pub garp_us: u64,
+    /// `vrrp_gna_interval`.
+    pub gna_us: u64,
+}
+
+/// The packet socket and what waits for it.
+#[derive(Debug)]
+pub struct Announcer {
+    socket: Socket,
+    pace: Pace,
+    links: BTreeMap<u32, LinkAddr>,
+    queues: BTreeMap<u32, Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Announcement>,
+    next_us: u64,
+}
+
+impl Announcer {
+    /// Opens the packet socket, which receives nothing.
+    ///
+    /// # Errors
+    /// The kernel's, `PermissionDenied` without CAP_NET_RAW.
+    pub fn open(pace: Pace) -> io::Result<Self> {
+        let kind = Type::RAW.nonblocking().cloexec();
+        let socket = Socket::new(Domain::PACKET, kind, Some(Protocol::from(0)))?;
+        Ok(Announcer { socket, pace, links: BTreeMap::new(), queues: BTreeMap::new() })
+    }
+
+    /// New minimum gaps after a reload.
+    pub fn set_pace(&mut self, pace: Pace) {
+        self.pace = pace;
+    }
+
+    /// Forgets what is known of an interface that changed or vanished.
+    pub fn forget(&mut self, ifindex: u32) {
+        self.links.remove(&ifindex);
+        self.queues.remove(&ifindex);
+    }
+
+    /// Sends `announcement`, or queues it when the interface had one a moment ago.
+    ///
+    /// # Errors
+    /// What the kernel said, when it was sent at once.
+    pub fn announce(&mut self, announcement: Announcement, now_us: u64) -> io::Result<()> {
+        let gap_us = self.gap_us(announcement.address);
+        if gap_us > 0 {
+            let queue = self.queues.entry(announcement.ifindex).or_default();
+            if !queue.waiting.is_empty() || queue.next_us > now_us {
+                if queue.waiting.len() < QUEUE_LEN_MAX {
+                    queue.waiting.push_back(announcement);
+                }
+                return Ok(());
+            }
+            queue.next_us = now_us + gap_us;
+        }
+        self.send(announcement)
+    }
+
+    /// When a queued announcement is due.
+    pub fn next_deadline_us(&self) -> Option<u64> {
+        self.queues.values().filter(|queue| !queue.waiting.is_empty()).map(|q| q.next_us).min()
+    }
+
+    /// Sends what is due. Errors only mean that the interface is gone, which the monitor reports.
+    pub fn timers(&mut self, now_us: u64) {
+        let mut due = Vec::new();
+        let pace = self.pace;
+        for queue in self.queues.values_mut().filter(|queue| queue.next_us <= now_us) {
+            if let Some(announcement) = queue.waiting.pop_front() {
+                let gap_us =
+                    if announcement.address.is_ipv4() { pace.garp_us } else { pace.gna_us };
+                queue.next_us = now_us + gap_us;
+                due.push(announcement);
+            }
+        }
+        for announcement in due {
+            let _ = self.send(announcement);
+        }
+    }
+
+    fn gap_us(&self, address: IpAddr) -> u64 {
+        if address.is_ipv4() { self.pace.garp_us } else { self.pace.gna_us }
+    }
+
+    fn send(&mut self, announcement: Announcement) -> io::Result<()> {
+        let link = self.link(announcement.ifindex)?;
+        let frame: &[u8] = match announcement.address {
+            IpAddr::V4(address) => &arp::gratuitous(announcement.mac, address),
+            IpAddr::V6(address) => {
+                &ndisc::unsolicited(announcement.mac, address, announcement.role)
+            }
+        };
+        sendto(self.socket.as_raw_fd(), frame, &link, MsgFlags::empty())?;
+        Ok(())
+    }
+
+    /// The packet address of an interface, as the system's own list gives it.
+    fn link(&mut self, ifindex: u32) -> io::Result<LinkAddr> {
+        if let Some(link) = self.links.get(&ifindex) {
+            return Ok(*link);
+        }
+        for interface in getifaddrs()? {
+            let address = interface.address.as_ref();
+            if let Some(link) = address.and_then(|address| address.as_link_addr()) {
+                self.links.insert(link.ifindex() as u32, *link);
+            }
+        }
+        self.links.get(&ifindex).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
