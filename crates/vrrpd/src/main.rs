@@ -1,1 +1,44 @@
-fn main() {}
+//! Entry point of vrrpd: command line, configuration, becoming a daemon; everything else is in the library.
+
+use std::process::ExitCode;
+
+use vrrpd::{
+    cli::{self, Command, Options},
+    daemon,
+    logging::Log,
+    model::Config,
+};
+
+fn main() -> ExitCode {
+    match cli::parse(std::env::args_os().skip(1)) {
+        Ok(Command::Print(text)) => {
+            print(&text);
+            ExitCode::SUCCESS
+        }
+        Ok(Command::Test(..)) => {
+            complain("vrrpd: --config-test waits for the configuration reader");
+            ExitCode::FAILURE
+        }
+        Ok(Command::Run(options)) => daemon::run(options, load),
+        Err(error) => {
+            complain(&format!("vrrpd: {error}\nTry 'vrrpd --help' for the options."));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Until the configuration reader is part of the library nothing can be read.
+fn load(_options: &Options, log: &Log) -> Option<Config> {
+    log.warning("the configuration reader is not part of this build");
+    None
+}
+
+#[expect(clippy::print_stdout, reason = "the answer to --help, --version and --signum")]
+fn print(text: &str) {
+    println!("{}", text.trim_end());
+}
+
+#[expect(clippy::print_stderr, reason = "there is no log before the command line is understood")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}

@@ -8,8 +8,10 @@ mod descriptor;
 mod fork;
 mod local_time;
 mod priority;
+mod readiness;
 
 pub use descriptor::duplicate_descriptor;
 pub use fork::{Forked, fork_single_threaded};
 pub use local_time::{BrokenDownTime, local_time};
 pub use priority::{PriorityError, set_round_robin_priority};
+pub use readiness::Watched;

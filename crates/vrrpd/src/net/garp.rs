@@ -110,8 +110,7 @@ impl Announcer {
         let pace = self.pace;
         for queue in self.queues.values_mut().filter(|queue| queue.next_us <= now_us) {
             if let Some(announcement) = queue.waiting.pop_front() {
-                let gap_us =
-                    if announcement.address.is_ipv4() { pace.garp_us } else { pace.gna_us };
+                let gap_us = if announcement.address.is_ipv4() { pace.garp_us } else { pace.gna_us };
                 queue.next_us = now_us + gap_us;
                 due.push(announcement);
             }
@@ -129,9 +128,7 @@ impl Announcer {
         let link = self.link(announcement.ifindex)?;
         let frame: &[u8] = match announcement.address {
             IpAddr::V4(address) => &arp::gratuitous(announcement.mac, address),
-            IpAddr::V6(address) => {
-                &ndisc::unsolicited(announcement.mac, address, announcement.role)
-            }
+            IpAddr::V6(address) => &ndisc::unsolicited(announcement.mac, address, announcement.role),
         };
         sendto(self.socket.as_raw_fd(), frame, &link, MsgFlags::empty())?;
         Ok(())

@@ -5,17 +5,17 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr},
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, BorrowedFd},
     rc::Rc,
 };
 
+use hacore::sys::Watched;
 use nix::{
     cmsg_space,
     libc::{c_int, in6_pktinfo},
     sys::socket::{ControlMessageOwned, MsgFlags, SockaddrIn6, recv, recvmsg},
 };
-use socket2::Socket;
-use tokio::{io::unix::AsyncFd, sync::mpsc, task::JoinHandle};
+use tokio::{sync::mpsc, task::JoinHandle};
 
 use crate::packet::{Family, receive::ADVERT_LEN_MAX, receive::Datagram};
 
@@ -70,7 +70,7 @@ impl Listener {
         to: mpsc::Sender<Inbound>,
     ) -> Result<Self, SocketError> {
         let socket = socket::receiving(&channel, buffer_bytes)?;
-        let socket = AsyncFd::register(socket).map_err(|source| SocketError::Io {
+        let socket = Watched::new(socket.into()).map_err(|source| SocketError::Io {
             interface: channel.interface.clone(),
             address: channel.address,
             source,
@@ -86,43 +86,30 @@ impl Drop for Listener {
     }
 }
 
-async fn read(socket: AsyncFd<Socket>, channel: Rc<Channel>, to: mpsc::Sender<Inbound>) {
+async fn read(socket: Watched, channel: Rc<Channel>, to: mpsc::Sender<Inbound>) {
     let mut buffer = vec![0; DATAGRAM_LEN_MAX];
     loop {
         // Room first: what cannot be queued stays in the kernel.
         let Ok(permit) = to.reserve().await else { return };
-        let Ok(mut ready) = socket.readable().await else { return };
-        match ready.try_io(|socket| read_one(socket.get_ref(), &channel, &mut buffer)) {
-            Ok(Ok(Some(inbound))) => permit.send(inbound),
-            // A pending socket error (interface down) is reported once per read; the monitor tells the state.
-            Ok(Ok(None) | Err(_)) => tokio::task::yield_now().await,
-            Err(_would_block) => {}
+        match socket.read_with(|socket| read_one(socket, &channel, &mut buffer)).await {
+            Ok(Some(inbound)) => permit.send(inbound),
+            // A pending socket error (interface down) is given once; the monitor tells the state.
+            Ok(None) | Err(_) => tokio::task::yield_now().await,
         }
     }
 }
 
-fn read_one(
-    socket: &Socket,
-    channel: &Rc<Channel>,
-    buffer: &mut [u8],
-) -> io::Result<Option<Inbound>> {
+fn read_one(socket: BorrowedFd<'_>, channel: &Rc<Channel>, buffer: &mut [u8]) -> io::Result<Option<Inbound>> {
     match channel.family() {
         Family::V4 => read_v4(socket, channel, buffer),
         Family::V6 => read_v6(socket, channel, buffer),
     }
 }
 
-fn read_v4(
-    socket: &Socket,
-    channel: &Rc<Channel>,
-    buffer: &mut [u8],
-) -> io::Result<Option<Inbound>> {
+fn read_v4(socket: BorrowedFd<'_>, channel: &Rc<Channel>, buffer: &mut [u8]) -> io::Result<Option<Inbound>> {
     let len = recv(socket.as_raw_fd(), buffer, MsgFlags::empty())?;
     let bytes = buffer.get(..len).unwrap_or_default().to_vec();
-    let source = bytes
-        .get(12..16)
-        .and_then(|octets| <[u8; 4]>::try_from(octets).ok())
-        .map(Ipv4Addr::from);
+    let source = bytes.get(12..16).and_then(|octets| <[u8; 4]>::try_from(octets).ok()).map(Ipv4Addr::from);
     Ok(source.map(|source| Inbound {
         channel: Rc::clone(channel),
         bytes,
@@ -132,19 +119,11 @@ fn read_v4(
     }))
 }
 
-fn read_v6(
-    socket: &Socket,
-    channel: &Rc<Channel>,
-    buffer: &mut [u8],
-) -> io::Result<Option<Inbound>> {
+fn read_v6(socket: BorrowedFd<'_>, channel: &Rc<Channel>, buffer: &mut [u8]) -> io::Result<Option<Inbound>> {
     let mut control = cmsg_space!(in6_pktinfo, c_int);
     let mut pieces = [io::IoSliceMut::new(buffer)];
-    let message = recvmsg::<SockaddrIn6>(
-        socket.as_raw_fd(),
-        &mut pieces,
-        Some(&mut control),
-        MsgFlags::empty(),
-    )?;
+    let message =
+        recvmsg::<SockaddrIn6>(socket.as_raw_fd(), &mut pieces, Some(&mut control), MsgFlags::empty())?;
     let (mut destination, mut hop_limit) = (None, None);
     for part in message.cmsgs()? {
         match part {

@@ -65,11 +65,7 @@ impl SocketError {
         if source.kind() == io::ErrorKind::PermissionDenied {
             SocketError::Permission
         } else {
-            SocketError::Io {
-                interface: channel.interface.clone(),
-                address: channel.address,
-                source,
-            }
+            SocketError::Io { interface: channel.interface.clone(), address: channel.address, source }
         }
     }
 }

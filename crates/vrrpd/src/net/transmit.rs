@@ -72,12 +72,7 @@ impl Transmitter {
         Ok(())
     }
 
-    fn send_v6(
-        &self,
-        source: std::net::Ipv6Addr,
-        to: SocketAddrV6,
-        message: &[u8],
-    ) -> io::Result<()> {
+    fn send_v6(&self, source: std::net::Ipv6Addr, to: SocketAddrV6, message: &[u8]) -> io::Result<()> {
         use nix::sys::socket::{ControlMessage, MsgFlags, SockaddrIn6, sendmsg};
         use std::os::fd::AsRawFd;
         let info = nix::libc::in6_pktinfo {

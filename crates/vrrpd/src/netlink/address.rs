@@ -80,7 +80,10 @@ fn describe(message: &mut AddressMessage, spec: &AddressSpec) {
         message.header.scope = AddressScope::from(scope);
     }
     message.attributes.retain(|attribute| {
-        !matches!(attribute, AddressAttribute::Address(_) | AddressAttribute::Local(_) | AddressAttribute::Broadcast(_))
+        !matches!(
+            attribute,
+            AddressAttribute::Address(_) | AddressAttribute::Local(_) | AddressAttribute::Broadcast(_)
+        )
     });
     message.attributes.push(AddressAttribute::Local(spec.address));
     message.attributes.push(AddressAttribute::Address(spec.peer.unwrap_or(spec.address)));
@@ -118,11 +121,11 @@ impl Netlink {
         }
     }
 
-    /// Takes the address off the interface; one that is not there is fine.
+    /// Takes the address off the interface; `false` when it was not there.
     ///
     /// # Errors
     /// [`NetlinkError`] with the kernel's reason.
-    pub async fn remove_address(&self, index: u32, spec: &AddressSpec) -> Result<(), NetlinkError> {
+    pub async fn remove_address(&self, index: u32, spec: &AddressSpec) -> Result<bool, NetlinkError> {
         let mut message = AddressMessage::default();
         message.header.family = match spec.address {
             IpAddr::V4(_) => netlink_packet_route::AddressFamily::Inet,
@@ -137,9 +140,9 @@ impl Netlink {
         let request = self.handle.address().del(message);
         match tokio::time::timeout(ANSWER_TIMEOUT, request.execute()).await {
             Err(_) => Err(NetlinkError::Timeout),
-            Ok(Ok(())) => Ok(()),
+            Ok(Ok(())) => Ok(true),
             Ok(Err(error)) => match errno(&error) {
-                Some(nix::libc::EADDRNOTAVAIL | nix::libc::ENODEV) => Ok(()),
+                Some(nix::libc::EADDRNOTAVAIL | nix::libc::ENODEV) => Ok(false),
                 _ => Err(NetlinkError::from_request(error)),
             },
         }

@@ -66,9 +66,7 @@ fn change(message: &RouteNetlinkMessage) -> Option<Change> {
     match message {
         RouteNetlinkMessage::NewLink(link) => Link::from_message(link).map(Change::Link),
         RouteNetlinkMessage::DelLink(link) => Some(Change::LinkGone { index: link.header.index }),
-        RouteNetlinkMessage::NewAddress(address) => {
-            KernelAddress::from_message(address).map(Change::Address)
-        }
+        RouteNetlinkMessage::NewAddress(address) => KernelAddress::from_message(address).map(Change::Address),
         RouteNetlinkMessage::DelAddress(address) => KernelAddress::from_message(address)
             .map(|gone| Change::AddressGone { index: gone.index, address: gone.address }),
         _ => None,

@@ -20,12 +20,7 @@ pub fn interval_field(interval_us: u64) -> u8 {
 /// The message with its checksum, as sent from `source` to `destination`. IPv6 adverts (keepalived's own
 /// extension) carry no authentication data, and their checksum covers the pseudo header as every IPv6
 /// checksum does.
-pub fn encode(
-    advert: &Advertisement,
-    auth: Authentication,
-    source: IpAddr,
-    destination: IpAddr,
-) -> Vec<u8> {
+pub fn encode(advert: &Advertisement, auth: Authentication, source: IpAddr, destination: IpAddr) -> Vec<u8> {
     let mut out = Vec::with_capacity(16 + 4 * advert.addresses.len());
     out.extend_from_slice(&[
         (Version::V2.number() << 4) | TYPE_ADVERTISEMENT,
@@ -70,7 +65,8 @@ mod tests {
             interval_us: 1_000_000,
             addresses: vec!["10.99.0.100".parse().unwrap(), "10.99.0.101".parse().unwrap()],
         };
-        assert_eq!(encode(
+        assert_eq!(
+            encode(
                 &advert,
                 Authentication::password(b"secret123"),
                 "10.99.0.1".parse().unwrap(),

@@ -66,6 +66,8 @@ impl Tracker {
 pub enum Ending {
     /// The daemon ends in an orderly way.
     Shutdown,
+    /// A reload removed the instance.
+    Removed,
     /// `--dont-release-vrrp`: leave the addresses, say nothing.
     LeaveAddresses,
 }

@@ -72,9 +72,7 @@ impl Router {
         }
         self.state = State::Backup;
         let from_us = now_us.max(self.settings.deaf_until_us);
-        if self.settings.priority == PRIORITY_OWNER
-            && self.settings.initial_state == InitialState::Master
-        {
+        if self.settings.priority == PRIORITY_OWNER && self.settings.initial_state == InitialState::Master {
             self.deadlines.main_us = Some(from_us + 1);
             return;
         }
@@ -127,8 +125,7 @@ impl Router {
         self.send_advert(self.priority, out);
         let next_us = due_us + self.settings.advert_interval_us;
         // After a long freeze do not send the missed ones in a burst.
-        let next_us =
-            if next_us <= now_us { now_us + self.settings.advert_interval_us } else { next_us };
+        let next_us = if next_us <= now_us { now_us + self.settings.advert_interval_us } else { next_us };
         self.deadlines.main_us = Some(next_us);
     }
 
@@ -198,13 +195,9 @@ impl Router {
     }
 
     fn advert(&mut self, received: Received, now_us: u64, out: &mut Vec<Action>) {
-        // VRRP.md 2, step 2.
-        let deaf = matches!(self.state, State::Init) || now_us < self.settings.deaf_until_us;
-        if deaf {
-            return;
-        }
         self.release_after(&received, now_us);
-        if self.stopped || self.state == State::Fault {
+        // VRRP.md 2, step 2.
+        if matches!(self.state, State::Init | State::Fault) || now_us < self.settings.deaf_until_us {
             return;
         }
         self.counters.adverts_received += 1;
@@ -480,6 +473,11 @@ impl Router {
         self.stopped = true;
         match (ending, self.state) {
             (Ending::Shutdown, State::Master) => self.hand_over(true, now_us, out),
+            (Ending::Removed, State::Master) => self.hand_over(false, now_us, out),
+            (Ending::Removed, _) => {
+                self.deadlines = Deadlines::default();
+                self.release(out);
+            }
             (Ending::Shutdown, _) => {
                 let release_us = self.deadlines.release_us;
                 self.deadlines = Deadlines { release_us, ..Deadlines::default() };
@@ -487,7 +485,9 @@ impl Router {
             (Ending::LeaveAddresses, _) => self.deadlines = Deadlines::default(),
         }
         self.state = State::Init;
-        out.push(Action::Notify(Notice::Stop));
+        if ending != Ending::Removed {
+            out.push(Action::Notify(Notice::Stop));
+        }
     }
 
     /// VRRP.md 5: the sync group takes this member along.
@@ -559,4 +559,3 @@ impl super::instance::RefusedCounters {
         *counter += 1;
     }
 }
-

@@ -261,22 +261,13 @@ impl Router {
 
     /// The trackers that hold it in FAULT.
     pub fn faults(&self) -> impl Iterator<Item = &Tracker> {
-        self.effects
-            .iter()
-            .filter(|(_, effect)| **effect == Effect::Fault)
-            .map(|(tracker, _)| tracker)
+        self.effects.iter().filter(|(_, effect)| **effect == Effect::Fault).map(|(tracker, _)| tracker)
     }
 
     /// The moment of the next [`super::Event::Timer`], microseconds.
     pub fn next_deadline_us(&self) -> Option<u64> {
-        let Deadlines {
-            main_us,
-            preempt_us,
-            garp_delayed_us,
-            garp_lower_us,
-            garp_refresh_us,
-            release_us,
-        } = self.deadlines;
+        let Deadlines { main_us, preempt_us, garp_delayed_us, garp_lower_us, garp_refresh_us, release_us } =
+            self.deadlines;
         [main_us, preempt_us, garp_delayed_us, garp_lower_us, garp_refresh_us, release_us]
             .into_iter()
             .flatten()

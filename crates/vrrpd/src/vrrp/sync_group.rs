@@ -101,8 +101,7 @@ impl Domain {
 
     /// Brings the other members of the group of `index` to where the group has to be.
     fn settle(&mut self, index: usize, now_us: u64, out: &mut Vec<Outcome>) {
-        let Some(position) = self.groups.iter().position(|group| group.members.contains(&index))
-        else {
+        let Some(position) = self.groups.iter().position(|group| group.members.contains(&index)) else {
             return;
         };
         let Some(group) = self.groups.get(position).cloned() else { return };
@@ -125,8 +124,8 @@ impl Domain {
         } else {
             group.state
         };
-        let ordered = std::iter::once(index)
-            .chain(group.members.iter().copied().filter(|member| *member != index));
+        let ordered =
+            std::iter::once(index).chain(group.members.iter().copied().filter(|member| *member != index));
         let before = group.state;
         if let Some(group) = self.groups.get_mut(position) {
             group.state = to;
@@ -137,22 +136,14 @@ impl Domain {
             self.move_member(member, to, fault, now_us, &mut moved);
             if !moved.is_empty() && member != index && !told && before != to {
                 told = true;
-                let text =
-                    format!("VRRP_Group({}) Syncing instances to {} state", group.name, to.name());
+                let text = format!("VRRP_Group({}) Syncing instances to {} state", group.name, to.name());
                 out.push((member, Action::Log(Level::Info, text)));
             }
             out.append(&mut moved);
         }
     }
 
-    fn move_member(
-        &mut self,
-        member: usize,
-        to: State,
-        fault: bool,
-        now_us: u64,
-        out: &mut Vec<Outcome>,
-    ) {
+    fn move_member(&mut self, member: usize, to: State, fault: bool, now_us: u64, out: &mut Vec<Outcome>) {
         let mut actions = Vec::new();
         if let Some(router) = self.routers.get_mut(member) {
             router.set_group_fault(fault, now_us, &mut actions);

@@ -27,8 +27,7 @@ pub fn master_down_us(
     master_interval_us: u64,
     down_timer_adverts: u8,
 ) -> u64 {
-    u64::from(down_timer_adverts) * master_interval_us
-        + skew_us(version, priority, master_interval_us)
+    u64::from(down_timer_adverts) * master_interval_us + skew_us(version, priority, master_interval_us)
 }
 
 #[cfg(test)]

@@ -1,0 +1,165 @@
+//! From options to a running daemon and its exit status (KEEPALIVED.md 4).
+
+use std::process::ExitCode;
+
+use hacore::process::{
+    daemonize::{Readiness, daemonize},
+    pidfile::{Exclusive, PidFile, PidFileError},
+    rlimit,
+};
+use nix::sys::stat::{Mode, umask};
+use tokio::sync::mpsc;
+
+use crate::{
+    cli::Options,
+    logging::{Log, LogSettings, quoted_command_line},
+    model::Config,
+    netlink::Monitor,
+    runtime::{Actor, StartError, actor, outside::Nobody},
+    version,
+};
+
+/// Exit status: graceful end.
+pub const EXIT_OK: u8 = 0;
+/// Exit status: something of the system failed.
+pub const EXIT_FATAL: u8 = 1;
+/// Exit status: the configuration cannot be run.
+pub const EXIT_CONFIG: u8 = 2;
+/// Exit status: a capability is missing.
+pub const EXIT_PERMISSION: u8 = 4;
+/// Exit status: there is no configuration file.
+pub const EXIT_NO_FILE: u8 = 6;
+
+/// How a configuration is read: what is wrong goes to the log, and nothing comes back if it cannot run.
+pub type Loader = fn(&Options, &Log) -> Option<Config>;
+
+/// Stimuli that wait for the actor at most.
+const STIMULI_MAX: usize = 1024;
+
+/// Runs until a signal ends it.
+pub fn run(options: Options, loader: Loader) -> ExitCode {
+    let log = Log::open(&LogSettings {
+        console: options.log_console,
+        detail: options.log_detail,
+        facility: (!options.no_syslog).then_some(options.facility),
+    });
+    log.info(&format!("Starting {}", version::title()));
+    log.detail(&format!("Command line: {}", quoted_command_line(std::env::args_os())));
+    for notice in &options.notices {
+        log.warning(notice);
+    }
+    let code = start(options, loader, &log);
+    log.info(&format!("Stopped {}", version::title()));
+    ExitCode::from(code)
+}
+
+fn start(options: Options, loader: Loader, log: &Log) -> u8 {
+    if !options.config_file.exists() {
+        log.warning(&format!("Config files missing '{}'.", options.config_file.display()));
+        return EXIT_NO_FILE;
+    }
+    let Some(config) = load(loader, &options, log) else { return EXIT_CONFIG };
+    if let Some(mask) = options.umask.or(config.global.umask) {
+        umask(Mode::from_bits_truncate(mask));
+    }
+    if options.core_dump {
+        // A core file is a convenience.
+        let _ = rlimit::allow_core_files();
+    }
+    let readiness = if options.foreground {
+        None
+    } else {
+        match daemonize() {
+            Ok(readiness) => Some(readiness),
+            Err(error) => {
+                log.warning(&format!("cannot become a daemon: {error}"));
+                return EXIT_FATAL;
+            }
+        }
+    };
+    let pid_files = match pid_files(&options) {
+        Ok(files) => files,
+        Err(PidFileError::Held { .. }) => {
+            log.info("daemon is already running");
+            return EXIT_OK;
+        }
+        Err(error) => {
+            log.warning(&error.to_string());
+            return EXIT_FATAL;
+        }
+    };
+    let code = serve(options, loader, config, log, readiness);
+    for file in pid_files {
+        file.remove();
+    }
+    code
+}
+
+fn pid_files(options: &Options) -> Result<Vec<PidFile>, PidFileError> {
+    let mut files = vec![PidFile::create(&options.pid_file, Exclusive::Yes)?];
+    if let Some(path) = &options.vrrp_pid_file {
+        files.push(PidFile::create(path, Exclusive::Yes)?);
+    }
+    Ok(files)
+}
+
+fn serve(options: Options, loader: Loader, config: Config, log: &Log, readiness: Option<Readiness>) -> u8 {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log.warning(&format!("cannot start: {error}"));
+            return EXIT_FATAL;
+        }
+    };
+    let tasks = tokio::task::LocalSet::new();
+    match tasks.block_on(&runtime, serve_async(options, loader, config, log.clone(), readiness)) {
+        Ok(()) => EXIT_OK,
+        Err(error) => {
+            log.warning(&error.to_string());
+            exit_code(&error)
+        }
+    }
+}
+
+fn exit_code(error: &StartError) -> u8 {
+    match error {
+        StartError::NoInterface(_) | StartError::Unsupported(_) => EXIT_CONFIG,
+        StartError::Socket(crate::net::SocketError::Permission)
+        | StartError::Netlink(crate::netlink::NetlinkError::Permission) => EXIT_PERMISSION,
+        StartError::Socket(_) | StartError::Netlink(_) | StartError::Io(_) => EXIT_FATAL,
+    }
+}
+
+async fn serve_async(
+    options: Options,
+    loader: Loader,
+    config: Config,
+    log: Log,
+    readiness: Option<Readiness>,
+) -> Result<(), StartError> {
+    // Subscribed before the first reading, so that no change falls between.
+    let monitor = Monitor::open()?;
+    let (stimuli_to, stimuli) = mpsc::channel(STIMULI_MAX);
+    let (mut actor, datagrams) = Actor::new(config, log, Box::new(Nobody)).await?;
+    actor.start().await?;
+    let leave_addresses = options.leave_addresses;
+    let options = actor::Options {
+        leave_addresses,
+        reread: Box::new(move |log| load(loader, &options, log)),
+        on_ready: Box::new(move || {
+            if let Some(readiness) = readiness {
+                // The parent's exit status is all that depends on it.
+                let _ = readiness.ready();
+            }
+        }),
+    };
+    actor.run(datagrams, stimuli, monitor, options).await?;
+    drop(stimuli_to);
+    Ok(())
+}
+
+/// Reads the configuration; what is wrong with it goes to the log.
+fn load(loader: Loader, options: &Options, log: &Log) -> Option<Config> {
+    log.info(&format!("Configuration file {}", options.config_file.display()));
+    loader(options, log)
+}

@@ -1,0 +1,109 @@
+//! The daemon's log: keepalived's lines to syslog under its idents, or to the console in its format.
+
+use std::{
+    path::{Path, PathBuf},
+    rc::Rc,
+    sync::Arc,
+};
+
+use hacore::{
+    logging::{
+        OperationalLog, Sink, SinkTarget,
+        syslog::{Encoder, Facility, Format, Identity, LENGTH_MAX_DEFAULT, Level as Severity},
+    },
+    time::{local_time, wall_us},
+};
+
+use crate::vrrp::Level;
+
+/// What monitoring looks for in syslog.
+pub const SYSLOG_IDENT: &str = "Keepalived_vrrp";
+const DEV_LOG: &str = "/dev/log";
+const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+
+/// Where lines go, and how many of them.
+#[derive(Debug, Clone)]
+pub struct LogSettings {
+    /// `-l`: standard error.
+    pub console: bool,
+    /// `-D`: detailed lines, too.
+    pub detail: bool,
+    /// `-S`; `None` with `-G`.
+    pub facility: Option<Facility>,
+}
+
+/// A handle that every part of the daemon holds.
+#[derive(Clone)]
+pub struct Log {
+    operational: Rc<OperationalLog>,
+    detail: bool,
+}
+
+impl Log {
+    /// Opens the destinations. Without a syslog socket lines are lost, as with syslog(3).
+    pub fn open(settings: &LogSettings) -> Self {
+        Log { operational: Rc::new(destinations(settings)), detail: settings.detail }
+    }
+
+    /// One line.
+    pub fn log(&self, level: Level, text: &str) {
+        let severity = match level {
+            Level::Warning => Severity::Warning,
+            Level::Info => Severity::Info,
+            Level::Detail if !self.detail => return,
+            Level::Detail => Severity::Info,
+        };
+        self.operational.log(severity, text);
+    }
+
+    /// A line that is always written.
+    pub fn info(&self, text: &str) {
+        self.log(Level::Info, text);
+    }
+
+    /// A line that `-D` shows.
+    pub fn detail(&self, text: &str) {
+        self.log(Level::Detail, text);
+    }
+
+    /// A line somebody should look at.
+    pub fn warning(&self, text: &str) {
+        self.log(Level::Warning, text);
+    }
+}
+
+fn destinations(settings: &LogSettings) -> OperationalLog {
+    let mut log = OperationalLog::new();
+    if settings.console {
+        return log.console(|_, text| format!("{}: {text}", console_date()));
+    }
+    if let Some(facility) = settings.facility {
+        let target = SinkTarget::Unix(PathBuf::from(DEV_LOG));
+        if let Ok(sink) = Sink::open(&target) {
+            let identity = Identity::new(SYSLOG_IDENT);
+            let encoder = Encoder::new(Format::Local, facility, identity, LENGTH_MAX_DEFAULT);
+            log = log.destination(Arc::new(sink), encoder, Severity::Debug, Severity::Emerg);
+        }
+    }
+    log
+}
+
+/// `Sun Nov 22 16:01:47 2026`, as ctime(3) writes it.
+fn console_date() -> String {
+    let at = local_time((wall_us() / 1_000_000) as i64);
+    let weekday = WEEKDAYS.get(usize::from(at.weekday)).copied().unwrap_or("---");
+    format!(
+        "{weekday} {} {:2} {:02}:{:02}:{:02} {}",
+        at.month_name(),
+        at.day,
+        at.hour,
+        at.minute,
+        at.second,
+        at.year
+    )
+}
+
+/// `'vrrpd' '-f' 'x.conf'`, as the first lines of the log show it.
+pub fn quoted_command_line(arguments: impl Iterator<Item = std::ffi::OsString>) -> String {
+    arguments.map(|word| format!("'{}'", Path::new(&word).display())).collect::<Vec<_>>().join(" ")
+}

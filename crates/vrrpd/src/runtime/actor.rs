@@ -1,0 +1,474 @@
+//! The one task that owns every virtual router: it sleeps until the earliest deadline, feeds events to
+//! the state machines and carries their actions out.
+//!
+//! Adverts of one round leave before anything slower happens, then addresses, announcements and
+//! notifications follow in each router's own order (VRRP.md 4.2).
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::IpAddr,
+    rc::Rc,
+};
+
+use hacore::{process::sd_notify::Notifier, time::monotonic_us};
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+use crate::logging::Log;
+use crate::model::{Config, DynamicInterfaces};
+use crate::net::{Announcer, Channel, Inbound, Listener, SocketError, Transmitter, receive, transmit};
+use crate::netlink::{Interfaces, Monitor, Netlink, NetlinkError};
+use crate::packet;
+use crate::vrrp::{Action, Domain, Ending, Event, Notice, Router, State, sync_group::Outcome};
+
+use super::{
+    build,
+    instance::Instance,
+    outside::{Happening, Kind, Outside, Stimulus, What},
+    signals::{Request, Signals},
+    timer::Timer,
+};
+
+/// The daemon could not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A raw socket.
+    #[error(transparent)]
+    Socket(#[from] SocketError),
+    /// The kernel's interfaces.
+    #[error("{0}")]
+    Netlink(#[from] NetlinkError),
+    /// Something else of the system.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The file names interfaces that are not there.
+    #[error(
+        "Non-existent interface specified in configuration ({0}) - create it first or set dynamic_interfaces"
+    )]
+    NoInterface(String),
+    /// The file asks for what is not there yet.
+    #[error("{0}")]
+    Unsupported(String),
+}
+
+/// Why the actor ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was asked to.
+    Stopped,
+}
+
+/// How the actor reads the configuration again; an error is text for the log.
+pub type Reread = Box<dyn FnMut(&Log) -> Option<Config>>;
+
+/// Things the command line decides.
+pub struct Options {
+    /// `-V`: leave addresses at the end.
+    pub leave_addresses: bool,
+    /// How SIGHUP gets a new configuration.
+    pub reread: Reread,
+    /// Tells whoever waits that the daemon is up.
+    pub on_ready: Box<dyn FnOnce()>,
+}
+
+/// The owner of everything.
+pub struct Actor {
+    pub(super) config: Config,
+    pub(super) domain: Domain,
+    pub(super) instances: Vec<Instance>,
+    pub(super) interfaces: Interfaces,
+    pub(super) netlink: Netlink,
+    pub(super) announcer: Announcer,
+    pub(super) listeners: BTreeMap<Channel, (Rc<Channel>, Listener, Rc<Transmitter>)>,
+    pub(super) inbound: mpsc::Sender<Inbound>,
+    /// Removals of ours that the monitor has yet to report.
+    pub(super) own_removals: BTreeMap<(u32, IpAddr), u32>,
+    pub(super) group_states: Vec<State>,
+    pub(super) outside: Box<dyn Outside>,
+    pub(super) log: Log,
+    unknown_vrids: BTreeSet<u8>,
+}
+
+impl Actor {
+    /// Opens the kernel's channels and reads its interfaces. Must run inside a `LocalSet`.
+    ///
+    /// # Errors
+    /// [`StartError`]; its text names the fix where there is one.
+    pub async fn new(
+        config: Config,
+        log: Log,
+        outside: Box<dyn Outside>,
+    ) -> Result<(Self, mpsc::Receiver<Inbound>), StartError> {
+        if let Some(first) = build::unsupported(&config).into_iter().next() {
+            return Err(StartError::Unsupported(first));
+        }
+        let netlink = Netlink::open()?;
+        let interfaces = netlink.interfaces().await?;
+        let announcer =
+            Announcer::open(super::announce::pace(&config)).map_err(|error| match error.kind() {
+                io::ErrorKind::PermissionDenied => StartError::Socket(SocketError::Permission),
+                _ => StartError::Io(error),
+            })?;
+        let (inbound, datagrams) = mpsc::channel(receive::QUEUE_LEN);
+        let deaf_until_us = match config.global.startup_delay_us {
+            0 => 0,
+            delay_us => monotonic_us() + delay_us,
+        };
+        let routers: Vec<Router> =
+            build::settings(&config, deaf_until_us).into_iter().map(Router::new).collect();
+        let groups = build::groups(&config, &routers);
+        let actor = Actor {
+            group_states: groups.iter().map(|_| State::Init).collect(),
+            domain: Domain::new(routers, groups),
+            instances: config.vrrp_instances.iter().cloned().map(Instance::new).collect(),
+            interfaces,
+            netlink,
+            announcer,
+            listeners: BTreeMap::new(),
+            inbound,
+            own_removals: BTreeMap::new(),
+            outside,
+            log,
+            unknown_vrids: BTreeSet::new(),
+            config,
+        };
+        Ok((actor, datagrams))
+    }
+
+    /// Brings the instances up: old addresses go, sockets open, routers leave INIT.
+    ///
+    /// # Errors
+    /// [`StartError`] when an interface or a capability is missing.
+    pub async fn start(&mut self) -> Result<(), StartError> {
+        if self.config.global.dynamic_interfaces == DynamicInterfaces::No {
+            self.demand_interfaces()?;
+        }
+        for index in 0..self.instances.len() {
+            self.remove_residual_addresses(index).await;
+        }
+        for index in 0..self.instances.len() {
+            self.open_port(index)?;
+        }
+        self.log.info("Startup complete");
+        for index in 0..self.instances.len() {
+            self.start_instance(index).await;
+        }
+        Ok(())
+    }
+
+    /// A router whose links and source address are known goes to BACKUP or FAULT.
+    pub(super) async fn start_instance(&mut self, index: usize) {
+        let now_us = monotonic_us();
+        let mut out = Vec::new();
+        for event in self.initial_events(index) {
+            self.domain.step(index, event, now_us, &mut out);
+        }
+        self.say_faults(index);
+        self.domain.step(index, Event::Start, now_us, &mut out);
+        self.carry_out(out).await;
+    }
+
+    fn demand_interfaces(&self) -> Result<(), StartError> {
+        let mut missing = None;
+        for instance in &self.instances {
+            let own = instance.model.interface.clone();
+            for name in own.into_iter().chain(instance.address_interfaces()) {
+                if self.interfaces.by_name(&name).is_none() {
+                    self.log.warning(&format!(
+                        "WARNING - interface {name} for vrrp_instance {} doesn't exist",
+                        instance.model.name
+                    ));
+                    missing = Some(name);
+                }
+            }
+        }
+        missing.map_or(Ok(()), |name| Err(StartError::NoInterface(name)))
+    }
+
+    /// Opens or shares the sockets of an instance, when its interface exists.
+    pub(super) fn open_port(&mut self, index: usize) -> Result<(), SocketError> {
+        let Some(instance) = self.instances.get(index) else { return Ok(()) };
+        let Some(channel) = self.channel_of(instance) else { return Ok(()) };
+        if !self.listeners.contains_key(&channel) {
+            let shared = Rc::new(channel.clone());
+            let buffer_bytes = instance.model.kernel_rx_buf_bytes;
+            let listener = Listener::open(Rc::clone(&shared), buffer_bytes, self.inbound.clone())?;
+            let transmitter = Rc::new(Transmitter::open(&channel)?);
+            self.log.detail(&format!(
+                "VRRP sockpool: [ifindex(  {}), family({}), proto(112), {}, address({})]",
+                channel.ifindex,
+                channel.family().name(),
+                if channel.is_multicast() { "multicast" } else { "unicast" },
+                channel.address
+            ));
+            self.listeners.insert(channel.clone(), (shared, listener, transmitter));
+        }
+        if let (Some(instance), Some((shared, _, transmitter))) =
+            (self.instances.get_mut(index), self.listeners.get(&channel))
+        {
+            instance.port = Some((Rc::clone(shared), Rc::clone(transmitter)));
+        }
+        Ok(())
+    }
+
+    fn channel_of(&self, instance: &Instance) -> Option<Channel> {
+        let (ifindex, interface) = match &instance.model.interface {
+            Some(name) => (self.interfaces.by_name(name)?.index, name.clone()),
+            None => (0, String::new()),
+        };
+        let address = match &instance.model.unicast {
+            None => instance.model.multicast_group,
+            Some(_) => self.source_of(instance)?,
+        };
+        Some(Channel { ifindex, interface, address })
+    }
+
+    /// Runs until a signal ends it.
+    ///
+    /// # Errors
+    /// Only when the timer or a signal handler cannot be made.
+    pub async fn run(
+        mut self,
+        mut datagrams: mpsc::Receiver<Inbound>,
+        mut stimuli: mpsc::Receiver<Stimulus>,
+        mut monitor: Monitor,
+        options: Options,
+    ) -> Result<Ended, StartError> {
+        let mut signals = Signals::catch()?;
+        let mut timer = Timer::new()?;
+        let Options { leave_addresses, mut reread, on_ready } = options;
+        let service = Notifier::from_env();
+        if let Some(service) = &service {
+            service.ready(&self.status_line());
+        }
+        on_ready();
+        let mut stopping = false;
+        let mut stimuli_open = true;
+        loop {
+            let now_us = monotonic_us();
+            if self.next_deadline_us().is_some_and(|at_us| at_us <= now_us) {
+                self.timers(now_us).await;
+            }
+            if stopping && self.domain.is_finished() {
+                break;
+            }
+            timer.arm(self.next_deadline_us())?;
+            tokio::select! {
+                expired = timer.expired() => expired?,
+                Some(inbound) = datagrams.recv() => self.receive(&inbound).await,
+                Some(change) = monitor.next() => self.changed(change).await,
+                stimulus = stimuli.recv(), if stimuli_open => match stimulus {
+                    Some(stimulus) => self.stimulus(stimulus).await,
+                    None => stimuli_open = false,
+                },
+                request = signals.next() => match request {
+                    Request::Stop => {
+                        if let Some(service) = service.as_ref().filter(|_| !stopping) {
+                            service.stopping();
+                        }
+                        stopping = true;
+                        self.stop(leave_addresses).await;
+                    }
+                    Request::Reload if !stopping => {
+                        if let Some(service) = &service {
+                            service.reloading();
+                        }
+                        self.log.info("Reloading ...");
+                        match reread(&self.log) {
+                            Some(config) => self.reload(config).await,
+                            None => self.log.warning("Reload refused: the configuration in use stays"),
+                        }
+                        if let Some(service) = &service {
+                            service.ready(&self.status_line());
+                        }
+                    }
+                    Request::Reload => {}
+                    Request::DumpData => self.dump(crate::status::Dump::Data),
+                    Request::DumpStats => self.dump(crate::status::Dump::Stats),
+                    Request::ClearStats => self.dump(crate::status::Dump::ClearStats),
+                    Request::DumpJson => self.dump(crate::status::Dump::Json),
+                },
+            }
+        }
+        self.log.info("Stopped");
+        Ok(Ended::Stopped)
+    }
+
+    fn status_line(&self) -> String {
+        let count = |state| self.domain.routers().iter().filter(|r| r.state() == state).count();
+        format!(
+            "{} master, {} backup, {} fault",
+            count(State::Master),
+            count(State::Backup),
+            count(State::Fault)
+        )
+    }
+
+    fn next_deadline_us(&self) -> Option<u64> {
+        [self.domain.next_deadline_us(), self.announcer.next_deadline_us()].into_iter().flatten().min()
+    }
+
+    async fn timers(&mut self, now_us: u64) {
+        self.announcer.timers(now_us);
+        let mut out = Vec::new();
+        self.domain.timers(now_us, &mut out);
+        self.carry_out(out).await;
+    }
+
+    async fn stop(&mut self, leave_addresses: bool) {
+        self.log.info("Stopping");
+        let ending = if leave_addresses { Ending::LeaveAddresses } else { Ending::Shutdown };
+        let now_us = monotonic_us();
+        let mut out = Vec::new();
+        for index in 0..self.instances.len() {
+            self.domain.step(index, Event::Stop(ending), now_us, &mut out);
+        }
+        self.carry_out(out).await;
+    }
+
+    async fn receive(&mut self, inbound: &Inbound) {
+        let datagram = inbound.datagram();
+        let vrid = match packet::peek_vrid(&datagram) {
+            Ok(vrid) => vrid,
+            Err(error) => return self.log.info(&error.to_string()),
+        };
+        let found = self.instances.iter().position(|instance| {
+            instance.model.vrid == vrid
+                && instance.port.as_ref().is_some_and(|(channel, _)| **channel == *inbound.channel)
+        });
+        let Some(index) = found else { return self.unknown_vrid(vrid, &inbound.channel) };
+        let Some(instance) = self.instances.get(index) else { return };
+        let event = match packet::decode(&datagram, &instance.expectation) {
+            Ok(received) => Event::Advert(received),
+            Err(error) => Event::Refused(error),
+        };
+        self.feed(index, event).await;
+    }
+
+    fn unknown_vrid(&mut self, vrid: u8, channel: &Channel) {
+        if self.config.global.log_unknown_vrids && self.unknown_vrids.insert(vrid) {
+            self.log.info(&format!(
+                "Unknown VRID({vrid}) received on interface({}). ignoring...",
+                channel.interface
+            ));
+        }
+    }
+
+    async fn stimulus(&mut self, stimulus: Stimulus) {
+        match stimulus {
+            Stimulus::Log(text) => self.log.info(&text),
+            Stimulus::Track { instance, tracker, effect } => {
+                let named = |candidate: &Instance| candidate.model.name == instance;
+                if let Some(index) = self.instances.iter().position(named) {
+                    self.feed(index, Event::Track { tracker, effect }).await;
+                }
+            }
+            Stimulus::Announce { instance } => {
+                for index in 0..self.instances.len() {
+                    let wanted = self.instances.get(index).is_some_and(|candidate| {
+                        instance.as_ref().is_none_or(|name| *name == candidate.model.name)
+                    });
+                    if wanted {
+                        self.announce(index, 1);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One event for one router, and everything that follows.
+    pub(super) async fn feed(&mut self, index: usize, event: Event) {
+        let mut out = Vec::new();
+        self.domain.step(index, event, monotonic_us(), &mut out);
+        self.carry_out(out).await;
+    }
+
+    /// Carries actions out: all adverts first, the rest in order.
+    pub(super) async fn carry_out(&mut self, outcomes: Vec<Outcome>) {
+        for (index, action) in &outcomes {
+            if let Action::SendAdvert { priority } = action {
+                self.send_advert(*index, *priority);
+            }
+        }
+        for (index, action) in outcomes {
+            match action {
+                Action::SendAdvert { .. } => {}
+                Action::AddAddresses => self.add_addresses(index).await,
+                Action::RemoveAddresses => self.remove_addresses(index).await,
+                Action::Announce { repeat } => self.announce(index, repeat),
+                Action::Notify(notice) => self.notify(index, notice),
+                Action::Log(level, text) => self.log.log(level, &text),
+            }
+        }
+        self.notify_groups();
+    }
+
+    fn send_advert(&mut self, index: usize, priority: u8) {
+        let Some(source) = self.domain.routers().get(index).and_then(Router::source) else { return };
+        let Some(instance) = self.instances.get_mut(index) else { return };
+        let Some((_, transmitter)) = instance.port.clone() else { return };
+        let advert = instance.advertisement(priority);
+        let (auth, cover) = (instance.expectation.auth, instance.expectation.checksum);
+        for destination in instance.destinations() {
+            let message = packet::encode(&advert, auth, cover, source, destination);
+            let envelope =
+                transmit::Envelope { source, destination, ttl: instance.ttl(), id: instance.next_id() };
+            if let Err(error) = transmitter.send(envelope, &message) {
+                self.log.detail(&format!(
+                    "({}) send advert error {} ({error})",
+                    instance.model.name,
+                    error.raw_os_error().unwrap_or_default()
+                ));
+            }
+        }
+    }
+
+    fn notify(&mut self, index: usize, notice: Notice) {
+        let Some(instance) = self.instances.get(index) else { return };
+        let priority = self.domain.routers().get(index).map_or(0, Router::priority);
+        let what = match notice {
+            Notice::State(state) => What::State(state),
+            Notice::Stop => What::Stop,
+            Notice::MasterRxLowerPriority => What::MasterRxLowerPriority,
+            Notice::Priority(state) => What::Priority(state),
+        };
+        self.outside.happened(&Happening {
+            kind: Kind::Instance,
+            name: &instance.model.name,
+            what,
+            priority,
+            scripts: &instance.model.notify,
+        });
+    }
+
+    fn notify_groups(&mut self) {
+        for (index, group) in self.domain.groups().iter().enumerate() {
+            let Some(known) = self.group_states.get_mut(index) else { continue };
+            let started = group
+                .members
+                .iter()
+                .filter_map(|member| self.domain.routers().get(*member))
+                .all(|router| router.state() != State::Init);
+            if !started || *known == group.state {
+                continue;
+            }
+            *known = group.state;
+            if let Some(model) = self.config.sync_groups.get(index) {
+                self.outside.happened(&Happening {
+                    kind: Kind::Group,
+                    name: &group.name,
+                    what: What::State(group.state),
+                    priority: 0,
+                    scripts: &model.notify,
+                });
+            }
+        }
+    }
+
+    fn dump(&mut self, what: crate::status::Dump) {
+        if let Err(error) = crate::status::write(what, &self.config, self.domain.routers()) {
+            self.log.warning(&format!("cannot write a dump: {error}"));
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Putting virtual addresses on interfaces and taking them off.
+
+use crate::model::AddressSpec;
+
+use super::{actor::Actor, instance::Instance};
+
+impl Actor {
+    /// Every address of an instance with the index of its interface, where that exists.
+    fn placed_addresses(&self, instance: &Instance) -> Vec<(u32, AddressSpec)> {
+        instance
+            .model
+            .all_addresses()
+            .filter_map(|spec| {
+                let link = self.interfaces.by_name(instance.interface_of(spec)?)?;
+                Some((link.index, spec.clone()))
+            })
+            .collect()
+    }
+
+    /// VIPs, then excluded ones.
+    pub(super) async fn add_addresses(&mut self, index: usize) {
+        let Some(instance) = self.instances.get(index) else { return };
+        let name = instance.model.name.clone();
+        for (ifindex, spec) in self.placed_addresses(instance) {
+            self.add_address(&name, ifindex, &spec).await;
+        }
+    }
+
+    pub(super) async fn add_address(&mut self, name: &str, ifindex: u32, spec: &AddressSpec) {
+        if let Err(error) = self.netlink.add_address(ifindex, spec).await {
+            self.log.warning(&format!("({name}) cannot add {}: {error}", spec.address));
+        }
+    }
+
+    /// In the order in which they were added.
+    pub(super) async fn remove_addresses(&mut self, index: usize) {
+        let Some(instance) = self.instances.get(index) else { return };
+        let name = instance.model.name.clone();
+        for (ifindex, spec) in self.placed_addresses(instance) {
+            self.remove_address(&name, ifindex, &spec).await;
+        }
+    }
+
+    pub(super) async fn remove_address(&mut self, name: &str, ifindex: u32, spec: &AddressSpec) {
+        *self.own_removals.entry((ifindex, spec.address)).or_default() += 1;
+        match self.netlink.remove_address(ifindex, spec).await {
+            Ok(true) => {}
+            Ok(false) => self.forget_own_removal(ifindex, spec.address),
+            Err(error) => {
+                self.forget_own_removal(ifindex, spec.address);
+                self.log.warning(&format!("({name}) cannot remove {}: {error}", spec.address));
+            }
+        }
+    }
+
+    /// VRRP.md 7: whatever a former run left behind goes.
+    pub(super) async fn remove_residual_addresses(&mut self, index: usize) {
+        let Some(instance) = self.instances.get(index) else { return };
+        let name = instance.model.name.clone();
+        let residual: Vec<(u32, AddressSpec)> = self
+            .placed_addresses(instance)
+            .into_iter()
+            .filter(|(ifindex, spec)| self.interfaces.has_address(*ifindex, spec.address))
+            .collect();
+        self.log.detail(&format!("({name}) removing VIPs."));
+        for (ifindex, spec) in residual {
+            self.remove_address(&name, ifindex, &spec).await;
+            self.interfaces.remove_address(ifindex, spec.address);
+        }
+    }
+
+    /// Whether a reported removal is one of ours; counts it off.
+    pub(super) fn forget_own_removal_if_known(&mut self, ifindex: u32, address: std::net::IpAddr) -> bool {
+        let known = self.own_removals.contains_key(&(ifindex, address));
+        self.forget_own_removal(ifindex, address);
+        known
+    }
+
+    fn forget_own_removal(&mut self, ifindex: u32, address: std::net::IpAddr) {
+        let key = (ifindex, address);
+        if let Some(count) = self.own_removals.get_mut(&key) {
+            *count -= 1;
+            if *count == 0 {
+                self.own_removals.remove(&key);
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! From the model to the routers of the state machine.
+
+use crate::model::{Config, SyncGroup};
+use crate::vrrp::{Group, Router, Settings, State};
+
+/// A feature of the file that this version does not carry out, although the file is right.
+///
+/// An instance that would behave differently from what its file says must not run.
+pub fn unsupported(config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    for instance in &config.vrrp_instances {
+        let mut refuse = |wanted: bool, feature: &str| {
+            if wanted {
+                found.push(format!("({}) {feature} is not supported yet", instance.name));
+            }
+        };
+        refuse(matches!(instance.auth, crate::model::Authentication::Ah(_)), "auth_type AH");
+        refuse(instance.auth_hmac.is_some(), "auth_hmac");
+        refuse(instance.vmac.is_some(), "use_vmac");
+        refuse(instance.ipvlan.is_some(), "use_ipvlan");
+        refuse(!instance.routes.is_empty(), "virtual_routes");
+        refuse(!instance.rules.is_empty(), "virtual_rules");
+        refuse(!instance.accept && !instance.is_owner(), "no_accept (also implied by strict mode)");
+    }
+    found
+}
+
+/// The state machine's settings of every instance.
+pub fn settings(config: &Config, deaf_until_us: u64) -> Vec<Settings> {
+    config
+        .vrrp_instances
+        .iter()
+        .map(|instance| Settings { deaf_until_us, ..Settings::from(instance) })
+        .collect()
+}
+
+/// The sync groups over routers in the order of the configuration.
+pub fn groups(config: &Config, routers: &[Router]) -> Vec<Group> {
+    config.sync_groups.iter().map(|group| build_group(config, routers, group)).collect()
+}
+
+fn build_group(config: &Config, routers: &[Router], group: &SyncGroup) -> Group {
+    let members: Vec<usize> = group
+        .members
+        .iter()
+        .filter_map(|member| config.vrrp_instances.iter().position(|instance| instance.name == *member))
+        .collect();
+    let states: Vec<State> =
+        members.iter().filter_map(|member| routers.get(*member)).map(Router::state).collect();
+    let state = if states.contains(&State::Fault) {
+        State::Fault
+    } else if !states.is_empty() && states.iter().all(|state| *state == State::Master) {
+        State::Master
+    } else {
+        State::Backup
+    };
+    Group { name: group.name.clone(), members, state }
+}

@@ -1,0 +1,105 @@
+//! The side of an instance that touches the system: where it sends, what it expects, which
+//! interfaces it needs.
+
+use std::{collections::BTreeSet, net::IpAddr, rc::Rc};
+
+use crate::model::{self, AddressSpec, VrrpInstance};
+use crate::net::{Channel, Transmitter};
+use crate::packet::{Advertisement, Authentication, Expectation, VRRP_TTL, v3::ChecksumCover};
+
+/// What identifies an instance across a reload (VRRP.md 4.8); its name may change.
+pub type Identity = (u8, model::Family, Option<String>);
+
+/// One instance and its sockets.
+#[derive(Debug)]
+pub struct Instance {
+    /// The configuration.
+    pub model: VrrpInstance,
+    /// What it accepts.
+    pub expectation: Expectation,
+    /// Channel and sending socket, once the interface exists.
+    pub port: Option<(Rc<Channel>, Rc<Transmitter>)>,
+    id: u16,
+}
+
+impl Instance {
+    /// From its configuration, without sockets.
+    pub fn new(model: VrrpInstance) -> Self {
+        Instance { expectation: expectation(&model), model, port: None, id: 0 }
+    }
+
+    /// What it is matched by at a reload.
+    pub fn identity(&self) -> Identity {
+        (self.model.vrid, self.model.family, self.model.interface.clone())
+    }
+
+    /// The next IPv4 identification; 0 is left out (VRRP.md 1).
+    pub fn next_id(&mut self) -> u16 {
+        self.id = self.id.checked_add(1).unwrap_or(1);
+        self.id
+    }
+
+    /// Where adverts go to.
+    pub fn destinations(&self) -> Vec<IpAddr> {
+        match &self.model.unicast {
+            Some(unicast) => unicast.peers.iter().map(|peer| peer.address).collect(),
+            None => vec![self.model.multicast_group],
+        }
+    }
+
+    /// TTL of its adverts.
+    pub fn ttl(&self) -> u8 {
+        self.model.unicast.as_ref().and_then(|unicast| unicast.ttl).unwrap_or(VRRP_TTL)
+    }
+
+    /// The advert it sends at this priority.
+    pub fn advertisement(&self, priority: u8) -> Advertisement {
+        Advertisement {
+            version: self.model.version,
+            vrid: self.model.vrid,
+            priority,
+            interval_us: self.model.advert_int_us,
+            addresses: self.expectation.addresses.clone(),
+        }
+    }
+
+    /// Interface of an address: its own `dev`, else the instance's.
+    pub fn interface_of<'a>(&'a self, spec: &'a AddressSpec) -> Option<&'a str> {
+        spec.dev.as_deref().or(self.model.interface.as_deref())
+    }
+
+    /// Interfaces other than its own that its addresses sit on.
+    pub fn address_interfaces(&self) -> BTreeSet<String> {
+        self.model
+            .all_addresses()
+            .filter_map(|spec| spec.dev.clone())
+            .filter(|dev| Some(dev) != self.model.interface.as_ref())
+            .collect()
+    }
+
+    /// Whether `address` is one of its virtual ones.
+    pub fn is_virtual(&self, address: IpAddr) -> bool {
+        self.model.all_addresses().any(|spec| spec.address == address)
+    }
+}
+
+fn expectation(model: &VrrpInstance) -> Expectation {
+    let auth = match model.auth {
+        model::Authentication::Pass(secret) => Authentication::Password(secret),
+        model::Authentication::None | model::Authentication::Ah(_) => Authentication::None,
+    };
+    let checked = model.check_unicast_source.then_some(model.unicast.as_ref()).flatten();
+    Expectation {
+        version: model.version,
+        family: model.family,
+        vrid: model.vrid,
+        auth,
+        interval_us: model.advert_int_us,
+        checksum: if model.v3_checksum_as_v2 { ChecksumCover::Message } else { ChecksumCover::PseudoHeader },
+        unicast: model.unicast.is_some(),
+        addresses: model.vips.iter().map(|spec| spec.address).collect(),
+        peers: checked
+            .map(|unicast| unicast.peers.iter().map(|peer| peer.address).collect())
+            .unwrap_or_default(),
+    }
+}

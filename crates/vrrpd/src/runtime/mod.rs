@@ -1,0 +1,15 @@
+//! The running daemon: one thread, one task that owns every virtual router.
+
+pub mod actor;
+mod addresses;
+mod announce;
+pub mod build;
+pub mod instance;
+mod links;
+pub mod outside;
+mod reload;
+pub mod signals;
+pub mod timer;
+
+pub use actor::{Actor, Ended, StartError};
+pub use outside::{Happening, Outside, Stimulus};
