@@ -21,10 +21,16 @@ pub struct AgentAnswer {
     pub result: CheckResult,
 }
 
+impl AgentAnswer {
+    /// What it is to have got no line: a result that says nothing about the server.
+    pub fn without_words(result: CheckResult) -> Self {
+        AgentAnswer { weight_percent: None, maxconn: None, admin: None, result }
+    }
+}
+
 /// Understands what came from the agent. `bytes` is all that came, with its line end if there was one.
 pub fn parse(bytes: &[u8], duration: Duration) -> AgentAnswer {
-    let checked = CheckResult::new(CheckStatus::Checked, duration);
-    let mut answer = AgentAnswer { weight_percent: None, maxconn: None, admin: None, result: checked };
+    let mut answer = AgentAnswer::without_words(CheckResult::new(CheckStatus::Checked, duration));
     let bytes = &bytes[..bytes.len().min(AGENT_LINE_LENGTH_MAX)];
     let Some(end) = bytes.iter().position(|b| matches!(b, b'\r' | b'\n')) else {
         answer.result = answer.result.with_description("Ignoring incomplete line from agent");

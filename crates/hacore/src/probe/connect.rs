@@ -1,20 +1,27 @@
-//! Where a check connects to and how long it may take.
+//! Where a check connects to, how, and how long it may take.
 
 use std::future::Future;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpSocket, TcpStream, UnixStream};
+use tokio::time::{Instant, timeout_at};
+
+use super::Verdict;
+use super::steps::Connect;
+use crate::health::CheckStatus;
 
 /// A connected byte stream, plain or TLS.
 pub trait Io: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
 
 /// A TLS handshake under way.
-pub type TlsHandshake<'a> = Pin<Box<dyn Future<Output = std::io::Result<Box<dyn Io>>> + 'a>>;
+pub type TlsHandshake<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> + 'a>>;
 
 /// Speaks TLS on a check's connection; given by whoever owns certificates and settings.
 pub trait TlsClient {
@@ -45,6 +52,16 @@ pub enum ProxyHeader {
     V2,
 }
 
+impl ProxyHeader {
+    /// A check speaks for itself and not for a client: `UNKNOWN` in version 1, the command LOCAL in version 2.
+    fn bytes(self) -> &'static [u8] {
+        match self {
+            ProxyHeader::V1 => b"PROXY UNKNOWN\r\n",
+            ProxyHeader::V2 => b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+        }
+    }
+}
+
 /// Where and how a check connects.
 #[derive(Clone)]
 pub struct Target {
@@ -54,25 +71,42 @@ pub struct Target {
     pub source: Option<IpAddr>,
     /// `check-send-proxy`.
     pub send_proxy: Option<ProxyHeader>,
-    /// `check-ssl`.
+    /// Who speaks TLS, if any connection of the check does.
     pub tls: Option<Rc<dyn TlsClient>>,
+    /// `check-ssl`: connections are TLS unless a step says otherwise.
+    pub ssl: bool,
     /// `check-sni`.
     pub sni: Option<String>,
     /// `check-alpn`.
     pub alpn: Vec<String>,
 }
 
+impl std::fmt::Debug for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Target")
+            .field("endpoint", &self.endpoint)
+            .field("ssl", &self.ssl)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Target {
     /// A plain connection without options.
-    pub fn tcp(address: SocketAddr) -> Self {
+    pub fn new(endpoint: Endpoint) -> Self {
         Target {
-            endpoint: Endpoint::Tcp(address),
+            endpoint,
             source: None,
             send_proxy: None,
             tls: None,
+            ssl: false,
             sni: None,
             alpn: Vec::new(),
         }
+    }
+
+    /// A plain TCP connection without options.
+    pub fn tcp(address: SocketAddr) -> Self {
+        Target::new(Endpoint::Tcp(address))
     }
 }
 
@@ -86,12 +120,97 @@ pub struct Timeouts {
 }
 
 impl Timeouts {
-    /// HAProxy's rule: with `timeout check`, the smaller of `timeout connect` and `inter` to connect and then
+    /// The manual's rule: with `timeout check`, the smaller of `timeout connect` and `inter` to connect and then
     /// `timeout check`; without it, `inter` for everything.
     pub fn new(inter: Duration, connect: Option<Duration>, check: Option<Duration>) -> Self {
         match check {
             Some(_) => Timeouts { connect: connect.map_or(inter, |c| c.min(inter)), answer: check },
             None => Timeouts { connect: inter, answer: None },
         }
+    }
+
+    pub(super) fn answer_by(&self, connect_by: Instant) -> Instant {
+        self.answer.map_or(connect_by, |answer| Instant::now() + answer)
+    }
+}
+
+/// A connection that is ready for the check's own bytes, and until when it must have its answer.
+pub(super) struct Connection {
+    pub(super) io: Box<dyn Io>,
+    pub(super) answer_by: Instant,
+    /// Whether it is TLS.
+    pub(super) ssl: bool,
+}
+
+/// Connects, sends the PROXY header, does the TLS handshake.
+pub(super) async fn connect(
+    target: &Target,
+    step: &Connect,
+    timeouts: &Timeouts,
+) -> Result<Connection, Verdict> {
+    let connect_by = Instant::now() + timeouts.connect;
+    let endpoint = step.endpoint(&target.endpoint);
+    let mut io = match timeout_at(connect_by, open(&endpoint, target.source)).await {
+        Err(_) => return Err(Verdict::new(CheckStatus::Layer4Timeout, "")),
+        Ok(Err(error)) => return Err(Verdict::new(CheckStatus::Layer4Connection, connect_text(&error))),
+        Ok(Ok(io)) => io,
+    };
+    let answer_by = timeouts.answer_by(connect_by);
+    if let Some(header) = step.send_proxy.or(target.send_proxy.filter(|_| step.is_default())) {
+        match timeout_at(answer_by, io.write_all(header.bytes())).await {
+            Err(_) => return Err(Verdict::new(CheckStatus::Layer4Timeout, "")),
+            Ok(Err(error)) => return Err(Verdict::new(CheckStatus::SocketError, os_text(&error))),
+            Ok(Ok(())) => {}
+        }
+    }
+    if !(step.ssl || target.ssl && step.is_default()) {
+        return Ok(Connection { io, answer_by, ssl: false });
+    }
+    let Some(tls) = &target.tls else {
+        return Err(Verdict::new(CheckStatus::SocketError, "TLS is not available for checks"));
+    };
+    let sni = step.sni.as_deref().or(target.sni.as_deref());
+    let alpn = if step.alpn.is_empty() { &target.alpn } else { &step.alpn };
+    match timeout_at(answer_by, tls.handshake(io, sni, alpn)).await {
+        Err(_) => Err(Verdict::new(CheckStatus::Layer6Timeout, "")),
+        Ok(Err(error)) => Err(Verdict::new(CheckStatus::Layer6Response, error.to_string())),
+        Ok(Ok(io)) => Ok(Connection { io, answer_by, ssl: true }),
+    }
+}
+
+async fn open(endpoint: &Endpoint, source: Option<IpAddr>) -> io::Result<Box<dyn Io>> {
+    match endpoint {
+        Endpoint::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
+        Endpoint::Tcp(address) => Ok(Box::new(open_tcp(*address, source).await?)),
+    }
+}
+
+async fn open_tcp(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    if let Some(source) = source {
+        socket.bind((source, 0).into())?;
+    }
+    let stream = socket.connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// HAProxy's words for a failed connection: the plain error if it came from the network, wrapped if the connection
+/// could not even be tried.
+fn connect_text(error: &io::Error) -> String {
+    use nix::errno::Errno;
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENETUNREACH | Errno::EADDRNOTAVAIL | Errno::EACCES | Errno::EPERM | Errno::EINVAL) => {
+            format!("General socket error ({})", os_text(error))
+        }
+        _ => os_text(error),
+    }
+}
+
+/// The C library's words for an error, which HAProxy shows.
+pub(super) fn os_text(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(code) => nix::errno::Errno::from_raw(code).desc().to_owned(),
+        None => error.to_string(),
     }
 }

@@ -1,0 +1,286 @@
+//! Runs a program over HTTP/1: `option httpchk` and `http-check`.
+//!
+//! hyper's client speaks the protocol. Each send uses a connection of its own, as `http-check send` has no keep-alive.
+
+use std::error::Error as _;
+use std::io;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::{Body as _, Incoming};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::time::{Instant, timeout_at};
+
+use super::connect::{Connection, Target, Timeouts, connect, os_text};
+use super::raw::{finds, status_code, wanted_bytes};
+use super::steps::{Action, Connect, Expect, HttpRequest, Pattern, Program, Received, Step};
+use super::{Context, RECEIVED_MAX_BYTES, Verdict};
+use crate::health::{CheckResult, CheckStatus};
+
+/// Runs the steps in order until one fails.
+pub(super) async fn run(
+    program: &Program,
+    target: &Target,
+    timeouts: &Timeouts,
+    context: &Context,
+) -> CheckResult {
+    let start = Instant::now();
+    steps(program, target, timeouts, context).await.unwrap_or_else(|verdict| verdict).into_result(start)
+}
+
+async fn steps(
+    program: &Program,
+    target: &Target,
+    timeouts: &Timeouts,
+    context: &Context,
+) -> Result<Verdict, Verdict> {
+    let mut connection = None;
+    let mut comment = None;
+    let mut response = Response::default();
+    let mut success = Verdict::new(CheckStatus::Layer4Ok, "");
+    for (at, step) in program.steps.iter().enumerate() {
+        match &step.action {
+            Action::Comment => comment = step.comment.as_deref(),
+            Action::Connect(options) => connection = Some(connect(target, options, timeouts).await?),
+            Action::SendHttp(request) => {
+                let connection = match connection.take() {
+                    Some(connection) => connection,
+                    None => connect(target, &Connect::default(), timeouts).await?,
+                };
+                let expects = program.steps.iter().skip(at + 1).map_while(|s| match &s.action {
+                    Action::Expect(expect) => Some(Some(expect)),
+                    Action::Comment => Some(None),
+                    _ => None,
+                });
+                let expects: Vec<&Expect> = expects.flatten().collect();
+                response = exchange(connection, request, &expects, &response, context).await?;
+            }
+            Action::Expect(expect) => {
+                if let Some(verdict) = not_found(program, &response, context) {
+                    return Ok(verdict);
+                }
+                success = judge(step, expect, comment, &response)?;
+            }
+            // Only raw programs have these, and they are not run here.
+            Action::Send(_) => {}
+        }
+    }
+    Ok(success)
+}
+
+/// `http-check disable-on-404` goes before every expect, for servers that are up.
+fn not_found(program: &Program, response: &Response, context: &Context) -> Option<Verdict> {
+    let applies = program.disable_on_404 && context.server_up && response.status == 404;
+    applies.then(|| Verdict {
+        status: CheckStatus::Layer7OkConditionally,
+        code: Some(404),
+        description: String::new(),
+    })
+}
+
+#[derive(Debug, Default)]
+struct Response {
+    status: u16,
+    reason: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+}
+
+impl Response {
+    fn received(&self) -> Received<'_> {
+        Received { status: Some(self.status), headers: &self.headers, bytes: &self.body }
+    }
+}
+
+/// Sends one request and reads the response's head, and of the body what the expects that follow need.
+async fn exchange(
+    connection: Connection,
+    request: &HttpRequest,
+    expects: &[&Expect],
+    before: &Response,
+    context: &Context,
+) -> Result<Response, Verdict> {
+    let timeout = expects.first().and_then(|e| e.timeout_status).unwrap_or(CheckStatus::Layer7Timeout);
+    let Connection { io, answer_by, .. } = connection;
+    let exchange = async {
+        let mut client = http1::Builder::new();
+        client.max_buf_size(RECEIVED_MAX_BYTES);
+        let (mut sender, driver) = client.handshake(TokioIo::new(io)).await.map_err(|e| failure(&e))?;
+        let interim = Arc::new(Mutex::new(None));
+        let mut request = build(request, before, context)?;
+        let seen = Arc::clone(&interim);
+        hyper::ext::on_informational(&mut request, move |response| {
+            if let Ok(mut seen) = seen.lock() {
+                seen.get_or_insert(response.status());
+            }
+        });
+        let mut driver = pin!(driver);
+        let mut ask = pin!(ask(&mut sender, request, expects));
+        let mut open = true;
+        let answer = loop {
+            tokio::select! {
+                biased;
+                answer = &mut ask => break answer,
+                _ = &mut driver, if open => open = false,
+            }
+        };
+        // HAProxy takes an interim response for the answer, so a server that sends one fails with its status.
+        let interim = interim.lock().ok().and_then(|seen| *seen);
+        match interim {
+            Some(status) => Ok(Response {
+                status: status.as_u16(),
+                reason: status.canonical_reason().unwrap_or_default().to_owned(),
+                ..Response::default()
+            }),
+            None => answer,
+        }
+    };
+    match timeout_at(answer_by, exchange).await {
+        Err(_) => Err(Verdict::new(timeout, "")),
+        Ok(answer) => answer,
+    }
+}
+
+fn build(
+    request: &HttpRequest,
+    before: &Response,
+    context: &Context,
+) -> Result<hyper::Request<Full<Bytes>>, Verdict> {
+    let received = before.received();
+    let body = request.body.as_ref().map(|body| body.bytes(&received).into_owned());
+    let version = if request.http11 { hyper::Version::HTTP_11 } else { hyper::Version::HTTP_10 };
+    let mut built = hyper::Request::builder()
+        .method(request.method.as_str())
+        .uri(request.uri.string(&received))
+        .version(version);
+    let mut connection_given = false;
+    for (name, value) in &request.headers {
+        // The length is the body's, whatever the configuration says (manual, "http-check send").
+        if name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding") {
+            continue;
+        }
+        connection_given |= name.eq_ignore_ascii_case("connection");
+        built = built.header(name.as_str(), &*value.bytes(&received));
+    }
+    if let Some(state) = &context.state_header {
+        built = built.header("x-haproxy-server-state", state.as_str());
+    }
+    if let Some(body) = &body {
+        built = built.header("content-length", body.len());
+    }
+    if request.http11 && !connection_given {
+        built = built.header("connection", "close");
+    }
+    built
+        .body(Full::new(Bytes::from(body.unwrap_or_default())))
+        .map_err(|error| Verdict::new(CheckStatus::SocketError, error.to_string()))
+}
+
+async fn ask(
+    sender: &mut http1::SendRequest<Full<Bytes>>,
+    request: hyper::Request<Full<Bytes>>,
+    expects: &[&Expect],
+) -> Result<Response, Verdict> {
+    let response = sender.send_request(request).await.map_err(|e| failure(&e))?;
+    let status = response.status();
+    let reason = match response.extensions().get::<hyper::ext::ReasonPhrase>() {
+        Some(reason) => String::from_utf8_lossy(reason.as_bytes()).into_owned(),
+        None => status.canonical_reason().unwrap_or_default().to_owned(),
+    };
+    let headers =
+        response.headers().iter().map(|(n, v)| (n.as_str().to_owned(), v.as_bytes().to_vec())).collect();
+    let mut answer = Response { status: status.as_u16(), reason, headers, body: Vec::new() };
+    let mut body = response.into_body();
+    let conclusive = |answer: &Response, ended| expects.iter().all(|e| is_conclusive(e, answer, ended));
+    while !conclusive(&answer, body.is_end_stream()) && answer.body.len() < RECEIVED_MAX_BYTES {
+        if !read_more(&mut body, &mut answer.body).await {
+            break;
+        }
+    }
+    Ok(answer)
+}
+
+/// Takes one more piece of the body; false at its end. A body that breaks off counts as ended: what has come is judged.
+async fn read_more(body: &mut Incoming, received: &mut Vec<u8>) -> bool {
+    match body.frame().await {
+        Some(Ok(frame)) => {
+            if let Some(data) = frame.data_ref() {
+                let room = RECEIVED_MAX_BYTES - received.len();
+                received.extend_from_slice(&data[..data.len().min(room)]);
+            }
+            true
+        }
+        Some(Err(_)) | None => false,
+    }
+}
+
+/// Whether more of the body could not change what an expect says.
+fn is_conclusive(expect: &Expect, response: &Response, ended: bool) -> bool {
+    match &expect.pattern {
+        Pattern::String(_) | Pattern::Regex(_) | Pattern::Binary(_) | Pattern::BinaryRegex(_) => {
+            let received = response.received();
+            ended
+                || response.body.len() >= wanted_bytes(expect, &received) && finds(&expect.pattern, &received)
+        }
+        _ => true,
+    }
+}
+
+fn judge(
+    step: &Step,
+    expect: &Expect,
+    comment: Option<&str>,
+    response: &Response,
+) -> Result<Verdict, Verdict> {
+    let received = response.received();
+    let found = match &expect.pattern {
+        Pattern::Status(ranges) => ranges.iter().any(|(from, to)| (*from..=*to).contains(&response.status)),
+        Pattern::StatusRegex(regex) => regex.is_match(format!("{:03}", response.status).as_bytes()),
+        Pattern::Header(pattern) => response.headers.iter().any(|(name, value)| {
+            pattern.name.matches_name(name, &received)
+                && pattern.value.as_ref().is_none_or(|matcher| {
+                    let whole = std::iter::once(value.as_slice()).filter(|_| pattern.full);
+                    let parts = value.split(|b| *b == b',').filter(|_| !pattern.full);
+                    whole.chain(parts).any(|part| matcher.matches(part.trim_ascii(), &received))
+                })
+        }),
+        body => finds(body, &received),
+    };
+    let code = status_code(expect, &received).or(Some(u32::from(response.status)));
+    if found != expect.negated {
+        let description = expect.on_success.as_ref().map(|t| t.string(&received)).unwrap_or_default();
+        return Ok(Verdict { status: expect.ok_status.unwrap_or(CheckStatus::Layer7Ok), code, description });
+    }
+    let about_body = matches!(expect.pattern, Pattern::String(_) | Pattern::Regex(_));
+    let (status, text) = match about_body {
+        false => (CheckStatus::Layer7Status, response.reason.as_str()),
+        true if response.body.is_empty() && !expect.negated => {
+            (CheckStatus::Layer7Response, "HTTP content check could not find a response body")
+        }
+        true if expect.negated => (CheckStatus::Layer7Response, "HTTP check matched unwanted content"),
+        true => (CheckStatus::Layer7Response, "HTTP content check did not match"),
+    };
+    let description = match (&expect.on_error, step.comment.as_deref().or(comment)) {
+        (Some(on_error), _) => on_error.string(&received),
+        (None, Some(comment)) => format!("{text} comment: {comment}"),
+        (None, None) => text.to_owned(),
+    };
+    Err(Verdict { status: expect.error_status.unwrap_or(status), code, description })
+}
+
+/// A reset is the socket's fault, anything else the answer's.
+fn failure(error: &hyper::Error) -> Verdict {
+    let mut source = error.source();
+    while let Some(inner) = source {
+        if let Some(io) = inner.downcast_ref::<io::Error>()
+            && io.raw_os_error().is_some()
+        {
+            return Verdict::new(CheckStatus::SocketError, os_text(io));
+        }
+        source = inner.source();
+    }
+    Verdict::new(CheckStatus::Layer7Response, "")
+}
