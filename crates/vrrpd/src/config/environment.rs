@@ -53,12 +53,14 @@ impl Environment for SystemEnvironment {
     }
 
     fn is_executable(&self, path: &str) -> bool {
-        std::fs::metadata(Path::new(path)).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+        std::fs::metadata(Path::new(path))
+            .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
     }
 
     fn resolves(&self, host: &str) -> bool {
         use std::net::ToSocketAddrs;
-        host.parse::<std::net::IpAddr>().is_ok() || (host, 25_u16).to_socket_addrs().is_ok_and(|mut all| all.next().is_some())
+        host.parse::<std::net::IpAddr>().is_ok()
+            || (host, 25_u16).to_socket_addrs().is_ok_and(|mut all| all.next().is_some())
     }
 
     fn unsafe_script(&self, path: &str, uid: u32) -> Option<String> {

@@ -47,7 +47,13 @@ pub(super) struct Keyword<T: 'static> {
 
 impl<T> Keyword<T> {
     pub(super) const fn info(&self, block: &'static str) -> KeywordInfo {
-        KeywordInfo { block, name: self.name, arguments: self.arguments, doc: self.doc, support: self.support }
+        KeywordInfo {
+            block,
+            name: self.name,
+            arguments: self.arguments,
+            doc: self.doc,
+            support: self.support,
+        }
     }
 
     fn is_block(&self) -> bool {
@@ -147,7 +153,10 @@ impl<'n> Statement<'n> {
 
     /// The place of the word that was read last.
     pub(super) fn last_span(&self) -> Span {
-        self.at.checked_sub(1).and_then(|at| self.node.words.get(at)).map_or_else(|| self.span(), |word| word.span)
+        self.at
+            .checked_sub(1)
+            .and_then(|at| self.node.words.get(at))
+            .map_or_else(|| self.span(), |word| word.span)
     }
 
     pub(super) fn peek(&self) -> Option<&'n str> {
@@ -203,12 +212,20 @@ impl<'n> Statement<'n> {
     }
 
     /// A whole number within `range`.
-    pub(super) fn int(&mut self, context: &mut Context<'_>, range: RangeInclusive<i64>) -> Result<i64, &'n str> {
+    pub(super) fn int(
+        &mut self,
+        context: &mut Context<'_>,
+        range: RangeInclusive<i64>,
+    ) -> Result<i64, &'n str> {
         self.number(context, |text| value::integer(text, &range))
     }
 
     /// Decimal seconds within `range` (in microseconds) as microseconds.
-    pub(super) fn timer(&mut self, context: &mut Context<'_>, range_us: RangeInclusive<u64>) -> Result<u64, &'n str> {
+    pub(super) fn timer(
+        &mut self,
+        context: &mut Context<'_>,
+        range_us: RangeInclusive<u64>,
+    ) -> Result<u64, &'n str> {
         let text = self.next().unwrap_or_default();
         let timer = value::timer(text, &range_us);
         if timer.extra_decimals {

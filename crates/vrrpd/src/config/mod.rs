@@ -35,8 +35,10 @@ pub use verdict::{Outcome, Verdict};
 
 /// The [`Diagnostic::code`] of "SECURITY VIOLATION".
 pub const CODE_SCRIPT_SECURITY: &str = "script-security";
-/// Of what is read but not carried out, and of remarks that keepalived does not make in a test.
+/// Of what is read but not carried out.
 pub const CODE_UNSUPPORTED: &str = "unsupported";
+/// Of remarks that keepalived does not make in a test.
+pub const CODE_NOTE: &str = "note";
 /// Of interfaces that `dynamic_interfaces` waits for.
 pub const CODE_INTERFACE: &str = "interface";
 /// Of a missing parameter, at which keepalived ends at once.
@@ -66,7 +68,8 @@ pub fn load_in(
     options: &LoadOptions,
     environment: &dyn Environment,
 ) -> (Option<Config>, Diagnostics, SourceMap) {
-    let mut reader = preproc::Preprocessor::new(environment, options.config_id.as_deref(), options.random_seed);
+    let mut reader =
+        preproc::Preprocessor::new(environment, options.config_id.as_deref(), options.random_seed);
     paths.iter().for_each(|path| reader.read_main(path));
     build(reader, environment)
 }
@@ -77,7 +80,8 @@ pub fn load_text(
     options: &LoadOptions,
     environment: &dyn Environment,
 ) -> (Option<Config>, Diagnostics, SourceMap) {
-    let mut reader = preproc::Preprocessor::new(environment, options.config_id.as_deref(), options.random_seed);
+    let mut reader =
+        preproc::Preprocessor::new(environment, options.config_id.as_deref(), options.random_seed);
     reader.read_text("keepalived.conf", text);
     build(reader, environment)
 }

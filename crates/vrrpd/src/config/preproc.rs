@@ -183,7 +183,10 @@ impl<'a> Preprocessor<'a> {
             let raw = source.line(number);
             let place = Place { file, number, dir: &dir };
             if raw.len() > LINE_BYTES_MAX {
-                self.warn(place, format!("Configuration line is longer than {LINE_BYTES_MAX} bytes - ignoring"));
+                self.warn(
+                    place,
+                    format!("Configuration line is longer than {LINE_BYTES_MAX} bytes - ignoring"),
+                );
                 continue;
             }
             let text = lexer::decode(raw);
@@ -223,7 +226,8 @@ impl<'a> Preprocessor<'a> {
             let wildcard = glob::has_wildcard(&alternative);
             let found = glob::matches(place.dir, &alternative);
             any |= !found.is_empty();
-            let needed = if wildcard { checks.wildcard_matched } else { checks.matched } || checks.brace_matched;
+            let needed =
+                if wildcard { checks.wildcard_matched } else { checks.matched } || checks.brace_matched;
             if found.is_empty() && (needed || checks.readable && !wildcard) {
                 self.missing(place, &alternative);
             }
@@ -265,7 +269,8 @@ impl<'a> Preprocessor<'a> {
             .into_iter()
             .map(|line| line.strip_suffix('\\').unwrap_or(&line).trim().to_owned())
             .collect();
-        let lines = if lines.len() > 1 { lines.into_iter().filter(|l| !l.is_empty()).collect() } else { lines };
+        let lines =
+            if lines.len() > 1 { lines.into_iter().filter(|l| !l.is_empty()).collect() } else { lines };
         self.definitions.insert(name, lines.into());
     }
 
@@ -275,7 +280,8 @@ impl<'a> Preprocessor<'a> {
         if self.exhausted || self.steps > LINES_MAX || self.bytes > OUTPUT_BYTES_MAX {
             if !self.exhausted {
                 self.exhausted = true;
-                self.diagnostics.push(Diagnostic::alert("the configuration expands to too many lines").at(place.span()));
+                self.diagnostics
+                    .push(Diagnostic::alert("the configuration expands to too many lines").at(place.span()));
             }
             return;
         }
@@ -287,7 +293,9 @@ impl<'a> Preprocessor<'a> {
             return;
         }
         let (skipped, code) = if depth > 0 { without_condition(code) } else { (0, code) };
-        if depth > 0 && let Some((name, value)) = definition(code) {
+        if depth > 0
+            && let Some((name, value)) = definition(code)
+        {
             self.define(name, vec![value]);
             return;
         }
@@ -305,7 +313,8 @@ impl<'a> Preprocessor<'a> {
         if code.is_empty() {
             return;
         }
-        if let Some(seed) = code.strip_prefix("random_seed ").and_then(|seed| seed.trim().parse::<u64>().ok()) {
+        if let Some(seed) = code.strip_prefix("random_seed ").and_then(|seed| seed.trim().parse::<u64>().ok())
+        {
             self.random = seed | 1;
         }
         self.bytes += code.len();
@@ -353,11 +362,13 @@ impl<'a> Preprocessor<'a> {
                 rule => {
                     let mut words = part.into_inner().map(|word| word.as_str());
                     let name = words.next().unwrap_or_default();
-                    self.value(name, &mut words, place.dir).or_else(|| (rule == Rule::braced).then(|| {
-                        // Left as it is, the braces would open a block.
-                        self.warn(place, format!("Unknown definition '{text}'"));
-                        Rc::from([format!("${name}")])
-                    }))
+                    self.value(name, &mut words, place.dir).or_else(|| {
+                        (rule == Rule::braced).then(|| {
+                            // Left as it is, the braces would open a block.
+                            self.warn(place, format!("Unknown definition '{text}'"));
+                            Rc::from([format!("${name}")])
+                        })
+                    })
                 }
             };
             match value {

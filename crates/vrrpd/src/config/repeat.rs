@@ -7,9 +7,18 @@ use super::lexer::{self, Rule};
 /// A parsed repetition.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Repeat {
-    Sequence { name: String, start: i64, step: i64, end: i64, hex: bool },
+    Sequence {
+        name: String,
+        start: i64,
+        step: i64,
+        end: i64,
+        hex: bool,
+    },
     /// Names, and per turn as many values.
-    List { names: Vec<String>, turns: Vec<Vec<String>> },
+    List {
+        names: Vec<String>,
+        turns: Vec<Vec<String>>,
+    },
 }
 
 /// Why a repetition cannot be carried out.
@@ -117,7 +126,10 @@ mod tests {
 
     fn values(line: &str) -> Vec<String> {
         let (repeat, _) = parse(line).unwrap();
-        repeat.turns().map(|turn| turn.into_iter().map(|(_, value)| value).collect::<Vec<_>>().join("/")).collect()
+        repeat
+            .turns()
+            .map(|turn| turn.into_iter().map(|(_, value)| value).collect::<Vec<_>>().join("/"))
+            .collect()
     }
 
     #[test]

@@ -51,7 +51,8 @@ impl Node {
 
 /// Builds the statements of all lines.
 pub(super) fn build(lines: &[Line], diagnostics: &mut Diagnostics) -> Vec<Node> {
-    let mut builder = Builder { diagnostics, stack: vec![Vec::new()], pending: None, extendable: false, too_deep: 0 };
+    let mut builder =
+        Builder { diagnostics, stack: vec![Vec::new()], pending: None, extendable: false, too_deep: 0 };
     let mut last = None;
     for line in lines {
         builder.line(line);
@@ -166,7 +167,8 @@ impl Builder<'_> {
         self.flush();
         let missing = self.stack.len() - 1 + self.too_deep;
         if missing > 0 {
-            let mut diagnostic = Diagnostic::warning(format!("There are {missing} missing '}}'s or extra '{{'s"));
+            let mut diagnostic =
+                Diagnostic::warning(format!("There are {missing} missing '}}'s or extra '{{'s"));
             diagnostic.span = last;
             let open: Vec<Span> = self
                 .stack
@@ -174,7 +176,8 @@ impl Builder<'_> {
                 .filter_map(|level| level.last()?.block.as_ref().map(|block| block.open))
                 .collect();
             if let Some(first) = open.first() {
-                diagnostic = diagnostic.help(format!("the first block that is not closed starts at line {}", first.line));
+                diagnostic = diagnostic
+                    .help(format!("the first block that is not closed starts at line {}", first.line));
             }
             self.diagnostics.push(diagnostic);
         }

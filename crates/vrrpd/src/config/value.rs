@@ -24,10 +24,11 @@ pub(super) fn integer(text: &str, range: &RangeInclusive<i64>) -> Result<i64, Nu
     if text.starts_with('-') && low >= 0 {
         return Err(NumberError::Negative(text.to_owned()));
     }
-    text.parse::<i64>()
-        .ok()
-        .filter(|value| range.contains(value))
-        .ok_or_else(|| NumberError::Range { text: text.to_owned(), low: low.to_string(), high: high.to_string() })
+    text.parse::<i64>().ok().filter(|value| range.contains(value)).ok_or_else(|| NumberError::Range {
+        text: text.to_owned(),
+        low: low.to_string(),
+        high: high.to_string(),
+    })
 }
 
 /// A timer as it was read.
@@ -84,7 +85,8 @@ pub(super) fn boolean(text: &str) -> Option<bool> {
 
 /// `ADDRESS` or `ADDRESS/LEN`; the length is left as text because a wrong one has a message of its own.
 pub(super) fn address(text: &str) -> Option<(IpAddr, Option<&str>)> {
-    let (address, length) = text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
+    let (address, length) =
+        text.split_once('/').map_or((text, None), |(address, length)| (address, Some(length)));
     Some((address.parse().ok()?, length))
 }
 

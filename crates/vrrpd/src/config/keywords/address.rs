@@ -34,13 +34,18 @@ pub(super) const TABLE: &[Keyword<AddressLine>] = &[
         let text = s.text();
         match scope(&text) {
             Some(scope) => line.spec.scope = Some(scope),
-            None => c.warn(s.last_span(), format!("Invalid scope '{text}' specified for {} - ignoring", line.text)),
+            None => c.warn(
+                s.last_span(),
+                format!("Invalid scope '{text}' specified for {} - ignoring", line.text),
+            ),
         }
     }),
     keyword("label", "<LABEL>", 1, "IPv4 alias name", |line, s, c| {
         let label = s.text();
         if label.len() > LABEL_BYTES_MAX {
-            let message = format!("Address label {label} is longer than maximum length {LABEL_BYTES_MAX} - removing address");
+            let message = format!(
+                "Address label {label} is longer than maximum length {LABEL_BYTES_MAX} - removing address"
+            );
             c.warn(s.last_span(), message);
             line.dropped = true;
         } else {
@@ -62,11 +67,21 @@ pub(super) const TABLE: &[Keyword<AddressLine>] = &[
         }
     }),
     keyword("home", "", 0, "mobile IPv6 home address flag", |line, _, _| line.spec.flags.home = true),
-    keyword("-nodad", "", 0, "clear the nodad flag (it is set by default)", |line, _, _| line.spec.flags.nodad = false),
-    keyword("mngtmpaddr", "", 0, "manage temporary addresses flag", |line, _, _| line.spec.flags.mngtmpaddr = true),
-    keyword("noprefixroute", "", 0, "do not add the prefix route", |line, _, _| line.spec.flags.noprefixroute = true),
-    keyword("autojoin", "", 0, "join multicast groups on the address", |line, _, _| line.spec.flags.autojoin = true),
-    keyword("no_track", "", 0, "losing it does not cost the master state", |line, _, _| line.spec.no_track = true),
+    keyword("-nodad", "", 0, "clear the nodad flag (it is set by default)", |line, _, _| {
+        line.spec.flags.nodad = false
+    }),
+    keyword("mngtmpaddr", "", 0, "manage temporary addresses flag", |line, _, _| {
+        line.spec.flags.mngtmpaddr = true
+    }),
+    keyword("noprefixroute", "", 0, "do not add the prefix route", |line, _, _| {
+        line.spec.flags.noprefixroute = true
+    }),
+    keyword("autojoin", "", 0, "join multicast groups on the address", |line, _, _| {
+        line.spec.flags.autojoin = true
+    }),
+    keyword("no_track", "", 0, "losing it does not cost the master state", |line, _, _| {
+        line.spec.no_track = true
+    }),
     keyword("preferred_lft", "<SECONDS>|forever", 1, "preferred life time (IPv6 /128: 0)", |line, s, c| {
         line.lifetime_written = true;
         if s.take_if("forever") {
@@ -81,12 +96,19 @@ pub(super) const TABLE: &[Keyword<AddressLine>] = &[
 ];
 
 pub(super) const VIRTUAL: &[Keyword<AddressLine>] =
-    &[keyword("use_vmac", "[<NAME>]", 0, "a vmac for just this address", |line, _, _| line.spec.use_vmac = true)];
-
-pub(super) const STATIC: &[Keyword<AddressLine>] =
-    &[keyword("track_group", "<NAME>", 1, "group that fails when the address cannot be kept", |line, s, _| {
-        line.spec.track_group = Some(s.text());
+    &[keyword("use_vmac", "[<NAME>]", 0, "a vmac for just this address", |line, _, _| {
+        line.spec.use_vmac = true
     })];
+
+pub(super) const STATIC: &[Keyword<AddressLine>] = &[keyword(
+    "track_group",
+    "<NAME>",
+    1,
+    "group that fails when the address cannot be kept",
+    |line, s, _| {
+        line.spec.track_group = Some(s.text());
+    },
+)];
 
 /// `IFNAMSIZ` - 1.
 const LABEL_BYTES_MAX: usize = 15;
@@ -98,7 +120,10 @@ fn broadcast(line: &mut AddressLine, s: &mut Statement<'_>, c: &mut Context<'_>)
         ("-", _) => Broadcast::HostBitsClear,
         (_, Ok(address)) if address.is_ipv4() == line.spec.address.is_ipv4() => Broadcast::Address(address),
         _ => {
-            c.warn(s.last_span(), format!("VRRP is trying to assign invalid broadcast {text}. skipping VIP..."));
+            c.warn(
+                s.last_span(),
+                format!("VRRP is trying to assign invalid broadcast {text}. skipping VIP..."),
+            );
             line.dropped = true;
             return;
         }
@@ -118,7 +143,12 @@ pub(super) fn scope(text: &str) -> Option<u8> {
 }
 
 /// The lines of an address block.
-pub(super) fn block(list: &mut Vec<At<AddressSpec>>, s: &Statement<'_>, c: &mut Context<'_>, is_static: bool) {
+pub(super) fn block(
+    list: &mut Vec<At<AddressSpec>>,
+    s: &Statement<'_>,
+    c: &mut Context<'_>,
+    is_static: bool,
+) {
     let tables: &[&[Keyword<AddressLine>]] = if is_static { &[TABLE, STATIC] } else { &[TABLE, VIRTUAL] };
     for node in s.children() {
         let mut words = Statement::of_values(node);
@@ -128,7 +158,11 @@ pub(super) fn block(list: &mut Vec<At<AddressSpec>>, s: &Statement<'_>, c: &mut 
     }
 }
 
-fn line(words: &mut Statement<'_>, tables: &[&[Keyword<AddressLine>]], c: &mut Context<'_>) -> Option<AddressSpec> {
+fn line(
+    words: &mut Statement<'_>,
+    tables: &[&[Keyword<AddressLine>]],
+    c: &mut Context<'_>,
+) -> Option<AddressSpec> {
     let text = words.text();
     let Some((address, length)) = value::address(&text) else {
         c.warn(words.last_span(), format!("VRRP parsed invalid IP {text}. skipping IP..."));
@@ -141,7 +175,10 @@ fn line(words: &mut Statement<'_>, tables: &[&[Keyword<AddressLine>]], c: &mut C
         Some(Err(error)) => {
             c.warn(words.last_span(), error.to_string());
             let length = length.unwrap_or_default();
-            c.warn(words.last_span(), format!("Invalid address prefix len {length} for address {text} - using {max}"));
+            c.warn(
+                words.last_span(),
+                format!("Invalid address prefix len {length} for address {text} - using {max}"),
+            );
             max
         }
     };
@@ -156,7 +193,8 @@ fn line(words: &mut Statement<'_>, tables: &[&[Keyword<AddressLine>]], c: &mut C
         let Some(keyword) = keyword else {
             let known = tables.iter().flat_map(|table| table.iter()).map(|keyword| keyword.name);
             let message = format!("Unknown configuration entry '{option}' for ip address - ignoring");
-            let warning = hacore::diag::Diagnostic::warning(message).at(words.last_span()).did_you_mean(option, known);
+            let warning =
+                hacore::diag::Diagnostic::warning(message).at(words.last_span()).did_you_mean(option, known);
             c.diagnostics.push(warning);
             continue;
         };

@@ -7,8 +7,8 @@ use hacore::diag::Span;
 
 use crate::model::{
     AddressSpec, BlockNode, GarpExtraInterfaces, GarpGroup, GlobalDefs, HmacSettings, InitFile, InitialState,
-    InterfaceDelay, IpvlanSettings, LinkbeatInterface, ParamMatch, RouteSpec, RuleSpec, TrackGroup, UnicastChecksum,
-    UnicastPeer, Version, VmacSettings,
+    InterfaceDelay, IpvlanSettings, LinkbeatInterface, ParamMatch, RouteSpec, RuleSpec, TrackGroup,
+    UnicastChecksum, UnicastPeer, Version, VmacSettings,
 };
 
 /// Something with the place it was written at.
@@ -267,7 +267,11 @@ impl InstanceDraft {
     /// The family of the adverts as far as it is known by now.
     pub(in crate::config) fn is_ipv6(&self) -> Option<bool> {
         let first = self.vips.first().map(|vip| vip.value.address);
-        let other = self.peers.first().map(|peer| peer.value.address).or(self.source_address.as_ref().map(|a| a.value));
+        let other = self
+            .peers
+            .first()
+            .map(|peer| peer.value.address)
+            .or(self.source_address.as_ref().map(|a| a.value));
         first.or(other).map(|address| address.is_ipv6())
     }
 }
@@ -287,8 +291,6 @@ pub(in crate::config) struct GroupDraft {
 #[derive(Debug)]
 pub(in crate::config) struct ScriptDraft {
     pub(in crate::config) name: String,
-    /// The end of the block, where keepalived reports.
-    pub(in crate::config) span: Span,
     pub(in crate::config) command: Option<CommandDraft>,
     pub(in crate::config) user: Option<UserDraft>,
     pub(in crate::config) interval_us: u64,
@@ -304,7 +306,6 @@ pub(in crate::config) struct ScriptDraft {
 #[derive(Debug)]
 pub(in crate::config) struct FileDraft {
     pub(in crate::config) name: String,
-    pub(in crate::config) span: Span,
     pub(in crate::config) path: Option<String>,
     pub(in crate::config) weight: i32,
     pub(in crate::config) weight_reverse: bool,
@@ -315,7 +316,6 @@ pub(in crate::config) struct FileDraft {
 #[derive(Debug)]
 pub(in crate::config) struct ProcessDraft {
     pub(in crate::config) name: String,
-    pub(in crate::config) span: Span,
     pub(in crate::config) process: Option<String>,
     pub(in crate::config) parameters: Vec<String>,
     pub(in crate::config) param_match: Option<ParamMatch>,

@@ -8,7 +8,9 @@ use super::keyword;
 use super::numbers::int;
 
 pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
-    keyword("authentication", "{…}", 0, "v2 authentication", |i, s, c| run(&[AUTHENTICATION], i, s.children(), c)),
+    keyword("authentication", "{…}", 0, "v2 authentication", |i, s, c| {
+        run(&[AUTHENTICATION], i, s.children(), c)
+    }),
     keyword("auth_hmac", "{…}", 0, "HMAC-SHA256 trailer, keepalived only", |i, s, c| {
         let mut hmac = HmacSettings {
             keys: Vec::new(),
@@ -52,7 +54,11 @@ pub(super) const AUTHENTICATION: &[Keyword<InstanceDraft>] = &[
 
 pub(super) const HMAC: &[Keyword<HmacSettings>] = &[
     keyword("key", "<ID> <TEXT>|hex:<HEX>|file:<PATH>", 2, "id and value, 32..64 bytes", |hmac, s, c| {
-        let Some(id) = int(s, c, 1..=255, |text| format!("auth_hmac key id '{text}' must be between 1 and 255")) else { return };
+        let Some(id) =
+            int(s, c, 1..=255, |text| format!("auth_hmac key id '{text}' must be between 1 and 255"))
+        else {
+            return;
+        };
         let secret = secret(s);
         match secret {
             Some(secret) if (32..=64).contains(&secret.len()) => {
@@ -63,26 +69,38 @@ pub(super) const HMAC: &[Keyword<HmacSettings>] = &[
         }
     }),
     keyword("active_key", "<ID>", 1, "id used for sending", |hmac, s, c| {
-        if let Some(id) = int(s, c, 1..=255, |text| format!("auth_hmac active_key '{text}' must be between 1 and 255")) {
+        if let Some(id) =
+            int(s, c, 1..=255, |text| format!("auth_hmac active_key '{text}' must be between 1 and 255"))
+        {
             hmac.active_key = id as u8;
         }
     }),
     keyword("time_window", "<1..300>", 1, "freshness window in seconds", |hmac, s, c| {
-        if let Some(seconds) = int(s, c, 1..=300, |text| format!("auth_hmac time_window '{text}' must be between 1 and 300")) {
+        if let Some(seconds) =
+            int(s, c, 1..=300, |text| format!("auth_hmac time_window '{text}' must be between 1 and 300"))
+        {
             hmac.time_window_s = seconds as u16;
         }
     }),
-    keyword("anti_replay", "time|monotonic", 1, "what the sequence number must do", |hmac, s, c| match s.next() {
-        Some("time") => hmac.anti_replay = AntiReplay::Time,
-        Some("monotonic") => hmac.anti_replay = AntiReplay::Monotonic,
-        other => unknown("anti_replay", other, s, c),
+    keyword("anti_replay", "time|monotonic", 1, "what the sequence number must do", |hmac, s, c| {
+        match s.next() {
+            Some("time") => hmac.anti_replay = AntiReplay::Time,
+            Some("monotonic") => hmac.anti_replay = AntiReplay::Monotonic,
+            other => unknown("anti_replay", other, s, c),
+        }
     }),
-    keyword("mode", "enforce|permissive|receive-only", 1, "what happens to adverts without a good trailer", |hmac, s, c| match s.next() {
-        Some("enforce") => hmac.mode = HmacMode::Enforce,
-        Some("permissive") => hmac.mode = HmacMode::Permissive,
-        Some("receive-only") => hmac.mode = HmacMode::ReceiveOnly,
-        other => unknown("mode", other, s, c),
-    }),
+    keyword(
+        "mode",
+        "enforce|permissive|receive-only",
+        1,
+        "what happens to adverts without a good trailer",
+        |hmac, s, c| match s.next() {
+            Some("enforce") => hmac.mode = HmacMode::Enforce,
+            Some("permissive") => hmac.mode = HmacMode::Permissive,
+            Some("receive-only") => hmac.mode = HmacMode::ReceiveOnly,
+            other => unknown("mode", other, s, c),
+        },
+    ),
 ];
 
 fn unknown(keyword: &str, word: Option<&str>, s: &Statement<'_>, c: &mut Context<'_>) {
@@ -98,7 +116,10 @@ fn secret(s: &mut Statement<'_>) -> Option<Vec<u8>> {
     if let Some(hex) = text.strip_prefix("hex:") {
         let digits: Vec<u32> = hex.chars().map(|c| c.to_digit(16)).collect::<Option<_>>()?;
         return digits.len().is_multiple_of(2).then(|| {
-            digits.chunks_exact(2).map(|pair| pair.iter().fold(0_u32, |byte, digit| byte * 16 + digit) as u8).collect()
+            digits
+                .chunks_exact(2)
+                .map(|pair| pair.iter().fold(0_u32, |byte, digit| byte * 16 + digit) as u8)
+                .collect()
         });
     }
     if let Some(path) = text.strip_prefix("file:") {

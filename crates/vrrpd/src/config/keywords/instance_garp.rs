@@ -22,15 +22,29 @@ pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
     keyword("garp_master_refresh_repeat", "<NUMBER>", 1, "GARPs per refresh", |i, s, c| {
         i.garp.master_refresh_repeat = repeat(&i.name, s, c).or(i.garp.master_refresh_repeat);
     }),
-    keyword("garp_lower_prio_delay", "<SECONDS>", 1, "delay of the second burst after a lower priority advert", |i, s, c| {
-        let wrong = |text: &str| format!("({}): garp_lower_prio_delay '{text}' invalid - ignoring", i.name);
-        i.garp.lower_prio_delay_us = seconds(s, c, wrong).or(i.garp.lower_prio_delay_us);
-    }),
-    keyword("garp_lower_prio_repeat", "<NUMBER>", 1, "GARPs per burst after a lower priority advert", |i, s, c| {
-        let wrong = |text: &str| format!("({}): garp_lower_prio_repeat '{text}' invalid - ignoring", i.name);
-        let repeat = int(s, c, 0..=i64::from(i32::MAX), wrong).map(|value| value as u32);
-        i.garp.lower_prio_repeat = repeat.or(i.garp.lower_prio_repeat);
-    }),
+    keyword(
+        "garp_lower_prio_delay",
+        "<SECONDS>",
+        1,
+        "delay of the second burst after a lower priority advert",
+        |i, s, c| {
+            let wrong =
+                |text: &str| format!("({}): garp_lower_prio_delay '{text}' invalid - ignoring", i.name);
+            i.garp.lower_prio_delay_us = seconds(s, c, wrong).or(i.garp.lower_prio_delay_us);
+        },
+    ),
+    keyword(
+        "garp_lower_prio_repeat",
+        "<NUMBER>",
+        1,
+        "GARPs per burst after a lower priority advert",
+        |i, s, c| {
+            let wrong =
+                |text: &str| format!("({}): garp_lower_prio_repeat '{text}' invalid - ignoring", i.name);
+            let repeat = int(s, c, 0..=i64::from(i32::MAX), wrong).map(|value| value as u32);
+            i.garp.lower_prio_repeat = repeat.or(i.garp.lower_prio_repeat);
+        },
+    ),
     keyword("garp_extra_if", "[all] <SECONDS>", 1, "periodic GARP on other VIP interfaces", extra_if),
     keyword("vmac_garp_intvl", "[all] <SECONDS>", 1, "deprecated name of garp_extra_if", extra_if),
 ];
@@ -41,7 +55,9 @@ fn seconds(s: &mut Statement<'_>, c: &mut Context<'_>, wrong: impl FnOnce(&str) 
 
 fn repeat(name: &str, s: &mut Statement<'_>, c: &mut Context<'_>) -> Option<u32> {
     let keyword = s.keyword();
-    match int(s, c, 0..=i64::from(i32::MAX), |text| format!("({name}): {keyword} '{text}' invalid - ignoring"))? {
+    match int(s, c, 0..=i64::from(i32::MAX), |text| {
+        format!("({name}): {keyword} '{text}' invalid - ignoring")
+    })? {
         0 => {
             c.warn(s.last_span(), format!("({name}): {keyword} must be greater than 0, setting to 1"));
             Some(1)

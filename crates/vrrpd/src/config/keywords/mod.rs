@@ -37,16 +37,14 @@ const fn keyword<T>(
     Keyword { name, arguments, doc, support: Support::Implemented, required, apply }
 }
 
-impl<T> Keyword<T> {
-    /// Read and checked, but not carried out yet.
-    const fn not_yet(self) -> Self {
-        Self { support: Support::NotYet, ..self }
-    }
+/// Read and checked, but not carried out yet.
+const fn not_yet<T>(keyword: Keyword<T>) -> Keyword<T> {
+    Keyword { support: Support::NotYet, ..keyword }
+}
 
-    /// Needs nothing here.
-    const fn no_effect(self) -> Self {
-        Self { support: Support::NoEffect, ..self }
-    }
+/// Needs nothing here.
+const fn no_effect<T>(keyword: Keyword<T>) -> Keyword<T> {
+    Keyword { support: Support::NoEffect, ..keyword }
 }
 
 /// Every keyword with the block it stands in and how far it is carried out; documentation is made from it.

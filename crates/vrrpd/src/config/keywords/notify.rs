@@ -9,8 +9,11 @@ use super::draft::{CommandDraft, FifoDraft, NotifyDraft, UserDraft};
 /// `USER [GROUP]` or `USER[:GROUP]` at the cursor.
 pub(in crate::config) fn user(statement: &mut Statement<'_>) -> Option<UserDraft> {
     let first = statement.next_word()?;
-    let (user, group) = first.as_str().split_once(':').map_or((first.as_str(), None), |(user, group)| (user, Some(group)));
-    let group = group.map(str::to_owned).or_else(|| statement.next().map(|group| group.trim_start_matches(':').to_owned()));
+    let (user, group) =
+        first.as_str().split_once(':').map_or((first.as_str(), None), |(user, group)| (user, Some(group)));
+    let group = group
+        .map(str::to_owned)
+        .or_else(|| statement.next().map(|group| group.trim_start_matches(':').to_owned()));
     Some(UserDraft { user: user.to_owned(), group, span: first.span })
 }
 
@@ -26,7 +29,10 @@ pub(in crate::config) fn ids(draft: &UserDraft, environment: &dyn Environment) -
 
 /// `COMMAND [USER [GROUP]]`. The command is one word, quoted if it has arguments. Words after an unquoted command are
 /// its arguments when the first of them is no user: files written as `notify_master /path/notify.sh master` mean that.
-pub(in crate::config) fn command(statement: &mut Statement<'_>, environment: &dyn Environment) -> Option<CommandDraft> {
+pub(in crate::config) fn command(
+    statement: &mut Statement<'_>,
+    environment: &dyn Environment,
+) -> Option<CommandDraft> {
     let span = statement.node.words.get(1)?.span;
     let (quoted, rest) = split_quoted(statement.node.raw_arguments());
     let (mut argv, rest) = match quoted {
@@ -52,7 +58,8 @@ fn with_rest(
 ) -> CommandDraft {
     let mut user = None;
     if let [first, others @ ..] = rest {
-        let (name, group) = first.split_once(':').map_or((first.as_str(), None), |(name, group)| (name, Some(group)));
+        let (name, group) =
+            first.split_once(':').map_or((first.as_str(), None), |(name, group)| (name, Some(group)));
         let group = group.or_else(|| others.first().map(String::as_str)).map(str::to_owned);
         if quoted || environment.user(name).is_some() {
             user = Some(UserDraft { user: name.to_owned(), group, span });
@@ -67,7 +74,9 @@ fn with_rest(
 pub(in crate::config) fn whole_command(statement: &Statement<'_>) -> Option<CommandDraft> {
     let span = statement.node.words.get(1)?.span;
     let argv = match split_quoted(statement.node.raw_arguments()) {
-        (Some(inner), rest) => lexer::command_words(&inner).into_iter().chain(lexer::command_words(rest)).collect(),
+        (Some(inner), rest) => {
+            lexer::command_words(&inner).into_iter().chain(lexer::command_words(rest)).collect()
+        }
         (None, rest) => lexer::command_words(rest),
     };
     Some(CommandDraft { argv, user: None, span })

@@ -8,7 +8,7 @@ use super::super::keyword::{Context, Keyword, Statement};
 use super::super::value;
 use super::address::scope;
 use super::draft::At;
-use super::keyword;
+use super::{keyword, not_yet};
 
 /// A line while it is read.
 pub(super) struct RouteLine {
@@ -18,24 +18,37 @@ pub(super) struct RouteLine {
 }
 
 pub(super) const TABLE: &[Keyword<RouteLine>] = &[
-    keyword("unicast|local|broadcast|anycast|multicast|throw|unreachable|prohibit|blackhole|nat", "", 0, "type of the route", |_, _, _| {}),
+    keyword(
+        "unicast|local|broadcast|anycast|multicast|throw|unreachable|prohibit|blackhole|nat",
+        "",
+        0,
+        "type of the route",
+        |_, _, _| {},
+    ),
     keyword("to", "<PREFIX>|default", 1, "destination; the word itself may be left out", |line, s, c| {
         let text = s.text();
         destination(line, &text, s, c);
     }),
-    keyword("src", "<ADDR>", 1, "preferred source", |line, s, c| line.spec.source = address(s, c).or(line.spec.source)),
-    keyword("as", "<ADDR>", 1, "ILA target", |line, s, _| {
+    keyword("src", "<ADDR>", 1, "preferred source", |line, s, c| {
+        line.spec.source = address(s, c).or(line.spec.source)
+    }),
+    not_yet(keyword("as", "<ADDR>", 1, "ILA target", |line, s, _| {
         line.spec.encap.extend(["as".to_owned(), s.text()]);
-    })
-    .not_yet(),
+    })),
     keyword("via|gw", "[inet|inet6] <ADDR>", 1, "gateway", |line, s, c| line.spec.via = via(s, c)),
     keyword("or", "<ADDR>", 1, "second gateway (old two-nexthop form)", |line, s, c| {
         let second = via(s, c);
         let first = line.spec.via.take();
-        line.spec.next_hops.extend([first, second].into_iter().flatten().map(|via| NextHop { via: Some(via), weight: 1, ..NextHop::default() }));
+        line.spec.next_hops.extend([first, second].into_iter().flatten().map(|via| NextHop {
+            via: Some(via),
+            weight: 1,
+            ..NextHop::default()
+        }));
     }),
     keyword("from", "<PREFIX>", 1, "source prefix", |line, s, c| line.spec.from = prefix(s, c)),
-    keyword("tos|dsfield", "<TOS>", 1, "TOS selector", |line, s, c| line.spec.tos = number(s, c, "tos", 255).map(|tos| tos as u8)),
+    keyword("tos|dsfield", "<TOS>", 1, "TOS selector", |line, s, c| {
+        line.spec.tos = number(s, c, "tos", 255).map(|tos| tos as u8)
+    }),
     keyword("table", "<TABLE>", 1, "routing table", |line, s, c| {
         let text = s.text();
         line.spec.table = table(&text);
@@ -69,11 +82,12 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
         line.spec.dev = Some(name);
     }),
     keyword("onlink", "", 0, "gateway is on link", |line, _, _| line.spec.onlink = true),
-    keyword("encap", "<TYPE> …", 1, "ip|ip6|mpls|ila encapsulation", |line, s, _| {
+    not_yet(keyword("encap", "<TYPE> …", 1, "ip|ip6|mpls|ila encapsulation", |line, s, _| {
         line.spec.encap.extend(std::iter::from_fn(|| s.next().map(str::to_owned)));
-    })
-    .not_yet(),
-    keyword("expires", "<SECONDS>", 1, "life time", |line, s, c| line.spec.expires_s = number(s, c, "expires", i64::from(u32::MAX))),
+    })),
+    keyword("expires", "<SECONDS>", 1, "life time", |line, s, c| {
+        line.spec.expires_s = number(s, c, "expires", i64::from(u32::MAX))
+    }),
     metric("mtu", 2, "path MTU, lock"),
     metric("hoplimit", 10, "hop limit"),
     metric("advmss", 8, "advertised MSS, lock"),
@@ -102,7 +116,10 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
             Some("medium") => Some(0),
             Some("high") => Some(1),
             other => {
-                c.warn(s.last_span(), format!("Invalid pref value '{}' specified for route", other.unwrap_or_default()));
+                c.warn(
+                    s.last_span(),
+                    format!("Invalid pref value '{}' specified for route", other.unwrap_or_default()),
+                );
                 None
             }
         };
@@ -118,11 +135,19 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
         };
     }),
     metric("fastopen_no_cookie", 17, "TCP fast open without cookie"),
-    keyword("add", "", 0, "insert only when no equal route exists", |line, _, _| line.spec.insert = WhereInserted::Add),
-    keyword("prepend", "", 0, "insert before equal routes (default)", |line, _, _| line.spec.insert = WhereInserted::Prepend),
-    keyword("append", "", 0, "insert after equal routes", |line, _, _| line.spec.insert = WhereInserted::Append),
+    keyword("add", "", 0, "insert only when no equal route exists", |line, _, _| {
+        line.spec.insert = WhereInserted::Add
+    }),
+    keyword("prepend", "", 0, "insert before equal routes (default)", |line, _, _| {
+        line.spec.insert = WhereInserted::Prepend
+    }),
+    keyword("append", "", 0, "insert after equal routes", |line, _, _| {
+        line.spec.insert = WhereInserted::Append
+    }),
     keyword("nexthop", "via <ADDR> [dev <IF>] [weight <N>] [onlink]", 1, "multipath leg", next_hop),
-    keyword("no_track", "", 0, "losing it does not cost the master state", |line, _, _| line.spec.no_track = true),
+    keyword("no_track", "", 0, "losing it does not cost the master state", |line, _, _| {
+        line.spec.no_track = true
+    }),
     keyword("vrf", "<NAME>", 1, "table of that VRF", |line, s, _| line.spec.vrf = Some(s.text())),
     keyword("inet|inet6", "", 0, "force the family", |_, _, _| {}),
 ];
@@ -191,11 +216,16 @@ pub(super) fn block(list: &mut Vec<At<RouteSpec>>, s: &Statement<'_>, c: &mut Co
     }
 }
 
-fn line(words: &mut Statement<'_>, tables: &[&[Keyword<RouteLine>]], c: &mut Context<'_>) -> Option<RouteSpec> {
+fn line(
+    words: &mut Statement<'_>,
+    tables: &[&[Keyword<RouteLine>]],
+    c: &mut Context<'_>,
+) -> Option<RouteSpec> {
     let mut line = RouteLine { spec: empty(), family_written: None, dropped: false };
     let mut to_written = false;
     while let Some(word) = words.next() {
-        let found = tables.iter().flat_map(|table| table.iter()).find(|k| k.name.split('|').any(|name| name == word));
+        let found =
+            tables.iter().flat_map(|table| table.iter()).find(|k| k.name.split('|').any(|name| name == word));
         match (kind(word), word, found) {
             (Some(kind), ..) => line.spec.kind = kind,
             (_, "inet" | "inet6", _) => line.family_written = Some(word == "inet6"),
@@ -224,10 +254,16 @@ fn line(words: &mut Statement<'_>, tables: &[&[Keyword<RouteLine>]], c: &mut Con
         return None;
     }
     let addresses = [line.spec.to.map(|(to, _)| to), line.spec.via.map(|via| via.address), line.spec.source];
-    line.spec.ipv6 = line.family_written.unwrap_or_else(|| addresses.into_iter().flatten().next().is_some_and(|a| a.is_ipv6()));
+    line.spec.ipv6 = line
+        .family_written
+        .unwrap_or_else(|| addresses.into_iter().flatten().next().is_some_and(|a| a.is_ipv6()));
     if line.spec.next_hops.iter().any(|hop| hop.dev.is_none()) {
         let dev = line.spec.dev.clone();
-        line.spec.next_hops.iter_mut().filter(|hop| hop.dev.is_none()).for_each(|hop| hop.dev.clone_from(&dev));
+        line.spec
+            .next_hops
+            .iter_mut()
+            .filter(|hop| hop.dev.is_none())
+            .for_each(|hop| hop.dev.clone_from(&dev));
     }
     (!line.dropped).then_some(line.spec)
 }
@@ -325,7 +361,10 @@ pub(super) fn realms(s: &mut Statement<'_>, c: &mut Context<'_>) -> Option<u32> 
     let (from, to) = text.split_once('/').unwrap_or(("0", &text));
     let one = |part: &str| match part.strip_prefix("0x") {
         Some(hex) => u16::from_str_radix(hex, 16).ok(),
-        None => part.parse::<u16>().ok().or_else(|| named("rt_realms", part).and_then(|id| u16::try_from(id).ok())),
+        None => part
+            .parse::<u16>()
+            .ok()
+            .or_else(|| named("rt_realms", part).and_then(|id| u16::try_from(id).ok())),
     };
     match (one(from), one(to)) {
         (Some(from), Some(to)) => Some(u32::from(from) << 16 | u32::from(to)),
@@ -356,7 +395,9 @@ pub(super) fn protocol(text: &str) -> Option<u8> {
         "ra" => 9,
         "bird" => 12,
         "keepalived" => 18,
-        number => number.parse().ok().or_else(|| named("rt_protos", number).and_then(|id| u8::try_from(id).ok()))?,
+        number => {
+            number.parse().ok().or_else(|| named("rt_protos", number).and_then(|id| u8::try_from(id).ok()))?
+        }
     })
 }
 
@@ -367,7 +408,9 @@ fn named(table: &str, name: &str) -> Option<u32> {
         text.lines().find_map(|line| {
             let mut words = line.split('#').next()?.split_whitespace();
             let (id, known) = (words.next()?, words.next()?);
-            let id = id.strip_prefix("0x").map_or_else(|| id.parse().ok(), |hex| u32::from_str_radix(hex, 16).ok());
+            let id = id
+                .strip_prefix("0x")
+                .map_or_else(|| id.parse().ok(), |hex| u32::from_str_radix(hex, 16).ok());
             (known == name).then_some(id).flatten()
         })
     })

@@ -4,8 +4,8 @@ use crate::model::{RuleAction, RuleSpec};
 
 use super::super::keyword::{Context, Keyword, Statement};
 use super::draft::At;
-use super::route::{number, prefix, protocol, realms, table};
 use super::keyword;
+use super::route::{number, prefix, protocol, realms, table};
 
 /// A line while it is read.
 pub(super) struct RuleLine {
@@ -40,7 +40,8 @@ pub(super) const TABLE: &[Keyword<RuleLine>] = &[
     }),
     keyword("fwmark", "<MARK>[/<MASK>]", 1, "mark/mask", |line, s, c| {
         let text = s.text();
-        let (mark, mask) = text.split_once('/').map_or((text.as_str(), None), |(mark, mask)| (mark, Some(mask)));
+        let (mark, mask) =
+            text.split_once('/').map_or((text.as_str(), None), |(mark, mask)| (mark, Some(mask)));
         line.spec.fwmark = any_base(mark);
         line.spec.fwmask = mask.and_then(any_base);
         if line.spec.fwmark.is_none() || mask.is_some() && line.spec.fwmask.is_none() {
@@ -82,11 +83,16 @@ pub(super) const TABLE: &[Keyword<RuleLine>] = &[
     keyword("ipproto", "<PROTOCOL>", 1, "transport protocol", ip_protocol),
     keyword("ip_proto", "<PROTOCOL>", 1, "other spelling of ipproto", ip_protocol),
     keyword("sport", "<PORT>[-<PORT>]", 1, "source ports", |line, s, c| line.spec.source_ports = ports(s, c)),
-    keyword("dport", "<PORT>[-<PORT>]", 1, "destination ports", |line, s, c| line.spec.destination_ports = ports(s, c)),
-    keyword("no_track", "", 0, "losing it does not cost the master state", |line, _, _| line.spec.no_track = true),
+    keyword("dport", "<PORT>[-<PORT>]", 1, "destination ports", |line, s, c| {
+        line.spec.destination_ports = ports(s, c)
+    }),
+    keyword("no_track", "", 0, "losing it does not cost the master state", |line, _, _| {
+        line.spec.no_track = true
+    }),
     keyword("type|blackhole|unreachable|prohibit", "", 0, "action instead of a table", |_, _, _| {}),
     keyword("goto", "<PREFERENCE>", 1, "jump to a preference", |line, s, c| {
-        line.spec.action = number(s, c, "goto", i64::from(u32::MAX)).map_or(line.spec.action, RuleAction::Goto);
+        line.spec.action =
+            number(s, c, "goto", i64::from(u32::MAX)).map_or(line.spec.action, RuleAction::Goto);
     }),
     keyword("nop", "", 0, "no operation", |line, _, _| line.spec.action = RuleAction::Nop),
     keyword("inet|inet6", "", 0, "force the family", |_, _, _| {}),
@@ -111,7 +117,8 @@ pub(super) fn block(list: &mut Vec<At<RuleSpec>>, s: &Statement<'_>, c: &mut Con
 fn line(words: &mut Statement<'_>, tables: &[&[Keyword<RuleLine>]], c: &mut Context<'_>) -> Option<RuleSpec> {
     let mut line = RuleLine { spec: empty(), family_written: None, dropped: false };
     while let Some(word) = words.next() {
-        let found = tables.iter().flat_map(|table| table.iter()).find(|k| k.name.split('|').any(|name| name == word));
+        let found =
+            tables.iter().flat_map(|table| table.iter()).find(|k| k.name.split('|').any(|name| name == word));
         match (word, found) {
             ("inet" | "inet6", _) => line.family_written = Some(word == "inet6"),
             ("type", _) => {}
@@ -141,7 +148,8 @@ fn line(words: &mut Statement<'_>, tables: &[&[Keyword<RuleLine>]], c: &mut Cont
         c.warn(words.span(), message);
     }
     let addresses = [line.spec.from, line.spec.to].into_iter().flatten();
-    line.spec.ipv6 = line.family_written.unwrap_or_else(|| addresses.map(|(a, _)| a.is_ipv6()).next().unwrap_or(false));
+    line.spec.ipv6 =
+        line.family_written.unwrap_or_else(|| addresses.map(|(a, _)| a.is_ipv6()).next().unwrap_or(false));
     Some(line.spec)
 }
 
@@ -175,7 +183,13 @@ fn empty() -> RuleSpec {
 
 type Prefix = Option<(std::net::IpAddr, u8)>;
 
-fn address(old: Prefix, s: &mut Statement<'_>, c: &mut Context<'_>, what: &str, dropped: &mut bool) -> Prefix {
+fn address(
+    old: Prefix,
+    s: &mut Statement<'_>,
+    c: &mut Context<'_>,
+    what: &str,
+    dropped: &mut bool,
+) -> Prefix {
     if s.take_if("all") {
         return old;
     }

@@ -37,8 +37,6 @@ pub(in crate::config) enum Check {
     Deprecated(&'static str),
     /// A block with its own schema.
     Block(&'static Schema),
-    /// A block of values.
-    Values,
 }
 
 pub(super) const fn field(name: &'static str, check: Check, doc: &'static str) -> Field {
@@ -53,7 +51,7 @@ impl Check {
             Self::Int(..) | Self::Deprecated(_) => "<NUMBER>",
             Self::Timer => "<TIMER>",
             Self::Flag => "[<BOOL>]",
-            Self::Block(_) | Self::Values => "{…}",
+            Self::Block(_) => "{…}",
         }
     }
 }
@@ -67,10 +65,20 @@ impl Schema {
     pub(super) fn infos(&self, block: &'static str, out: &mut Vec<KeywordInfo>) {
         for field in self.all() {
             let arguments = field.check.arguments();
-            out.push(KeywordInfo { block, name: field.name, arguments, doc: field.doc, support: Support::NotYet });
+            out.push(KeywordInfo {
+                block,
+                name: field.name,
+                arguments,
+                doc: field.doc,
+                support: Support::NotYet,
+            });
             if let Check::Block(inner) = field.check {
                 // An inner block of several outer ones is listed once.
-                let name = if field.name == "url" && block == "SSL_GET" { "SSL_GET/url" } else { inner_name(field.name) };
+                let name = if field.name == "url" && block == "SSL_GET" {
+                    "SSL_GET/url"
+                } else {
+                    inner_name(field.name)
+                };
                 if !out.iter().any(|info| info.block == name) {
                     inner.infos(name, out);
                 }
@@ -96,12 +104,11 @@ pub(super) fn check(schema: &'static Schema, node: &Node, c: &mut Context<'_>) -
             c.unknown(first, schema.all().map(|field| field.name));
             continue;
         };
-        if let (false, Some(open)) = (matches!(field.check, Check::Block(_) | Check::Values), &child.block) {
+        if let (false, Some(open)) = (matches!(field.check, Check::Block(_)), &child.block) {
             c.warn(open.open, "Unexpected '{' - ignoring");
         }
         block.children.push(match field.check {
             Check::Block(inner) => check(inner, child, c),
-            Check::Values => values(child),
             other => {
                 if !statement(other, child, c) {
                     continue;
@@ -138,7 +145,7 @@ fn statement(check: Check, node: &Node, c: &mut Context<'_>) -> bool {
     }
     let wrong = match check {
         Check::Int(low, high) => s.int(c, low..=high).err().map(|text| message(keyword, text)),
-        Check::Timer => s.timer(c, 1..=4_294_967_295_000_000).err().map(|text| message(keyword, text)),
+        Check::Timer => s.timer(c, 1..=4_294_967_295).err().map(|text| message(keyword, text)),
         Check::Flag => s.flag().err().map(|text| format!("Invalid {keyword} parameter {text}")),
         Check::Word(known, message) => {
             let word = s.text();
@@ -148,7 +155,7 @@ fn statement(check: Check, node: &Node, c: &mut Context<'_>) -> bool {
             c.warn(s.span(), format!("{keyword} is deprecated - please use '{new}'"));
             None
         }
-        Check::Bare | Check::Text | Check::Block(_) | Check::Values => None,
+        Check::Bare | Check::Text | Check::Block(_) => None,
     };
     let good = wrong.is_none();
     if let Some(wrong) = wrong {

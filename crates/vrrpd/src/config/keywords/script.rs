@@ -7,13 +7,20 @@ use super::numbers::{int, timer};
 use super::{keyword, track};
 
 pub(super) const TABLE: &[Keyword<ScriptDraft>] = &[
-    keyword("script", "<COMMAND>", 1, "command line", |script, s, _| script.command = notify::whole_command(s)),
+    keyword("script", "<COMMAND>", 1, "command line", |script, s, _| {
+        script.command = notify::whole_command(s)
+    }),
     keyword("interval", "<TIMER>", 1, "seconds between runs, ms steps (1)", |script, s, c| {
         let name = script.name.clone();
-        let wrong = |text: &str| format!("({name}): vrrp script interval '{text}' must be between 1 and 4294 - ignoring");
+        let wrong = |text: &str| {
+            format!("({name}): vrrp script interval '{text}' must be between 1 and 4294 - ignoring")
+        };
         match timer(s, c, 0..=4_294_000_000, wrong) {
             Some(us) if us < 1000 => {
-                c.warn(s.last_span(), format!("({name}): vrrp script interval must be greater than 0, setting to 1"));
+                c.warn(
+                    s.last_span(),
+                    format!("({name}): vrrp script interval must be greater than 0, setting to 1"),
+                );
                 script.interval_us = 1_000_000;
             }
             Some(us) => script.interval_us = us,
@@ -25,7 +32,10 @@ pub(super) const TABLE: &[Keyword<ScriptDraft>] = &[
         let wrong = |text: &str| format!("({name}): vrrp script timeout '{text}' invalid - ignoring");
         match timer(s, c, 0..=4_294_000_000, wrong) {
             Some(0) => {
-                c.warn(s.last_span(), format!("({name}): vrrp script timeout must be greater than 0, setting to 1"));
+                c.warn(
+                    s.last_span(),
+                    format!("({name}): vrrp script timeout must be greater than 0, setting to 1"),
+                );
                 script.timeout_us = 1_000_000;
             }
             Some(us) => script.timeout_us = us,
@@ -42,12 +52,14 @@ pub(super) const TABLE: &[Keyword<ScriptDraft>] = &[
     }),
     keyword("rise", "<NUMBER>", 1, "successes needed to be up (1)", |script, s, c| {
         let name = script.name.clone();
-        let wrong = |text: &str| format!("({name}): vrrp script rise value '{text}' invalid, defaulting to 1");
+        let wrong =
+            |text: &str| format!("({name}): vrrp script rise value '{text}' invalid, defaulting to 1");
         script.rise = int(s, c, 1..=i64::from(i32::MAX), wrong).unwrap_or(1) as u32;
     }),
     keyword("fall", "<NUMBER>", 1, "failures needed to be down (1)", |script, s, c| {
         let name = script.name.clone();
-        let wrong = |text: &str| format!("({name}): vrrp script fall value '{text}' invalid, defaulting to 1");
+        let wrong =
+            |text: &str| format!("({name}): vrrp script fall value '{text}' invalid, defaulting to 1");
         script.fall = int(s, c, 1..=i64::from(i32::MAX), wrong).unwrap_or(1) as u32;
     }),
     keyword("user", "<USER> [<GROUP>]", 1, "who runs it", |script, s, c| {

@@ -22,11 +22,11 @@ pub(super) fn track_group(draft: &mut Draft, s: &mut Statement<'_>, c: &mut Cont
 pub(super) const GARP_GROUP: &[Keyword<GarpGroup>] = &[
     keyword("garp_interval", "<TIMER>", 1, "seconds between GARPs", |group, s, c| {
         let wrong = |text: &str| format!("garp_group garp_interval '{text}' invalid");
-        group.garp_interval_us = timer(s, c, 1..=4_294_967_295_000_000, wrong).unwrap_or(group.garp_interval_us);
+        group.garp_interval_us = timer(s, c, 1..=4_294_967_295, wrong).unwrap_or(group.garp_interval_us);
     }),
     keyword("gna_interval", "<TIMER>", 1, "seconds between unsolicited NAs", |group, s, c| {
         let wrong = |text: &str| format!("garp_group gna_interval '{text}' invalid");
-        group.gna_interval_us = timer(s, c, 1..=4_294_967_295_000_000, wrong).unwrap_or(group.gna_interval_us);
+        group.gna_interval_us = timer(s, c, 1..=4_294_967_295, wrong).unwrap_or(group.gna_interval_us);
     }),
     keyword("interface", "<IF>", 1, "the one interface it paces", |group, s, c| {
         let name = s.text();

@@ -50,7 +50,13 @@ impl Kind {
 
 /// What may follow a name in a `track_*` block.
 pub(super) const OPTIONS: &[Keyword<TrackedDraft>] = &[
-    keyword("weight", "<NUMBER>", 1, "priority change -253..253 (254 for file/process); 0 means FAULT", |_, _, _| {}),
+    keyword(
+        "weight",
+        "<NUMBER>",
+        1,
+        "priority change -253..253 (254 for file/process); 0 means FAULT",
+        |_, _, _| {},
+    ),
     keyword("reverse", "", 0, "turn the sense round", |_, _, _| {}),
     keyword("noreverse", "", 0, "undo a reverse default", |_, _, _| {}),
 ];
@@ -83,8 +89,11 @@ fn entry(kind: Kind, owner: &str, mut words: Statement<'_>, c: &mut Context<'_>)
         match option {
             "weight" if words.peek().is_some() => {
                 let max = kind.weight_max();
-                let wrong =
-                    |text: &str| format!("({owner}) weight {text} for {name} must be between [-{max}..{max}] inclusive. Ignoring...");
+                let wrong = |text: &str| {
+                    format!(
+                        "({owner}) weight {text} for {name} must be between [-{max}..{max}] inclusive. Ignoring..."
+                    )
+                };
                 match words.int(c, -254..=254) {
                     Ok(weight) if weight.abs() <= max => tracked.weight = Some(weight as i32),
                     Ok(weight) => c.warn(words.last_span(), wrong(&weight.to_string())),
@@ -95,7 +104,10 @@ fn entry(kind: Kind, owner: &str, mut words: Statement<'_>, c: &mut Context<'_>)
             "noreverse" | "no_reverse" => tracked.reverse = Some(false),
             other => {
                 let keyword = kind.keyword();
-                c.warn(words.last_span(), format!("({owner}) unknown {keyword} {name} option {other} - ignoring"));
+                c.warn(
+                    words.last_span(),
+                    format!("({owner}) unknown {keyword} {name} option {other} - ignoring"),
+                );
                 return Some(tracked);
             }
         }
@@ -111,7 +123,9 @@ pub(super) const FILE: &[Keyword<FileDraft>] = &[
     keyword("weight", "<NUMBER> [reverse]", 1, "factor for the number in the file (1)", |file, s, c| {
         let name = file.name.clone();
         let wrong = |text: &str| {
-            format!("Weight ({text}) for track_file {name} must be between [-254..254] inclusive. Ignoring...")
+            format!(
+                "Weight ({text}) for track_file {name} must be between [-254..254] inclusive. Ignoring..."
+            )
         };
         if let Some(weight) = int(s, c, -2_147_483_647..=2_147_483_647, wrong) {
             file.weight = weight as i32;
@@ -141,21 +155,32 @@ pub(super) const PROCESS: &[Keyword<ProcessDraft>] = &[
         process.process = command.argv.pop();
         process.parameters = parameters;
     }),
-    keyword("param_match", "[initial|partial]", 0, "how arguments are compared: exact without a word", |process, s, c| {
-        process.param_match = match s.next() {
-            None => Some(ParamMatch::Exact),
-            Some("initial") => Some(ParamMatch::Initial),
-            Some("partial") => Some(ParamMatch::Partial),
-            Some(other) => {
-                let message = format!("Unknown vrrp_track_process {} param_match type '{other}'", process.name);
-                c.warn(s.last_span(), message);
-                None
-            }
-        };
-    }),
+    keyword(
+        "param_match",
+        "[initial|partial]",
+        0,
+        "how arguments are compared: exact without a word",
+        |process, s, c| {
+            process.param_match = match s.next() {
+                None => Some(ParamMatch::Exact),
+                Some("initial") => Some(ParamMatch::Initial),
+                Some("partial") => Some(ParamMatch::Partial),
+                Some(other) => {
+                    let message =
+                        format!("Unknown vrrp_track_process {} param_match type '{other}'", process.name);
+                    c.warn(s.last_span(), message);
+                    None
+                }
+            };
+        },
+    ),
     keyword("weight", "<-254..254> [reverse]", 1, "default weight", |process, s, c| {
         let name = process.name.clone();
-        let wrong = |text: &str| format!("Weight ({text}) for vrrp_track_process {name} must be between [-254..254] inclusive. Ignoring...");
+        let wrong = |text: &str| {
+            format!(
+                "Weight ({text}) for vrrp_track_process {name} must be between [-254..254] inclusive. Ignoring..."
+            )
+        };
         if let Some(weight) = int(s, c, -254..=254, wrong) {
             process.weight = weight as i32;
         }
@@ -163,12 +188,20 @@ pub(super) const PROCESS: &[Keyword<ProcessDraft>] = &[
     }),
     keyword("quorum", "<NUMBER>", 1, "fewest processes (1)", |process, s, c| {
         let name = process.name.clone();
-        let wrong = |text: &str| format!("Quorum ({text}) for vrrp_track_process {name} must be between 1 and 65535 inclusive. Ignoring...");
+        let wrong = |text: &str| {
+            format!(
+                "Quorum ({text}) for vrrp_track_process {name} must be between 1 and 65535 inclusive. Ignoring..."
+            )
+        };
         process.quorum = int(s, c, 1..=65535, wrong).map_or(process.quorum, |quorum| quorum as u32);
     }),
     keyword("quorum_max", "<NUMBER>", 1, "most processes", |process, s, c| {
         let name = process.name.clone();
-        let wrong = |text: &str| format!("Quorum_max ({text}) for vrrp_track_process {name} must be between 0 and 65535 inclusive. Ignoring...");
+        let wrong = |text: &str| {
+            format!(
+                "Quorum_max ({text}) for vrrp_track_process {name} must be between 0 and 65535 inclusive. Ignoring..."
+            )
+        };
         process.quorum_max = int(s, c, 0..=65535, wrong).map(|quorum| quorum as u32);
     }),
     keyword("delay", "<TIMER>", 1, "sets both delays", |process, s, c| {
@@ -183,12 +216,17 @@ pub(super) const PROCESS: &[Keyword<ProcessDraft>] = &[
     keyword("fork_delay", "<TIMER>", 1, "seconds before a gain counts", |process, s, c| {
         process.fork_delay_us = delay(process, s, c).unwrap_or(process.fork_delay_us);
     }),
-    keyword("full_command", "", 0, "match the command line, not the name", |process, _, _| process.full_command = true),
+    keyword("full_command", "", 0, "match the command line, not the name", |process, _, _| {
+        process.full_command = true
+    }),
 ];
 
 fn delay(process: &ProcessDraft, s: &mut Statement<'_>, c: &mut Context<'_>) -> Option<u64> {
     let keyword = s.keyword();
     timer(s, c, 0..=3_600_000_000, |text| {
-        format!("{keyword} ({text}) for vrrp_track_process {} must be between 0.000001 and 3600 inclusive. Ignoring...", process.name)
+        format!(
+            "{keyword} ({text}) for vrrp_track_process {} must be between 0.000001 and 3600 inclusive. Ignoring...",
+            process.name
+        )
     })
 }

@@ -58,8 +58,16 @@ const VIRTUAL_SERVER_FIELDS: &[Field] = &[
     field("connect_timeout", Check::Timer, "default connect timeout (5 s)"),
     field("delay_loop", Check::Timer, "default seconds between checks (60)"),
     field("inhibit_on_failure", Check::Flag, "weight 0 in place of removal"),
-    field("lb_algo", Check::Word(SCHEDULERS, "Invalid lvs_scheduler '{}' - ignoring"), "old name of lvs_sched"),
-    field("lvs_sched", Check::Word(SCHEDULERS, "Invalid lvs_scheduler '{}' - ignoring"), "scheduler rr wrr lc wlc lblc lblcr sh mh dh fo ovf sed nq twos"),
+    field(
+        "lb_algo",
+        Check::Word(SCHEDULERS, "Invalid lvs_scheduler '{}' - ignoring"),
+        "old name of lvs_sched",
+    ),
+    field(
+        "lvs_sched",
+        Check::Word(SCHEDULERS, "Invalid lvs_scheduler '{}' - ignoring"),
+        "scheduler rr wrr lc wlc lblc lblcr sh mh dh fo ovf sed nq twos",
+    ),
     field("hashed", Check::Bare, "hashed entry flag"),
     field("ops", Check::Bare, "one packet scheduling"),
     field("flag-1", Check::Bare, "scheduler flag 1"),
@@ -69,8 +77,16 @@ const VIRTUAL_SERVER_FIELDS: &[Field] = &[
     field("sh-fallback", Check::Bare, "sh falls back"),
     field("mh-port", Check::Bare, "mh also hashes the port"),
     field("mh-fallback", Check::Bare, "mh falls back"),
-    field("lb_kind", Check::Word(METHODS, "PARSER : unknown [{}] routing method for virtual server."), "old name of lvs_method"),
-    field("lvs_method", Check::Word(METHODS, "PARSER : unknown [{}] routing method for virtual server."), "NAT|DR|TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]"),
+    field(
+        "lb_kind",
+        Check::Word(METHODS, "PARSER : unknown [{}] routing method for virtual server."),
+        "old name of lvs_method",
+    ),
+    field(
+        "lvs_method",
+        Check::Word(METHODS, "PARSER : unknown [{}] routing method for virtual server."),
+        "NAT|DR|TUN [type ipip|gue port N|gre] [nocsum|csum|remcsum]",
+    ),
     field("persistence_engine", Check::Text, "sip"),
     field("persistence_timeout", Check::Int(1, 2_678_400), "seconds (360)"),
     field("persistence_granularity", Check::Text, "netmask or prefix length"),
@@ -88,13 +104,21 @@ const VIRTUAL_SERVER_FIELDS: &[Field] = &[
     field("weight", Check::Int(0, 2_147_483_647), "default weight of real servers"),
     field("sorry_server", Check::Text, "server used without quorum"),
     field("sorry_server_inhibit", Check::Bare, "inhibit_on_failure for it"),
-    field("sorry_server_lvs_method", Check::Word(METHODS, "PARSER : unknown [{}] routing method for virtual server."), "its forwarding method"),
+    field(
+        "sorry_server_lvs_method",
+        Check::Word(METHODS, "PARSER : unknown [{}] routing method for virtual server."),
+        "its forwarding method",
+    ),
     field("real_server", Check::Block(&REAL_SERVER), "block: ADDR [PORT]"),
 ];
 
 const REAL_SERVER_FIELDS: &[Field] = &[
     field("weight", Check::Int(0, 2_147_483_647), "weight (1)"),
-    field("lvs_method", Check::Word(METHODS, "PARSER : unknown [{}] routing method for virtual server."), "forwarding method"),
+    field(
+        "lvs_method",
+        Check::Word(METHODS, "PARSER : unknown [{}] routing method for virtual server."),
+        "forwarding method",
+    ),
     field("uthreshold", Check::Int(0, 2_147_483_647), "most connections"),
     field("lthreshold", Check::Int(0, 2_147_483_647), "fewest connections"),
     field("inhibit_on_failure", Check::Flag, "weight 0 in place of removal"),
@@ -192,10 +216,8 @@ const FILE_FIELDS: &[Field] = &[
     field("weight", Check::Text, "factor [reverse]"),
 ];
 
-const BFD_FIELDS: &[Field] = &[
-    field("name", Check::Text, "name of a bfd_instance"),
-    field("alpha", Check::Flag, "starts down"),
-];
+const BFD_FIELDS: &[Field] =
+    &[field("name", Check::Text, "name of a bfd_instance"), field("alpha", Check::Flag, "starts down")];
 
 const URL_FIELDS: &[Field] = &[
     field("path", Check::Text, "request path"),
@@ -210,6 +232,4 @@ const URL_FIELDS: &[Field] = &[
     field("regex_stack", Check::Text, "JIT stack start and maximum"),
 ];
 
-const SSL_URL_FIELDS: &[Field] = &[
-    field("tls_compliant", Check::Flag, "send close_notify"),
-];
+const SSL_URL_FIELDS: &[Field] = &[field("tls_compliant", Check::Flag, "send close_notify")];

@@ -7,7 +7,7 @@ use crate::model::{BlockNode, CommandLine, NotifyScripts, RunAs};
 use super::super::keyword::Context;
 use super::super::keywords::draft::{CommandDraft, GlobalDraft, NotifyDraft, UserDraft};
 use super::super::keywords::notify;
-use super::super::{CODE_SCRIPT_SECURITY, CODE_UNSUPPORTED, environment::Environment};
+use super::super::{CODE_NOTE, CODE_SCRIPT_SECURITY, environment::Environment};
 
 /// The user that runs scripts when nobody else is named and it exists.
 const DEFAULT_USER: &str = "keepalived_script";
@@ -107,7 +107,10 @@ impl Commands {
         };
         if let Some(reason) = self.insecure(&argv, run_as, context) {
             let program = argv.first().map(String::as_str).unwrap_or_default();
-            context.note(draft.span, format!("Unsafe permissions found for script '{program}' - disabling: {reason}"));
+            context.note(
+                draft.span,
+                format!("Unsafe permissions found for script '{program}' - disabling: {reason}"),
+            );
             return None;
         }
         self.vrrp_runs = true;
@@ -159,8 +162,9 @@ impl Commands {
         }
         for (runs, kind) in [(self.checker_runs, "check scripts"), (self.vrrp_runs, "scripts")] {
             if runs {
-                let message =
-                    format!("SECURITY VIOLATION - {kind} are being executed but script_security not enabled.");
+                let message = format!(
+                    "SECURITY VIOLATION - {kind} are being executed but script_security not enabled."
+                );
                 let help = "add 'enable_script_security' and 'script_user' to global_defs";
                 let warning = Diagnostic::warning(message).help(help);
                 context.diagnostics.push(Diagnostic { code: Some(CODE_SCRIPT_SECURITY), ..warning });
@@ -173,7 +177,7 @@ impl Context<'_> {
     /// Something worth saying that keepalived does not say in a test.
     pub(super) fn note(&mut self, span: Span, message: String) {
         let warning = Diagnostic::warning(message).at(span);
-        self.diagnostics.push(Diagnostic { code: Some(CODE_UNSUPPORTED), ..warning });
+        self.diagnostics.push(Diagnostic { code: Some(CODE_NOTE), ..warning });
     }
 }
 

@@ -32,19 +32,27 @@ pub(super) fn resolve(
         for member in draft.members {
             let member = member.value;
             if !instances.iter().any(|instance| instance.name == member) {
-                warn(format!("Virtual router {member} specified in sync group {name} doesn't exist - ignoring"));
+                warn(format!(
+                    "Virtual router {member} specified in sync group {name} doesn't exist - ignoring"
+                ));
             } else if !taken.insert(member.clone()) {
-                warn(format!("Virtual router {member} cannot exist in more than one sync group; ignoring {name}"));
+                warn(format!(
+                    "Virtual router {member} cannot exist in more than one sync group; ignoring {name}"
+                ));
             } else {
                 members.push(member);
             }
         }
         if members.is_empty() {
-            warn(format!("Sync group {name}, no matching virtual router found in group declaration - removing"));
+            warn(format!(
+                "Sync group {name}, no matching virtual router found in group declaration - removing"
+            ));
             continue;
         }
         if members.len() == 1 {
-            warn(format!("Sync group {name} has only 1 virtual router(s) - this probably isn't what you want"));
+            warn(format!(
+                "Sync group {name} has only 1 virtual router(s) - this probably isn't what you want"
+            ));
         }
         let track = tracked::resolve(&draft.track, &name, None, None, config, context);
         let notify = commands.notify_scripts(&draft.notify, global, context);

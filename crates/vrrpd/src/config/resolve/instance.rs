@@ -3,8 +3,8 @@
 use hacore::diag::Diagnostic;
 
 use crate::model::{
-    AddressSpec, Authentication, Config, Family, GarpSettings, InitialState, Preempt, UnicastSettings, Version,
-    VmacSettings, VrrpInstance,
+    AddressSpec, Authentication, Config, Family, GarpSettings, InitialState, Preempt, UnicastSettings,
+    Version, VmacSettings, VrrpInstance,
 };
 
 use super::super::keyword::Context;
@@ -72,7 +72,10 @@ pub(super) fn resolve(
         track_source_address: draft.track_source_address,
         multicast_group: multicast_group(&draft, global, family, context),
         check_unicast_source: draft.check_unicast_src.unwrap_or(global.check_unicast_src)
-            || unicast.iter().flat_map(|u| &u.peers).any(|peer| peer.min_ttl.is_some() || peer.max_ttl.is_some()),
+            || unicast
+                .iter()
+                .flat_map(|u| &u.peers)
+                .any(|peer| peer.min_ttl.is_some() || peer.max_ttl.is_some()),
         unicast,
         preempt: Preempt { enabled: !draft.nopreempt, delay_us: draft.preempt_delay_us },
         garp: garp(&draft, global),
@@ -82,7 +85,10 @@ pub(super) fn resolve(
         v3_checksum_as_v2: draft.v3_checksum_as_v2.unwrap_or(global.v3_checksum_as_v2),
         down_timer_adverts: draft.down_timer_adverts.or(global.down_timer_adverts).unwrap_or(3),
         lower_prio_no_advert: draft.lower_prio_no_advert.or(global.lower_prio_no_advert).unwrap_or(strict),
-        higher_prio_send_advert: draft.higher_prio_send_advert.or(global.higher_prio_send_advert).unwrap_or(false),
+        higher_prio_send_advert: draft
+            .higher_prio_send_advert
+            .or(global.higher_prio_send_advert)
+            .unwrap_or(false),
         owner_ignore_adverts: draft.owner_ignore_adverts.unwrap_or(global.owner_ignore_adverts || strict),
         timer_expired_backup: draft.timer_expired_backup,
         vmac: None,
@@ -126,7 +132,10 @@ fn addresses(draft: &mut InstanceDraft, context: &mut Context<'_>) -> Vec<Addres
         let fits = Some(vip.value.address.is_ipv6()) == ipv6;
         if !fits {
             let address = format!("{}/{}", vip.value.address, vip.value.prefix_len);
-            context.warn(vip.span, format!("({name}): address family must match VRRP instance [{address}] - ignoring"));
+            context.warn(
+                vip.span,
+                format!("({name}): address family must match VRRP instance [{address}] - ignoring"),
+            );
         }
         fits
     });
@@ -137,7 +146,12 @@ fn addresses(draft: &mut InstanceDraft, context: &mut Context<'_>) -> Vec<Addres
     vips
 }
 
-fn version(draft: &InstanceDraft, global: &GlobalDraft, family: Family, context: &mut Context<'_>) -> Version {
+fn version(
+    draft: &InstanceDraft,
+    global: &GlobalDraft,
+    family: Family,
+    context: &mut Context<'_>,
+) -> Version {
     match (&draft.version, family) {
         (Some(at), Family::V6) if at.value == Version::V2 => {
             let message = format!(
@@ -194,18 +208,28 @@ fn advert_int(draft: &InstanceDraft, version: Version, context: &mut Context<'_>
     match version {
         Version::V2 if !us.is_multiple_of(1_000_000) => {
             let text = seconds_text(us);
-            warn(context, draft, format!("VRRPv2 advertisement interval {text}s must be an integer. rounding"));
+            warn(
+                context,
+                draft,
+                format!("VRRPv2 advertisement interval {text}s must be an integer. rounding"),
+            );
             ((us + 500_000) / 1_000_000).max(1) * 1_000_000
         }
         Version::V3 if us > V3_ADVERT_INT_MAX_US => {
             let text = format!("{}.{:02}", us / 1_000_000, us % 1_000_000 / 10_000);
-            let message = format!("VRRPv3 advertisement interval {text}s is out of range. Must be less than 40.96s. Setting to 40.95s");
+            let message = format!(
+                "VRRPv3 advertisement interval {text}s is out of range. Must be less than 40.96s. Setting to 40.95s"
+            );
             warn(context, draft, message);
             V3_ADVERT_INT_MAX_US
         }
         Version::V3 if !us.is_multiple_of(10_000) => {
             let text = seconds_text(us);
-            warn(context, draft, format!("VRRPv3 advertisement interval {text}s must be in units of 10ms - rounding"));
+            warn(
+                context,
+                draft,
+                format!("VRRPv3 advertisement interval {text}s must be in units of 10ms - rounding"),
+            );
             ((us + 5_000) / 10_000).clamp(1, 4095) * 10_000
         }
         _ => us,
@@ -246,7 +270,10 @@ fn multicast_group(
     match &draft.multicast_group {
         Some(at) if Family::of(at.value) == family => at.value,
         Some(at) => {
-            let message = format!("({}) mcast_dst_ip {} is not of the instance's family. Skipping...", draft.name, at.value);
+            let message = format!(
+                "({}) mcast_dst_ip {} is not of the instance's family. Skipping...",
+                draft.name, at.value
+            );
             context.warn(at.span, message);
             global.model.mcast_group(family)
         }
@@ -256,17 +283,27 @@ fn multicast_group(
 
 fn garp(draft: &InstanceDraft, global: &GlobalDraft) -> GarpSettings {
     let (own, default) = (&draft.garp, &global.garp);
-    let master_delay_us =
-        own.master_delay_us.or(default.master_delay_us).unwrap_or(if global.min_garp { 0 } else { 5_000_000 });
-    let master_repeat = own.master_repeat.or(default.master_repeat).unwrap_or(if global.min_garp { 1 } else { 5 });
+    let master_delay_us = own.master_delay_us.or(default.master_delay_us).unwrap_or(if global.min_garp {
+        0
+    } else {
+        5_000_000
+    });
+    let master_repeat =
+        own.master_repeat.or(default.master_repeat).unwrap_or(if global.min_garp { 1 } else { 5 });
     GarpSettings {
         master_delay_us,
         master_repeat,
         master_refresh_us: own.master_refresh_us.or(default.master_refresh_us).unwrap_or(0),
         master_refresh_repeat: own.master_refresh_repeat.or(default.master_refresh_repeat).unwrap_or(1),
-        lower_prio_delay_us: own.lower_prio_delay_us.or(default.lower_prio_delay_us).unwrap_or(master_delay_us),
+        lower_prio_delay_us: own
+            .lower_prio_delay_us
+            .or(default.lower_prio_delay_us)
+            .unwrap_or(master_delay_us),
         lower_prio_repeat: own.lower_prio_repeat.or(default.lower_prio_repeat).unwrap_or(master_repeat),
-        extra_interfaces: own.extra_interfaces.or(default.extra_interfaces).filter(|extra| extra.interval_us > 0),
+        extra_interfaces: own
+            .extra_interfaces
+            .or(default.extra_interfaces)
+            .filter(|extra| extra.interval_us > 0),
     }
 }
 
@@ -306,7 +343,8 @@ fn track(
 /// What `state MASTER`, priority 255 and AH exclude.
 fn settle_state(instance: &mut VrrpInstance, context: &mut Context<'_>) {
     let name = &instance.name;
-    let mut warn = |message: &str| context.diagnostics.push(Diagnostic::warning(format!("({name}) {message}")));
+    let mut warn =
+        |message: &str| context.diagnostics.push(Diagnostic::warning(format!("({name}) {message}")));
     if instance.is_owner() && !instance.preempt.enabled {
         warn("nopreempt is incompatible with priority 255. resetting nopreempt");
         instance.preempt.enabled = true;
@@ -333,7 +371,8 @@ fn settle_state(instance: &mut VrrpInstance, context: &mut Context<'_>) {
 /// Manual, `vrrp_strict`.
 fn settle_strict(instance: &mut VrrpInstance, draft: &InstanceDraft, context: &mut Context<'_>) {
     let name = instance.name.clone();
-    let mut warn = |message: &str| context.diagnostics.push(Diagnostic::warning(format!("({name}) {message}")));
+    let mut warn =
+        |message: &str| context.diagnostics.push(Diagnostic::warning(format!("({name}) {message}")));
     if (instance.initial_state == InitialState::Master) != instance.is_owner() && draft.state.is_some() {
         warn("State MASTER must match being address owner");
     }

@@ -21,7 +21,9 @@ pub(super) fn missing_interface(context: &mut Context<'_>, span: Span, message: 
         context.diagnostics.push(Diagnostic { code: Some(CODE_INTERFACE), ..diagnostic });
     } else {
         context.missing_interface = true;
-        context.diagnostics.push(diagnostic.help("'dynamic_interfaces' in global_defs allows interfaces that come later"));
+        context
+            .diagnostics
+            .push(diagnostic.help("'dynamic_interfaces' in global_defs allows interfaces that come later"));
     }
 }
 
@@ -36,7 +38,9 @@ pub(super) fn resolve(draft: Draft, context: &mut Context<'_>) -> Config {
         let name = script.name.clone();
         let Some(command) = script.command.as_ref() else { continue };
         let used = tracked.contains(name.as_str());
-        let Some(command) = commands.check_script(&name, command, script.user.as_ref(), used, context) else { continue };
+        let Some(command) = commands.check_script(&name, command, script.user.as_ref(), used, context) else {
+            continue;
+        };
         config.scripts.push(VrrpScript {
             name,
             command,
@@ -122,7 +126,8 @@ fn globals(draft: &GlobalDraft, commands: &mut Commands, context: &mut Context<'
     }
     global.script_user = commands.default_ids().unwrap_or(global.script_user);
     global.startup_script = draft.startup_script.as_ref().and_then(|script| commands.notify(script, context));
-    global.shutdown_script = draft.shutdown_script.as_ref().and_then(|script| commands.notify(script, context));
+    global.shutdown_script =
+        draft.shutdown_script.as_ref().and_then(|script| commands.notify(script, context));
     for (fifo, draft) in [
         (&mut global.notify_fifo, &draft.fifo),
         (&mut global.vrrp_notify_fifo, &draft.vrrp_fifo),

@@ -59,19 +59,28 @@ pub(super) fn resolve(
         }
         let tracked = merge(entry, 0, false);
         if let (Some(reason), true) = (no_weights, tracked.weight != 0) {
-            let message = format!("({owner}) ignoring {} tracked interface {}", entry.name, reason.interface_reason());
+            let message =
+                format!("({owner}) ignoring {} tracked interface {}", entry.name, reason.interface_reason());
             context.warn(entry.span, message);
             continue;
         }
         set.interfaces.push(tracked);
     }
     let scripts = config.scripts.iter().map(|s| (s.name.as_str(), s.weight, s.weight_reverse));
-    set.scripts = named(&draft.scripts, draft.known.scripts.as_slice(), scripts, "script", owner, no_weights, context);
+    set.scripts =
+        named(&draft.scripts, draft.known.scripts.as_slice(), scripts, "script", owner, no_weights, context);
     let files = config.track_files.iter().map(|f| (f.name.as_str(), f.weight, f.weight_reverse));
     set.files = named(&draft.files, draft.known.files.as_slice(), files, "file", owner, no_weights, context);
     let processes = config.track_processes.iter().map(|p| (p.name.as_str(), p.weight, p.weight_reverse));
-    set.processes =
-        named(&draft.processes, draft.known.processes.as_slice(), processes, "process", owner, no_weights, context);
+    set.processes = named(
+        &draft.processes,
+        draft.known.processes.as_slice(),
+        processes,
+        "process",
+        owner,
+        no_weights,
+        context,
+    );
     for entry in &draft.bfds {
         let known = config.bfd_instances.iter().any(|bfd| bfd.arguments.first() == Some(&entry.name));
         if known {
@@ -108,7 +117,9 @@ fn named<'c>(
             let message = format!("({owner}) track {kind} {} not found, ignoring...", entry.name);
             let mut warning = hacore::diag::Diagnostic::warning(message).at(entry.span);
             warning = match found {
-                Some(_) => warning.help(format!("it is defined further down: move its block before '{owner}'")),
+                Some(_) => {
+                    warning.help(format!("it is defined further down: move its block before '{owner}'"))
+                }
                 None => warning.did_you_mean(&entry.name, before.iter().map(String::as_str)),
             };
             context.diagnostics.push(warning);
@@ -119,7 +130,8 @@ fn named<'c>(
         let tracked = merge(entry, weight, reverse);
         match no_weights {
             Some(reason) if tracked.weight != 0 => {
-                let message = format!("({owner}) ignoring tracked {kind} {} {}", entry.name, reason.script_reason());
+                let message =
+                    format!("({owner}) ignoring tracked {kind} {} {}", entry.name, reason.script_reason());
                 context.warn(entry.span, message);
             }
             _ => out.push(tracked),
