@@ -5,6 +5,7 @@
 pub mod expr;
 pub mod http;
 pub mod model;
+pub mod net;
 pub mod proxy;
 pub mod rules;
 pub mod txn;
