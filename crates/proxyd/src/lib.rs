@@ -8,4 +8,6 @@ pub mod model;
 pub mod net;
 pub mod proxy;
 pub mod rules;
+pub mod runtime;
+pub mod stream;
 pub mod txn;
