@@ -81,7 +81,11 @@ pub fn accept(listener: &Socket) -> io::Result<Option<(OwnedFd, Endpoint)>> {
 }
 
 /// Starts a connection; its end shows as writability.
-pub fn connect(address: &Address, source: Option<&SourceAddress>, options: ConnectOptions) -> io::Result<OwnedFd> {
+pub fn connect(
+    address: &Address,
+    source: Option<&SourceAddress>,
+    options: ConnectOptions,
+) -> io::Result<OwnedFd> {
     let target = match address {
         Address::Inet(address) => SockAddr::from(*address),
         Address::Unix(path) => SockAddr::unix(path)?,
@@ -165,4 +169,3 @@ pub fn endpoint(address: &SockAddr) -> Endpoint {
         None => Endpoint::Unix,
     }
 }
-

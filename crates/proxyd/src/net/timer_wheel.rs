@@ -133,7 +133,8 @@ mod tests {
             now += random(40);
             let mut due = Vec::new();
             wheel.expire(now, &mut due);
-            let mut should: Vec<u32> = expected.iter().filter(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
+            let mut should: Vec<u32> =
+                expected.iter().filter(|(at, _)| *at <= now).map(|(_, id)| *id).collect();
             expected.retain(|(at, _)| *at > now);
             let mut got: Vec<u32> = due.iter().map(|token| token.slot).collect();
             should.sort_unstable();

@@ -36,7 +36,8 @@ impl LocalSnapshot {
             pool_base.push(pool_count);
             pool_count += proxy.servers.len() as u32;
         }
-        let policies = shared.proxies.iter().map(|proxy| FrontendPolicy::new(proxy, &shared.global)).collect();
+        let policies =
+            shared.proxies.iter().map(|proxy| FrontendPolicy::new(proxy, &shared.global)).collect();
         Self { shared, policies, pool_base, pool_count }
     }
 

@@ -56,7 +56,12 @@ impl Sinks {
 
 impl LogWriter {
     /// The writer of one thread.
-    pub fn new(proxies: &[Arc<Proxy>], global: &Global, tag: &str, sinks: &mut Sinks) -> Result<Self, SinkError> {
+    pub fn new(
+        proxies: &[Arc<Proxy>],
+        global: &Global,
+        tag: &str,
+        sinks: &mut Sinks,
+    ) -> Result<Self, SinkError> {
         let mut all = Vec::with_capacity(proxies.len());
         for proxy in proxies {
             let mut destinations = Vec::new();
@@ -133,4 +138,3 @@ impl Destination {
         ranges.iter().any(|range| (range.first..=range.last).contains(seen))
     }
 }
-

@@ -28,7 +28,8 @@ impl Runtime {
         let mut sinks = Sinks::default();
         let mut threads = Vec::with_capacity(count);
         for index in 0..count {
-            let writer = LogWriter::new(&snapshot.proxies, &snapshot.global, tag, &mut sinks).map_err(io::Error::other)?;
+            let writer = LogWriter::new(&snapshot.proxies, &snapshot.global, tag, &mut sinks)
+                .map_err(io::Error::other)?;
             let sockets = listeners.of_thread(index)?;
             let (snapshot, inboxes) = (Arc::clone(snapshot), Arc::clone(&inboxes));
             let main = move || {
@@ -68,5 +69,4 @@ impl Runtime {
             }
         }
     }
-
 }

@@ -11,7 +11,7 @@ use socket2::Socket;
 use super::core::{Core, LocalSnapshot};
 use super::inbox::Message;
 use crate::net::{Owner, Token, socket};
-use crate::proxy::{Counter, Listener, StreamKey};
+use crate::proxy::{Listener, StreamKey};
 use crate::stream::Session;
 
 /// Connections accepted from one listener in one turn (`tune.maxaccept`'s purpose).
@@ -125,7 +125,9 @@ impl Thread {
         self.core.inboxes.take(usize::from(self.core.thread), &mut messages);
         for message in messages.drain(..) {
             match message {
-                Message::SlotGranted { stream, backend, server } => self.slot_granted(stream, backend, server),
+                Message::SlotGranted { stream, backend, server } => {
+                    self.slot_granted(stream, backend, server)
+                }
                 Message::SoftStop => self.soft_stop(),
                 Message::HardStop => self.hard_stop = true,
                 Message::ResumeAccept => self.core.accept_again = true,
@@ -140,7 +142,12 @@ impl Thread {
         self.messages = messages;
     }
 
-    fn slot_granted(&mut self, stream: StreamKey, backend: crate::model::ProxyId, server: crate::model::ServerId) {
+    fn slot_granted(
+        &mut self,
+        stream: StreamKey,
+        backend: crate::model::ProxyId,
+        server: crate::model::ServerId,
+    ) {
         let waiting = self.sessions.get_mut(stream.slot as usize).and_then(Option::as_mut);
         match waiting.filter(|session| session.key() == stream) {
             Some(session) => {
@@ -158,7 +165,8 @@ impl Thread {
             if full {
                 accepting.paused = true;
                 // A registration that cannot be changed would show as a busy loop, not as a fault.
-                let _ = self.core.poller.set_listening(&accepting.socket, Token { slot, generation: 0 }, false);
+                let _ =
+                    self.core.poller.set_listening(&accepting.socket, Token { slot, generation: 0 }, false);
                 return;
             }
             match socket::accept(&accepting.socket) {
@@ -171,14 +179,23 @@ impl Thread {
                     // Out of descriptors: wait for one to be closed instead of spinning.
                     tracing::warn!(listener = %accepting.listener.name, %error, "accept failed");
                     accepting.paused = true;
-                    let _ = self.core.poller.set_listening(&accepting.socket, Token { slot, generation: 0 }, false);
+                    let _ = self.core.poller.set_listening(
+                        &accepting.socket,
+                        Token { slot, generation: 0 },
+                        false,
+                    );
                     return;
                 }
             }
         }
     }
 
-    fn start_session(&mut self, listener: &Arc<Listener>, client: std::os::fd::OwnedFd, source: crate::txn::Endpoint) {
+    fn start_session(
+        &mut self,
+        listener: &Arc<Listener>,
+        client: std::os::fd::OwnedFd,
+        source: crate::txn::Endpoint,
+    ) {
         self.generation = self.generation.wrapping_add(1);
         let slot = match self.free_sessions.pop() {
             Some(slot) => slot,
@@ -224,7 +241,9 @@ impl Thread {
         self.core.wheel.expire(now, &mut due);
         for token in due.drain(..) {
             let session = self.sessions.get_mut(token.slot as usize).and_then(Option::as_mut);
-            let Some(session) = session.filter(|session| session.key().generation == token.generation) else { continue };
+            let Some(session) = session.filter(|session| session.key().generation == token.generation) else {
+                continue;
+            };
             if session.timer_fired(&mut self.core, now) {
                 self.run_session(token.slot);
             }
@@ -254,7 +273,8 @@ impl Thread {
         for (slot, accepting) in (0u32..).zip(&mut self.listeners) {
             if accepting.paused && crate::stream::may_accept(&self.core, &accepting.listener) {
                 accepting.paused = false;
-                let _ = self.core.poller.set_listening(&accepting.socket, Token { slot, generation: 0 }, true);
+                let _ =
+                    self.core.poller.set_listening(&accepting.socket, Token { slot, generation: 0 }, true);
             }
         }
     }

@@ -1,7 +1,10 @@
 //! One direction of a message's body: how much is still to come, and how it goes out.
 
 use crate::http::Framing;
-use crate::http::h1::{ChunkDecoder, ChunkStep, LAST_CHUNK, ParseError, encode_chunk_end, encode_chunk_start};
+use crate::http::h1::{
+    ChunkDecoder, ChunkStep, LAST_CHUNK, Limits, ParseError, encode_chunk_end, encode_chunk_start,
+    encode_trailers,
+};
 use crate::net::{Buffer, BufferPool};
 
 /// What is still to come from the sender.
@@ -22,6 +25,7 @@ pub struct Transfer {
     pub incoming: Incoming,
     /// The receiver gets it chunked.
     pub chunked: bool,
+    limits: Limits,
     /// Encoded and not yet sent.
     pub pending: Buffer,
     /// Body bytes that were forwarded.
@@ -30,7 +34,8 @@ pub struct Transfer {
 
 impl Transfer {
     /// A body with this framing; `chunked` is how it goes out.
-    pub fn start(&mut self, framing: Framing, chunked: bool) {
+    pub fn start(&mut self, framing: Framing, chunked: bool, limits: Limits) {
+        self.limits = limits;
         self.incoming = match framing {
             Framing::None | Framing::Length(0) => Incoming::Nothing,
             Framing::Length(length) => Incoming::Length(length),
@@ -85,11 +90,11 @@ impl Transfer {
                 break;
             }
             let step = match &mut self.incoming {
-                Incoming::Chunked(decoder) => decoder.decode(rest)?,
-                _ => ChunkStep::Data { consumed: 0, data: 0..self.plain_share(rest.len()) },
+                Incoming::Chunked(decoder) => decoder.decode(rest, &self.limits)?,
+                _ => ChunkStep::Data { data: 0..self.plain_share(rest.len()) },
             };
             match step {
-                ChunkStep::Data { data, .. } => {
+                ChunkStep::Data { data } => {
                     let bytes = rest.get(data.clone()).unwrap_or_default();
                     self.append(bytes, out);
                     used += data.end;
@@ -106,11 +111,12 @@ impl Transfer {
                     used += consumed;
                     break;
                 }
-                ChunkStep::Done { consumed } => {
+                ChunkStep::Done { consumed, trailers } => {
+                    let trailers = rest.get(trailers).unwrap_or_default();
                     used += consumed;
                     self.incoming = Incoming::Nothing;
                     if self.chunked {
-                        out.extend_from_slice(LAST_CHUNK);
+                        encode_trailers(trailers, &self.limits, out);
                     }
                 }
             }

@@ -43,7 +43,8 @@ impl Stream {
                 Step::Wait
             }
             Err(error) => {
-                let ours = matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL));
+                let ours =
+                    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL));
                 self.attempt_failed(session, core, if ours { Fault::Resource } else { Fault::ConnectFailed })
             }
         }
@@ -108,7 +109,13 @@ impl Stream {
         self.connected(session, core, backend, server)
     }
 
-    fn connected(&mut self, session: &mut Session, core: &mut Core, backend: &Backend, server: &Server) -> Step {
+    fn connected(
+        &mut self,
+        session: &mut Session,
+        core: &mut Core,
+        backend: &Backend,
+        server: &Server,
+    ) -> Step {
         let now_ms = core.clock.monotonic_ms();
         self.info.timing.connect_done_us = Some(core.clock.monotonic_us);
         self.server_active_ms = now_ms;
@@ -226,4 +233,3 @@ fn destination(session: &Session, server: &Server) -> Address {
     }
     Address::Inet(address)
 }
-

@@ -1,10 +1,10 @@
 //! Request and response on their way at the same time: the request's head and body to the server, the answer back.
 
 use super::Step;
+use super::body::Transfer;
 use super::fault::Fault;
 use super::session::Session;
 use super::state::Stream;
-use super::body::Transfer;
 use crate::http::Framing;
 use crate::http::h1::{ConnectionField, EncodePlan, encode_request};
 use crate::model::ConnectionMode;
@@ -49,7 +49,9 @@ impl Stream {
         if !self.response_started {
             match self.read_response(session, core) {
                 Ok(true) => {}
-                Ok(false) if up == Moved::ReceiverGone => return self.server_failed(session, core, Fault::ServerGone),
+                Ok(false) if up == Moved::ReceiverGone => {
+                    return self.server_failed(session, core, Fault::ServerGone);
+                }
                 Ok(false) => return self.wait_unless_paused(session, core, up, Moved::Blocked),
                 Err(fault) => return self.server_failed(session, core, fault),
             }
@@ -73,7 +75,13 @@ impl Stream {
         self.wait_unless_paused(session, core, up, down)
     }
 
-    pub(super) fn wait_unless_paused(&self, session: &Session, core: &mut Core, up: Moved, down: Moved) -> Step {
+    pub(super) fn wait_unless_paused(
+        &self,
+        session: &Session,
+        core: &mut Core,
+        up: Moved,
+        down: Moved,
+    ) -> Step {
         if up == Moved::Paused || down == Moved::Paused {
             let key = session.key();
             core.runnable.push(Token { slot: key.slot, generation: key.generation });
@@ -86,13 +94,8 @@ impl Stream {
         let Some(key) = self.server_connection else { return };
         let mode = self.backend_connection_mode(session);
         let pretend = self.backend_options(session, |options| options.http_pretend_keepalive);
-        let connection = if self.request.connection().upgrade {
-            ConnectionField::Upgrade
-        } else if mode == ConnectionMode::KeepAlive || pretend {
-            ConnectionField::None
-        } else {
-            ConnectionField::Close
-        };
+        let keep_alive = mode == ConnectionMode::KeepAlive || pretend;
+        let connection = ConnectionField::for_request(&self.request, keep_alive);
         let mut out = std::mem::take(&mut core.out);
         out.clear();
         encode_request(&self.request, &mut out, EncodePlan { connection, framing: self.request.framing() });
@@ -108,13 +111,17 @@ impl Stream {
     }
 
     fn backend_connection_mode(&self, session: &Session) -> ConnectionMode {
-        let of = |id: crate::model::ProxyId| session.snapshot.proxies.get(id.0 as usize).map(|p| p.connection_mode);
+        let of = |id: crate::model::ProxyId| {
+            session.snapshot.proxies.get(id.0 as usize).map(|p| p.connection_mode)
+        };
         let frontend = of(session.frontend).unwrap_or_default();
         let backend = self.info.backend.and_then(of).unwrap_or_default();
         // `httpclose` of either side wins, then `http-server-close` of either.
         match (frontend, backend) {
             (ConnectionMode::Close, _) | (_, ConnectionMode::Close) => ConnectionMode::Close,
-            (ConnectionMode::ServerClose, _) | (_, ConnectionMode::ServerClose) => ConnectionMode::ServerClose,
+            (ConnectionMode::ServerClose, _) | (_, ConnectionMode::ServerClose) => {
+                ConnectionMode::ServerClose
+            }
             _ => ConnectionMode::KeepAlive,
         }
     }
@@ -170,7 +177,12 @@ impl Stream {
 }
 
 /// Sends `bytes`, keeping what does not go in the transfer's buffer; false when the receiver is gone.
-pub(super) fn send_or_keep(core: &mut Core, to: ConnectionKey, transfer: &mut Transfer, bytes: &[u8]) -> bool {
+pub(super) fn send_or_keep(
+    core: &mut Core,
+    to: ConnectionKey,
+    transfer: &mut Transfer,
+    bytes: &[u8],
+) -> bool {
     if !transfer.pending.is_empty() {
         core.buffers.append(&mut transfer.pending, bytes);
         return true;
@@ -271,7 +283,12 @@ fn end_of_sender(core: &mut Core, transfer: &mut Transfer, to: ConnectionKey) ->
 }
 
 /// Body bytes out to the receiver; gives how many were used, and why it ends if it does.
-fn pass_on(core: &mut Core, transfer: &mut Transfer, bytes: &[u8], to: ConnectionKey) -> (usize, Option<Moved>) {
+fn pass_on(
+    core: &mut Core,
+    transfer: &mut Transfer,
+    bytes: &[u8],
+    to: ConnectionKey,
+) -> (usize, Option<Moved>) {
     if transfer.is_plain() {
         let share = transfer.plain_share(bytes.len());
         let plain = bytes.get(..share).unwrap_or_default();

@@ -28,7 +28,11 @@ impl Stream {
     /// The request cannot go on: termination state, counters, and a reply if nothing was sent yet.
     pub(super) fn fail(&mut self, session: &mut Session, core: &mut Core, fault: Fault) -> Step {
         let phase = self.phase();
-        let cause = if fault == Fault::NoServer && phase == Phase::Queue { Cause::ServerAbort } else { fault.cause() };
+        let cause = if fault == Fault::NoServer && phase == Phase::Queue {
+            Cause::ServerAbort
+        } else {
+            fault.cause()
+        };
         let phase = if fault == Fault::NoServer { Phase::Connect } else { phase };
         self.info.termination.set_once(cause, phase);
         self.count_fault(session, fault);
@@ -62,7 +66,7 @@ impl Stream {
             core.buffers.release(&mut self.server_input);
             self.retries_left -= 1;
             self.request_sent = false;
-            self.up.start(self.request.framing(), false);
+            self.up.start(self.request.framing(), false, session.policy().request_limits);
             self.enter(Activity::Connect, core.clock.monotonic_ms());
             return Step::Again;
         }
@@ -167,16 +171,20 @@ impl Stream {
         let policies = &session.snapshot.policies;
         let client = session.policy();
         let backend = self.info.backend.and_then(|id| policies.get(id.0 as usize)).unwrap_or(client);
-        let after = |since_ms: u64, timeout: Option<u64>| timeout.map_or(u64::MAX, |ms| since_ms.saturating_add(ms));
+        let after =
+            |since_ms: u64, timeout: Option<u64>| timeout.map_or(u64::MAX, |ms| since_ms.saturating_add(ms));
         match self.activity {
             Activity::Queue => after(self.activity_since_ms, backend.queue_ms),
             Activity::Pause => self.activity_since_ms + Self::pause_ms(session, self.info.backend),
             Activity::Connecting => after(self.activity_since_ms, backend.connect_ms),
             Activity::Exchange => {
                 let client_works = !self.up.is_received() || !self.down.pending.is_empty();
-                let server_works = !self.down.is_received() || !self.up.pending.is_empty() || !self.response_started;
-                let client = if client_works { after(self.client_active_ms, client.client_ms) } else { u64::MAX };
-                let server = if server_works { after(self.server_active_ms, backend.server_ms) } else { u64::MAX };
+                let server_works =
+                    !self.down.is_received() || !self.up.pending.is_empty() || !self.response_started;
+                let client =
+                    if client_works { after(self.client_active_ms, client.client_ms) } else { u64::MAX };
+                let server =
+                    if server_works { after(self.server_active_ms, backend.server_ms) } else { u64::MAX };
                 client.min(server)
             }
             Activity::Relay => self.relay_deadline(client, backend),
@@ -187,7 +195,8 @@ impl Stream {
     }
 
     fn relay_deadline(&self, client: &super::FrontendPolicy, backend: &super::FrontendPolicy) -> u64 {
-        let after = |since_ms: u64, timeout: Option<u64>| timeout.map_or(u64::MAX, |ms| since_ms.saturating_add(ms));
+        let after =
+            |since_ms: u64, timeout: Option<u64>| timeout.map_or(u64::MAX, |ms| since_ms.saturating_add(ms));
         let (mut client_ms, mut server_ms) = (client.client_ms, backend.server_ms);
         if let Some(tunnel) = backend.tunnel_ms {
             (client_ms, server_ms) = (Some(tunnel), Some(tunnel));

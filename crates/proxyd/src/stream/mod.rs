@@ -25,6 +25,8 @@ mod response;
 mod session;
 mod state;
 mod target;
+#[cfg(test)]
+mod tests;
 
 pub use idle_pool::IdlePools;
 pub use policy::FrontendPolicy;

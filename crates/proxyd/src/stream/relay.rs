@@ -54,8 +54,12 @@ impl Stream {
             self.info.timing.response_head_us = Some(core.clock.monotonic_us);
         }
         match (up, down) {
-            (Moved::SenderGone, _) | (_, Moved::ReceiverGone) => return self.fail(session, core, Fault::ClientGone),
-            (Moved::ReceiverGone, _) | (_, Moved::SenderGone) => return self.fail(session, core, Fault::ServerGone),
+            (Moved::SenderGone, _) | (_, Moved::ReceiverGone) => {
+                return self.fail(session, core, Fault::ClientGone);
+            }
+            (Moved::ReceiverGone, _) | (_, Moved::SenderGone) => {
+                return self.fail(session, core, Fault::ServerGone);
+            }
             _ => {}
         }
         if up == Moved::Finished && !self.server_shut {

@@ -64,7 +64,9 @@ impl Stream {
         self.note_request_line(session);
         self.decide_client_keep_alive(session);
         let snapshot = std::rc::Rc::clone(&session.snapshot);
-        let Some(frontend) = snapshot.frontend(session.frontend) else { return self.fail(session, core, Fault::NoServer) };
+        let Some(frontend) = snapshot.frontend(session.frontend) else {
+            return self.fail(session, core, Fault::NoServer);
+        };
         if self.is_monitor_request(&frontend.model) {
             return self.reply_monitor(session, core);
         }
@@ -72,7 +74,8 @@ impl Stream {
             return self.deny_too_large(session, core);
         }
         let backend = self.choose_backend(session, core);
-        self.up.start(self.request.framing(), self.request.framing() == crate::http::Framing::Chunked);
+        let framing = self.request.framing();
+        self.up.start(framing, framing == crate::http::Framing::Chunked, session.policy().request_limits);
         match backend {
             Some(backend) => self.enter_backend(session, core, backend),
             None => self.fail(session, core, Fault::NoServer),
@@ -119,7 +122,8 @@ impl Stream {
         } else {
             said.keep_alive && !said.close
         };
-        let mode = session.snapshot.proxies.get(session.frontend.0 as usize).map(|proxy| proxy.connection_mode);
+        let mode =
+            session.snapshot.proxies.get(session.frontend.0 as usize).map(|proxy| proxy.connection_mode);
         self.client_keep_alive = persistent && mode != Some(crate::model::ConnectionMode::Close);
     }
 
@@ -161,7 +165,8 @@ impl Stream {
             backend.request_rate.tick(now_ms);
         }
         if id != session.frontend {
-            let frontend_has = snapshot.frontend(session.frontend).is_some_and(|f| f.model.forward_for.is_some());
+            let frontend_has =
+                snapshot.frontend(session.frontend).is_some_and(|f| f.model.forward_for.is_some());
             let options = backend.model.forward_for.as_ref().filter(|_| !frontend_has && self.has_request);
             if !self.add_forwarded_for(session, options) {
                 return self.deny_too_large(session, core);

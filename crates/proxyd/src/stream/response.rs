@@ -4,7 +4,9 @@ use super::exchange::send_or_keep;
 use super::fault::Fault;
 use super::session::Session;
 use super::state::Stream;
-use crate::http::h1::{ConnectionField, EncodePlan, Parsed, encode_response, parse_response};
+use crate::http::h1::{
+    ConnectionField, EncodePlan, Limits, Parsed, ResponseContext, encode_response, parse_response,
+};
 use crate::http::{Framing, Version};
 use crate::net::Received;
 use crate::runtime::Core;
@@ -56,16 +58,18 @@ impl Stream {
     }
 
     /// Parses heads from `bytes` until a final one; what is left over is kept in `server_input`.
-    fn parse_bytes(&mut self, session: &mut Session, core: &mut Core, mut bytes: &[u8]) -> Result<bool, Fault> {
-        let limits = match self.info.backend.and_then(|id| session.snapshot.policies.get(id.0 as usize)) {
-            Some(policy) => policy.response_limits,
-            None => return Err(Fault::NoServer),
-        };
+    fn parse_bytes(
+        &mut self,
+        session: &mut Session,
+        core: &mut Core,
+        mut bytes: &[u8],
+    ) -> Result<bool, Fault> {
+        let limits = self.response_limits(session);
         loop {
             if bytes.is_empty() {
                 return Ok(false);
             }
-            match parse_response(&mut self.response, bytes, self.request.method(), &limits) {
+            match parse_response(&mut self.response, bytes, ResponseContext::of(&self.request), &limits) {
                 Parsed::Incomplete => {
                     core.buffers.append(&mut self.server_input, bytes);
                     return Ok(false);
@@ -107,7 +111,8 @@ impl Stream {
         out.clear();
         encode_response(&self.response, &mut out, EncodePlan { connection, framing });
         self.info.bytes_sent = out.len() as u64;
-        self.down.start(self.response.framing(), framing == Framing::Chunked);
+        let limits = self.response_limits(session);
+        self.down.start(self.response.framing(), framing == Framing::Chunked, limits);
         let taken = self.down.take(rest, &mut out);
         let sent = send_or_keep(core, session.client, &mut self.down, &out);
         core.out = out;
@@ -122,9 +127,15 @@ impl Stream {
         if sent { Ok(()) } else { Err(Fault::ClientGone) }
     }
 
+    fn response_limits(&self, session: &Session) -> Limits {
+        let policy = self.info.backend.and_then(|id| session.snapshot.policies.get(id.0 as usize));
+        policy.unwrap_or(session.policy()).response_limits
+    }
+
     fn decide_server_keep_alive(&mut self, session: &Session) {
         let said = self.response.connection();
-        let persistent = if self.response.version() >= Version::HTTP_11 { !said.close } else { said.keep_alive };
+        let persistent =
+            if self.response.version() >= Version::HTTP_11 { !said.close } else { said.keep_alive };
         self.server_keep_alive =
             persistent && self.response.framing().is_self_delimited() && self.server_may_stay(session);
     }
@@ -140,15 +151,11 @@ impl Stream {
     fn client_connection_field(&mut self, core: &Core, framing: Framing) -> ConnectionField {
         if framing == Framing::Tunnel {
             self.client_keep_alive = false;
-            return ConnectionField::Upgrade;
+            return ConnectionField::None;
         }
         if framing == Framing::UntilClose || core.stopping {
             self.client_keep_alive = false;
         }
-        match (self.client_keep_alive, self.request.version() >= Version::HTTP_11) {
-            (true, true) => ConnectionField::None,
-            (true, false) => ConnectionField::KeepAlive,
-            (false, _) => ConnectionField::Close,
-        }
+        ConnectionField::for_response(&self.response, self.request.version(), self.client_keep_alive)
     }
 }

@@ -87,6 +87,7 @@ impl Session {
             accepted_us: core.clock.wall_us,
             requests_before: 0,
             proxied: false,
+            tls: false,
         };
         let frontend = frontend.id;
         let mut session = Self {
@@ -180,7 +181,8 @@ impl Session {
     /// The server is being taken away from its sessions.
     pub fn server_gone(&mut self, core: &mut Core, backend: ProxyId, server: ServerId) {
         core.drop_idle_of(backend, server);
-        let uses = |stream: &Stream| stream.info.backend == Some(backend) && stream.info.server == Some(server);
+        let uses =
+            |stream: &Stream| stream.info.backend == Some(backend) && stream.info.server == Some(server);
         if self.stream.as_deref().is_some_and(uses) {
             self.killed = Some(Fault::ServerDown);
         }
@@ -226,7 +228,11 @@ impl Session {
         if self.killed.is_some() {
             return Reading::Over;
         }
-        if core.stopping && self.info.requests_before > 0 && self.first_byte_us.is_none() && self.input.is_empty() {
+        if core.stopping
+            && self.info.requests_before > 0
+            && self.first_byte_us.is_none()
+            && self.input.is_empty()
+        {
             return Reading::Over;
         }
         if !self.input.is_empty() && self.first_byte_us.is_none() {
@@ -341,7 +347,9 @@ impl Session {
     fn set_request_deadline(&mut self) {
         let policy = self.policy();
         let (since_us, timeout_ms) = match self.first_byte_us {
-            Some(first) => (if self.info.requests_before == 0 { self.idle_since_us } else { first }, policy.request_ms),
+            Some(first) => {
+                (if self.info.requests_before == 0 { self.idle_since_us } else { first }, policy.request_ms)
+            }
             None if self.info.requests_before == 0 => (self.idle_since_us, policy.request_ms),
             None => (self.idle_since_us, policy.keep_alive_ms),
         };
@@ -437,7 +445,9 @@ enum Reading {
 
 enum Parsing {
     Incomplete,
-    Head { consumed: usize },
+    Head {
+        consumed: usize,
+    },
     /// With the status that the client gets.
     Bad(u16),
 }
