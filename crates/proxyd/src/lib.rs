@@ -5,9 +5,7 @@
 pub mod expr;
 pub mod http;
 pub mod model;
-pub mod net;
 pub mod proxy;
 pub mod rules;
-pub mod runtime;
-pub mod stream;
+pub mod services;
 pub mod txn;

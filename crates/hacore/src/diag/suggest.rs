@@ -21,6 +21,16 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     best.map(|(_, candidate)| candidate)
 }
 
+/// The edit distance between two texts, without case; only the first bytes of long ones are looked at.
+///
+/// For ranking candidates where something is to be offered in any case; [`closest`] is for typos.
+pub fn edit_distance(a: &str, b: &str) -> usize {
+    /// Bounds the quadratic work on hostile input.
+    const LENGTH_MAX: usize = 128;
+    let cut = |text: &str| text.bytes().take(LENGTH_MAX).collect::<Vec<u8>>();
+    distance(&cut(a), &cut(b))
+}
+
 fn distance(a: &[u8], b: &[u8]) -> usize {
     let mut before: Vec<usize> = vec![0; b.len() + 1];
     let mut above: Vec<usize> = (0..=b.len()).collect();

@@ -77,6 +77,11 @@ pub struct Server {
 
     pub check: bool,
     pub agent_check: bool,
+    /// `agent-addr`, `agent-port`, `agent-inter` (default 2 s), `agent-send`.
+    pub agent_address: Option<std::net::IpAddr>,
+    pub agent_port: Option<u16>,
+    pub agent_inter: Duration,
+    pub agent_send: Vec<u8>,
     pub check_port: Option<u16>,
     pub check_address: Option<std::net::IpAddr>,
     pub inter: Duration,
@@ -123,6 +128,10 @@ impl Server {
             track: None,
             check: false,
             agent_check: false,
+            agent_address: None,
+            agent_port: None,
+            agent_inter: Duration::from_secs(2),
+            agent_send: Vec::new(),
             check_port: None,
             check_address: None,
             inter: Duration::from_secs(2),

@@ -217,18 +217,12 @@ impl Backend {
 
     /// Maintenance, drain, ready: `disable server`, `set server … state …`.
     pub fn set_admin(&self, server: &Server, admin: AdminState, now: Instant) -> Outcome {
-        self.update_health(server, now, |health, now| {
-            let outcome = health.set_admin(admin, now);
-            server
-                .mirror(health.condition(now).available, admin == AdminState::Maintenance || !health.is_up());
-            outcome
-        })
+        self.update_health(server, now, |health, now| health.set_admin(admin, now))
     }
 
     fn mirror(&self, server: &Server, health: &Health, now: Instant) {
         let condition = health.condition(now);
-        let stopped = !health.is_up() || health.check_interval().is_none() && server.model.check;
-        server.mirror(condition.available, stopped);
+        server.mirror(condition.available, !health.may_serve());
         self.balancer.lock().set_server(server.index(), condition);
     }
 

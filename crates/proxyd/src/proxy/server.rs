@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use hacore::balance::{Load, ServerIndex};
-use hacore::health::{Health, InitState, Settings, Timing};
+use hacore::health::{Health, InitState, Layer, Observe, OnError, Settings, Timing};
 use parking_lot::Mutex;
 
 use super::counters::{Gauge, Rate, ServerCounters};
@@ -154,6 +154,9 @@ pub fn health_settings(model: &model::Server) -> Settings {
     };
     Settings {
         check: model.check.then_some(timing),
+        agent_inter: model.agent_check.then_some(model.agent_inter),
+        tracking: model.track.is_some(),
+        observe: observe(model),
         init: match model.init_state {
             InitialState::Up => InitState::Up,
             InitialState::FullyUp => InitState::FullyUp,
@@ -165,4 +168,19 @@ pub fn health_settings(model: &model::Server) -> Settings {
         disabled: model.disabled,
         ..Settings::default()
     }
+}
+
+/// `observe`, `error-limit`, `on-error`.
+fn observe(model: &model::Server) -> Option<Observe> {
+    let layer = match model.observe? {
+        4 => Layer::Layer4,
+        _ => Layer::Layer7,
+    };
+    let on_error = match model.on_error {
+        model::OnError::FastInter => OnError::FastInter,
+        model::OnError::FailCheck => OnError::FailCheck,
+        model::OnError::SuddenDeath => OnError::SuddenDeath,
+        model::OnError::MarkDown => OnError::MarkDown,
+    };
+    Some(Observe { layer, error_limit: model.error_limit, on_error })
 }

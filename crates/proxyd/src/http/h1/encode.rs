@@ -27,8 +27,7 @@ impl ConnectionField {
         }
         match (head.version() >= Version::HTTP_11, keep_alive) {
             (true, false) => ConnectionField::Close,
-            // A chunked 1.0 message is not trusted with a connection that lives on.
-            (false, true) if head.framing() != Framing::Chunked => ConnectionField::KeepAlive,
+            (false, true) => ConnectionField::KeepAlive,
             _ => ConnectionField::None,
         }
     }

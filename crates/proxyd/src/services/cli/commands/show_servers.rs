@@ -1,0 +1,240 @@
+//! `show backend`, `show servers state`, `show servers conn`.
+
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+
+use hacore::health::{AdminState, CheckStatus, Health, Operation, Verdict};
+
+use super::super::command::{CommandDef, Context, Level, Reply};
+use super::def;
+use crate::model::Address;
+use crate::proxy::{Backend, Server};
+
+pub(super) const TABLE: &[CommandDef] = &[
+    def(&["show", "backend"], "show backend", "list the backends", Level::User, show_backend),
+    def(
+        &["show", "servers", "state"],
+        "show servers state [<backend>]",
+        "tell what changes about servers",
+        Level::User,
+        show_state,
+    ),
+    def(
+        &["show", "servers", "conn"],
+        "show servers conn [<backend>]",
+        "tell the connections to servers",
+        Level::User,
+        show_conn,
+    ),
+];
+
+fn show_backend(context: &mut Context<'_>, _: &[&str]) -> Reply {
+    let names = context.snapshot.backends().filter(|backend| !backend.model.disabled);
+    let lines: String = names.map(|backend| format!("{}\n", backend.name())).collect();
+    Reply::Data(format!("# name\n{lines}"))
+}
+
+/// The backends that a command is about: the named one, or all.
+fn backends<'a>(context: &'a Context<'_>, words: &[&str]) -> Result<Vec<&'a Arc<Backend>>, Reply> {
+    match words.first() {
+        None => Ok(context.snapshot.backends().filter(|backend| !backend.model.disabled).collect()),
+        Some(name) => {
+            let found = context.snapshot.backend_named(name);
+            found.map(|backend| vec![backend]).ok_or_else(|| Reply::error("Can't find backend."))
+        }
+    }
+}
+
+const STATE_HEADER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight \
+srv_iweight srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state \
+srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr \
+srv_agent_addr srv_agent_port\n";
+
+fn show_state(context: &mut Context<'_>, words: &[&str]) -> Reply {
+    match backends(context, words) {
+        Ok(backends) => Reply::Data(state_file(&backends)),
+        Err(refusal) => refusal,
+    }
+}
+
+/// The text of `show servers state`, which is also a server-state file (version 1).
+pub fn state_file(backends: &[&Arc<Backend>]) -> String {
+    let now = Instant::now();
+    let mut out = STATE_HEADER.to_owned();
+    for backend in backends {
+        for server in &backend.servers {
+            state_line(backend, server, now, &mut out);
+        }
+    }
+    out
+}
+
+fn state_line(backend: &Backend, server: &Server, now: Instant, out: &mut String) {
+    let health = server.health.lock();
+    let address = server.address();
+    let (ip, port, name) = match &address {
+        Address::Inet(address) => (address.ip().to_string(), address.port(), "-"),
+        Address::Name { host, port } => ("-".to_owned(), *port, host.as_str()),
+        _ => ("-".to_owned(), 0, "-"),
+    };
+    let check_health = health.check_fields(false).counters.map_or(0, |[_, _, health]| health);
+    let status = health.last_check().map_or(CheckStatus::Initializing, |check| check.status);
+    let changed = now.saturating_duration_since(health.changed_at()).as_secs();
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        out,
+        "{} {} {} {} {ip} {} {} {} {} {changed} {} {} {check_health} {} {} 0 0 {name} {port} - 0 0 - - 0",
+        backend.model.numeric_id,
+        backend.model.name,
+        server.model.numeric_id,
+        server.model.name,
+        operation_number(&health),
+        admin_mask(&health, server),
+        health.weight(),
+        server.model.weight,
+        status_number(status),
+        result_number(status),
+        check_mask(&health, server),
+        agent_mask(&health, server),
+    );
+}
+
+/// Management manual, "show servers state", `srv_op_state`.
+fn operation_number(health: &Health) -> u8 {
+    if health.admin() == AdminState::Maintenance {
+        return 0;
+    }
+    match health.operation() {
+        Operation::Stopped => 0,
+        Operation::Starting => 1,
+        Operation::Running => 2,
+        Operation::Stopping => 3,
+    }
+}
+
+/// `srv_admin_state`: 1 forced and 2 inherited maintenance, 4 from the configuration, 8 forced and 16 inherited drain,
+/// 32 maintenance for want of an address.
+fn admin_mask(health: &Health, server: &Server) -> u8 {
+    let mut mask = match health.forced_admin() {
+        AdminState::Maintenance => 1,
+        AdminState::Drain => 8,
+        AdminState::Ready => 0,
+    };
+    if mask == 0 {
+        mask = match health.admin() {
+            AdminState::Maintenance => 2,
+            AdminState::Drain => 16,
+            AdminState::Ready => 0,
+        };
+    }
+    if server.model.disabled && health.forced_admin() == AdminState::Maintenance {
+        mask |= 4;
+    }
+    if health.is_unresolved() {
+        mask |= 32;
+    }
+    mask
+}
+
+/// `srv_check_status`; the numbers are what HAProxy prints for each status.
+fn status_number(status: CheckStatus) -> u8 {
+    match status {
+        CheckStatus::Unknown => 0,
+        CheckStatus::Initializing => 1,
+        CheckStatus::Checked => 3,
+        CheckStatus::HealthAnalyze => 4,
+        CheckStatus::SocketError => 5,
+        CheckStatus::Layer4Ok => 6,
+        CheckStatus::Layer4Timeout => 7,
+        CheckStatus::Layer4Connection => 8,
+        CheckStatus::Layer6Ok => 9,
+        CheckStatus::Layer6Timeout => 10,
+        CheckStatus::Layer6Response => 11,
+        CheckStatus::Layer7Timeout => 12,
+        CheckStatus::Layer7Response => 13,
+        CheckStatus::Layer7Ok => 15,
+        CheckStatus::Layer7OkConditionally => 16,
+        CheckStatus::Layer7Status => 17,
+        CheckStatus::ProcessError => 18,
+        CheckStatus::ProcessTimeout => 19,
+        CheckStatus::ProcessOk => 20,
+    }
+}
+
+/// `srv_check_result`: 0 none, 1 nothing said, 2 failed, 3 passed, 4 passed on condition.
+fn result_number(status: CheckStatus) -> u8 {
+    match status.verdict() {
+        Verdict::Unknown if status == CheckStatus::Checked => 1,
+        Verdict::Unknown => 0,
+        Verdict::Failed => 2,
+        Verdict::Passed => 3,
+        Verdict::ConditionallyPassed => 4,
+    }
+}
+
+const CHECK_CONFIGURED: u8 = 2;
+const CHECK_ENABLED: u8 = 4;
+const CHECK_PAUSED: u8 = 8;
+const CHECK_IS_AGENT: u8 = 16;
+
+/// `srv_check_state`.
+fn check_mask(health: &Health, server: &Server) -> u8 {
+    let paused = if health.admin() == AdminState::Maintenance { CHECK_PAUSED } else { 0 };
+    let enabled = if health.check_interval().is_some() || paused != 0 { CHECK_ENABLED } else { 0 };
+    if server.model.check { CHECK_CONFIGURED | enabled | paused } else { paused }
+}
+
+/// `srv_agent_state`.
+fn agent_mask(health: &Health, server: &Server) -> u8 {
+    let enabled = if health.agent_interval().is_some() { CHECK_ENABLED } else { 0 };
+    if server.model.agent_check { CHECK_IS_AGENT | CHECK_CONFIGURED | enabled } else { 0 }
+}
+
+fn show_conn(context: &mut Context<'_>, words: &[&str]) -> Reply {
+    let backends = match backends(context, words) {
+        Ok(backends) => backends,
+        Err(refusal) => return refusal,
+    };
+    let threads = context.snapshot.process.threads;
+    let mut out = format!(
+        "# bkname/svname bkid/svid addr port - purge_delay used_cur used_max need_est unsafe_nb safe_nb idle_lim \
+         idle_cur idle_per_thr[{threads}]\n"
+    );
+    for backend in backends {
+        for server in &backend.servers {
+            conn_line(backend, server, threads, &mut out);
+        }
+    }
+    Reply::Data(out)
+}
+
+fn conn_line(backend: &Backend, server: &Server, threads: usize, out: &mut String) {
+    let (address, port) = match server.address() {
+        Address::Inet(address) => (address.ip().to_string(), address.port()),
+        Address::Name { port, .. } => ("-".to_owned(), port),
+        Address::Unix(_) | Address::Abstract(_) => ("unix".to_owned(), 0),
+        Address::Fd(_) | Address::SocketPair(_) => ("-".to_owned(), 0),
+    };
+    let idle = server.idle_connections.load(Relaxed);
+    let used = &server.used_connections;
+    let _ = write!(
+        out,
+        "{}/{} {}/{} {address} {port} - {} {} {} {} 0 {idle} {} {idle}",
+        backend.model.name,
+        server.model.name,
+        backend.model.numeric_id,
+        server.model.numeric_id,
+        server.model.pool_purge_delay.as_millis(),
+        used.current(),
+        used.max(),
+        used.max(),
+        server.model.pool_max_conn.unwrap_or(-1),
+    );
+    // How the idle ones are spread is known to the threads alone; the first stands for all.
+    for thread in 0..threads {
+        let _ = write!(out, " {}", if thread == 0 { idle } else { 0 });
+    }
+    out.push('\n');
+}

@@ -1,0 +1,4 @@
+//! What the daemon offers besides traffic: statistics and the admin sockets.
+
+pub mod cli;
+pub mod stats;

@@ -1,0 +1,15 @@
+//! Statistics of proxies and of the process, as values; [`encode`] makes text of them.
+//!
+//! ```text
+//! Snapshot ── collect ──▶ StatRow ── encode ──▶ CSV, typed, JSON
+//!          ── info ─────▶ InfoField ─ encode ─▶ lines, typed, JSON
+//! ```
+
+pub mod collect;
+pub mod columns;
+pub mod encode;
+pub mod info;
+mod row;
+
+pub use columns::{COLUMN_COUNT, COLUMNS, Column, ColumnInfo};
+pub use row::{ObjectKind, StatRow, Value};

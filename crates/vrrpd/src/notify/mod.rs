@@ -1,3 +1,0 @@
-//! Telling the outside about state changes.
-
-pub mod security;
