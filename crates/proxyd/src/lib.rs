@@ -5,7 +5,10 @@
 pub mod expr;
 pub mod http;
 pub mod model;
+pub mod net;
 pub mod proxy;
 pub mod rules;
+pub mod runtime;
 pub mod services;
+pub mod stream;
 pub mod txn;

@@ -1,11 +1,13 @@
 //! VRRP daemon that reads `keepalived.conf`: virtual addresses that move from a dead machine to a living one.
 
 pub mod cli;
+pub mod config;
 pub mod daemon;
 pub mod logging;
 pub mod model;
 pub mod net;
 pub mod netlink;
+pub mod notify;
 pub mod packet;
 pub mod runtime;
 pub mod status;

@@ -228,6 +228,16 @@ impl ResponseHead {
         self.connection = ConnectionTokens::default();
     }
 
+    /// Becomes equal to another head without giving up memory.
+    pub fn copy_from(&mut self, other: &ResponseHead) {
+        self.headers.copy_from(&other.headers);
+        self.status = other.status;
+        self.reason = other.reason;
+        self.version = other.version;
+        self.framing = other.framing;
+        self.connection = other.connection;
+    }
+
     /// 0 before a response was received.
     pub fn status(&self) -> u16 {
         self.status

@@ -75,6 +75,13 @@ impl HeaderList {
         self.live_bytes = 0;
     }
 
+    /// Becomes equal to another list without giving up memory.
+    pub fn copy_from(&mut self, other: &HeaderList) {
+        self.buffer.clone_from(&other.buffer);
+        self.slots.clone_from(&other.slots);
+        self.live_bytes = other.live_bytes;
+    }
+
     /// Sets how many bytes the head may have after rules changed it (`tune.bufsize`).
     pub fn set_limit(&mut self, limit_bytes: usize) {
         self.limit_bytes = limit_bytes;

@@ -1,5 +1,6 @@
 //! HTTP as bytes: message heads, framing, the HTTP/1 codec, replies. Sans-IO.
 
+pub mod cookie;
 pub mod framing;
 pub mod h1;
 pub mod head;

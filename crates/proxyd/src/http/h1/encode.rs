@@ -27,7 +27,8 @@ impl ConnectionField {
         }
         match (head.version() >= Version::HTTP_11, keep_alive) {
             (true, false) => ConnectionField::Close,
-            (false, true) => ConnectionField::KeepAlive,
+            // A chunked 1.0 message is not trusted with a connection that lives on.
+            (false, true) if head.framing() != Framing::Chunked => ConnectionField::KeepAlive,
             _ => ConnectionField::None,
         }
     }

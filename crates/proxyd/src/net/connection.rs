@@ -1,0 +1,291 @@
+//! One connected socket with what is known of its readiness, and the table of a thread's connections.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
+
+use super::poller::{Event, Poller, Token};
+
+/// Names a connection of a [`ConnectionTable`].
+pub type ConnectionKey = Token;
+
+/// Whose events these are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owner {
+    /// Nobody: a connection about to be given away or closed.
+    None,
+    /// The client side of the session in this slot.
+    Client(u32),
+    /// The server side of the session in this slot.
+    Server(u32),
+    /// Idle, in the pool of the server with this dense number.
+    Idle(u32),
+}
+
+/// What a read gave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Received {
+    Data(usize),
+    WouldBlock,
+    /// The peer has finished sending.
+    End,
+    /// The connection is broken (reset, timed out).
+    Failed(Errno),
+}
+
+/// What a write did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// This many bytes; fewer than asked: the rest must wait.
+    Bytes(usize),
+    Failed(Errno),
+}
+
+/// A connected (or connecting) stream socket. TLS will stand between it and its users.
+#[derive(Debug)]
+pub struct Connection {
+    socket: OwnedFd,
+    pub owner: Owner,
+    readable: bool,
+    writable: bool,
+    hangup: bool,
+    error: bool,
+    /// Registered for output: done when a write blocks for the first time.
+    output_registered: bool,
+}
+
+impl Connection {
+    /// An accepted connection: nothing to read is known yet, writing is possible.
+    pub fn accepted(socket: OwnedFd) -> Self {
+        Self {
+            socket,
+            owner: Owner::None,
+            readable: false,
+            writable: true,
+            hangup: false,
+            error: false,
+            output_registered: false,
+        }
+    }
+
+    /// A connection whose handshake is under way: writability will tell its end.
+    pub fn connecting(socket: OwnedFd) -> Self {
+        Self { writable: false, output_registered: true, ..Self::accepted(socket) }
+    }
+
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    /// A read may give something.
+    pub fn is_readable(&self) -> bool {
+        self.readable
+    }
+
+    pub fn is_writable(&self) -> bool {
+        self.writable
+    }
+
+    /// The peer has closed its side, or everything; data may still be there to read.
+    pub fn is_hung_up(&self) -> bool {
+        self.hangup
+    }
+
+    /// The kernel reported an error (reset).
+    pub fn is_broken(&self) -> bool {
+        self.error
+    }
+
+    fn note(&mut self, event: &Event) {
+        self.readable |= event.readable;
+        self.writable |= event.writable;
+        self.hangup |= event.hangup;
+        self.error |= event.error;
+    }
+
+    /// Tells that there may be something to read, though no event said so.
+    pub fn assume_readable(&mut self) {
+        self.readable = true;
+    }
+
+    /// Reads once. A short read means that the socket is drained: the next event will say more.
+    pub fn receive(&mut self, into: &mut [u8]) -> Received {
+        loop {
+            match recv(self.socket.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT) {
+                Ok(0) => {
+                    self.hangup = true;
+                    self.readable = false;
+                    return Received::End;
+                }
+                Ok(count) => {
+                    self.readable = count == into.len() || self.hangup;
+                    return Received::Data(count);
+                }
+                Err(Errno::EAGAIN) => {
+                    self.readable = false;
+                    return Received::WouldBlock;
+                }
+                Err(Errno::EINTR) => {}
+                Err(error) => {
+                    self.error = true;
+                    self.readable = false;
+                    return Received::Failed(error);
+                }
+            }
+        }
+    }
+
+    /// Looks whether an idle peer closed or sent something unasked; neither should be reused.
+    pub fn is_quiet(&mut self) -> bool {
+        if !self.readable && !self.hangup {
+            return true;
+        }
+        let mut byte = [0];
+        let quiet = matches!(
+            recv(self.socket.as_raw_fd(), &mut byte, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK),
+            Err(Errno::EAGAIN)
+        );
+        if quiet {
+            self.readable = false;
+        }
+        quiet
+    }
+
+    /// Writes once; what did not go must wait for writability.
+    pub fn send(&mut self, bytes: &[u8]) -> Sent {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        loop {
+            match send(self.socket.as_raw_fd(), bytes, flags) {
+                Ok(count) => {
+                    self.writable = count == bytes.len();
+                    return Sent::Bytes(count);
+                }
+                Err(Errno::EAGAIN) => {
+                    self.writable = false;
+                    return Sent::Bytes(0);
+                }
+                Err(Errno::EINTR) => {}
+                Err(error) => {
+                    self.error = true;
+                    return Sent::Failed(error);
+                }
+            }
+        }
+    }
+
+    /// The outcome of a connect, once writable.
+    pub fn connect_error(&self) -> Option<Errno> {
+        let code = nix::sys::socket::getsockopt(&self.socket, nix::sys::socket::sockopt::SocketError).ok()?;
+        (code != 0).then(|| Errno::from_raw(code))
+    }
+
+    /// Sends FIN; reading goes on.
+    pub fn shutdown_write(&mut self) {
+        // A peer that is gone already makes this fail; there is nobody left to tell.
+        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Write);
+    }
+}
+
+/// The connections of one thread, by key.
+#[derive(Debug)]
+pub struct ConnectionTable {
+    entries: Vec<Entry>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    generation: u32,
+    connection: Option<Connection>,
+}
+
+impl ConnectionTable {
+    pub fn new() -> Self {
+        Self { entries: Vec::new(), free: Vec::new() }
+    }
+
+    /// Takes a connection in and registers it.
+    pub fn insert(&mut self, poller: &Poller, connection: Connection) -> io::Result<ConnectionKey> {
+        let slot = match self.free.pop() {
+            Some(slot) => slot,
+            None => {
+                let slot = u32::try_from(self.entries.len()).map_err(io::Error::other)?;
+                self.entries.push(Entry { generation: 1, connection: None });
+                slot
+            }
+        };
+        let entry = &mut self.entries[slot as usize];
+        let key = Token { slot, generation: entry.generation };
+        if let Err(error) = poller.add(&connection.socket, key, connection.output_registered) {
+            self.free.push(slot);
+            return Err(error);
+        }
+        entry.connection = Some(connection);
+        Ok(key)
+    }
+
+    pub fn get_mut(&mut self, key: ConnectionKey) -> Option<&mut Connection> {
+        let entry = self.entries.get_mut(key.slot as usize)?;
+        if entry.generation != key.generation {
+            return None;
+        }
+        entry.connection.as_mut()
+    }
+
+    pub fn get(&self, key: ConnectionKey) -> Option<&Connection> {
+        let entry = self.entries.get(key.slot as usize)?;
+        if entry.generation != key.generation {
+            return None;
+        }
+        entry.connection.as_ref()
+    }
+
+    /// Takes a connection out; closing it ends its registration.
+    pub fn remove(&mut self, key: ConnectionKey) -> Option<Connection> {
+        let entry = self.entries.get_mut(key.slot as usize)?;
+        if entry.generation != key.generation {
+            return None;
+        }
+        let connection = entry.connection.take()?;
+        // Generation 0 belongs to the thread's own registrations.
+        entry.generation = entry.generation.wrapping_add(1).max(1);
+        self.free.push(key.slot);
+        Some(connection)
+    }
+
+    /// Notes an event; gives the owner of the connection, none if it is gone.
+    pub fn note(&mut self, event: &Event) -> Option<Owner> {
+        let connection = self.get_mut(event.token)?;
+        connection.note(event);
+        Some(connection.owner)
+    }
+
+    /// Sends, and registers for output the first time that not everything went.
+    pub fn send(&mut self, poller: &Poller, key: ConnectionKey, bytes: &[u8]) -> Sent {
+        let Some(connection) = self.get_mut(key) else { return Sent::Failed(Errno::EBADF) };
+        let sent = connection.send(bytes);
+        if !connection.writable && !connection.output_registered {
+            connection.output_registered = true;
+            if let Err(error) = poller.want_output(&connection.socket, key) {
+                return Sent::Failed(Errno::from_raw(error.raw_os_error().unwrap_or(0)));
+            }
+        }
+        sent
+    }
+
+    pub fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Default for ConnectionTable {
+    fn default() -> Self {
+        Self::new()
+    }
+}

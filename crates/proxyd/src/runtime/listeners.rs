@@ -1,0 +1,115 @@
+//! All listening sockets of a configuration: bound before privileges are dropped, all or none.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use socket2::Socket;
+use thiserror::Error;
+
+use crate::model::{Address, ProxyId};
+use crate::net::socket;
+use crate::proxy::{Listener, Snapshot};
+
+/// One address that could not be bound; displays as HAProxy's alert after `[ALERT] (pid) : `.
+#[derive(Debug, Error)]
+#[error("Starting frontend {frontend}: cannot bind socket ({}) [{address}]", reason_text(.reason))]
+pub struct BindError {
+    pub frontend: String,
+    pub address: String,
+    pub reason: io::Error,
+    pub location: crate::model::Location,
+}
+
+/// `strerror`'s words, without the number that Rust appends.
+fn reason_text(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(code) => nix::errno::Errno::from_raw(code).desc().to_string(),
+        None => error.to_string(),
+    }
+}
+
+/// A listener with one socket per thread (TCP) or one shared by all (Unix, inherited).
+#[derive(Debug)]
+pub struct BoundListener {
+    pub frontend: ProxyId,
+    pub listener: Arc<Listener>,
+    sockets: Vec<Socket>,
+}
+
+/// The bound listeners of a snapshot.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    pub bound: Vec<BoundListener>,
+}
+
+impl Listeners {
+    /// Binds everything; on errors all of them, and nothing stays bound.
+    pub fn bind(snapshot: &Snapshot) -> Result<Self, Vec<BindError>> {
+        let mut bound = Vec::new();
+        let mut errors = Vec::new();
+        for frontend in snapshot.frontends().filter(|frontend| !frontend.model.disabled) {
+            for listener in &frontend.listeners {
+                match bind_one(listener, frontend.model.backlog, snapshot.process.threads) {
+                    Ok(sockets) => {
+                        let listener = Arc::clone(listener);
+                        bound.push(BoundListener { frontend: frontend.id, listener, sockets });
+                    }
+                    Err(reason) => errors.push(BindError {
+                        frontend: frontend.name().to_string(),
+                        address: listener.model.text.clone(),
+                        reason,
+                        location: listener.model.location.clone(),
+                    }),
+                }
+            }
+        }
+        if errors.is_empty() { Ok(Self { bound }) } else { Err(errors) }
+    }
+
+    /// The sockets of one thread: its own, or another handle of the shared one.
+    pub fn of_thread(&self, thread: usize) -> io::Result<Vec<(Arc<Listener>, Socket)>> {
+        let socket = |bound: &BoundListener| match bound.sockets.get(thread).or(bound.sockets.first()) {
+            Some(socket) => Ok((Arc::clone(&bound.listener), socket.try_clone()?)),
+            None => Err(io::Error::other("a listener without socket")),
+        };
+        self.bound.iter().map(socket).collect()
+    }
+}
+
+fn bind_one(listener: &Listener, backlog: Option<u32>, threads: usize) -> io::Result<Vec<Socket>> {
+    let bind = &listener.model;
+    let backlog = bind.backlog.or(backlog);
+    if let Address::Fd(number) = bind.address {
+        let inherited: OwnedFd = hacore::sys::duplicate_descriptor(number)?;
+        let socket = Socket::from(inherited);
+        socket.set_nonblocking(true)?;
+        // Whoever made it may not have called listen; calling it again only sets the backlog.
+        socket.listen(i32::try_from(backlog.unwrap_or(1024)).unwrap_or(i32::MAX))?;
+        note_address(listener, &socket);
+        return Ok(vec![socket]);
+    }
+    let shareable = matches!(bind.address, Address::Inet(_)) && threads > 1;
+    let first = socket::listen(bind, backlog, shareable)?;
+    note_address(listener, &first);
+    let mut sockets = vec![first];
+    if shareable {
+        let mut bind = bind.clone();
+        if let Some(address) = listener.bound.get() {
+            bind.address = Address::Inet(*address);
+        }
+        for _ in 1..threads {
+            sockets.push(socket::listen(&bind, backlog, true)?);
+        }
+    }
+    Ok(sockets)
+}
+
+fn note_address(listener: &Listener, socket: &Socket) {
+    let address: Option<SocketAddr> = socket.local_addr().ok().and_then(|address| address.as_socket());
+    if let Some(address) = address {
+        // A second call keeps the first address, which is the same.
+        let _ = listener.bound.set(address);
+    }
+}

@@ -1,0 +1,18 @@
+//! The running process: bound listeners, data-plane threads, shutdown.
+//!
+//! ```text
+//! Listeners::bind ──▶ (privileges are dropped by main) ──▶ Runtime::start ──▶ nbthread × thread::Thread ──▶ Runtime::stop
+//! ```
+
+pub mod core;
+pub mod inbox;
+pub mod listeners;
+pub mod log_writer;
+pub mod thread;
+
+mod start;
+
+pub use core::{Core, LocalSnapshot};
+pub use inbox::{Inboxes, Message};
+pub use listeners::{BindError, Listeners};
+pub use start::Runtime;

@@ -1,0 +1,72 @@
+//! Starting the data-plane threads, and stopping them.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use super::core::Core;
+use super::inbox::{Inboxes, Message};
+use super::listeners::Listeners;
+use super::log_writer::{LogWriter, Sinks};
+use super::thread::Thread;
+use crate::proxy::Snapshot;
+use crate::proxy::counters::set_thread_index;
+
+/// The running data plane.
+#[derive(Debug)]
+pub struct Runtime {
+    pub snapshot: Arc<Snapshot>,
+    pub inboxes: Arc<Inboxes>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Runtime {
+    /// Starts `process.threads` threads on the bound listeners. `tag` is the log tag when the configuration has none.
+    pub fn start(snapshot: &Arc<Snapshot>, listeners: &Listeners, tag: &str) -> io::Result<Self> {
+        let count = snapshot.process.threads;
+        let inboxes = Arc::new(Inboxes::new(count)?);
+        let mut sinks = Sinks::default();
+        let mut threads = Vec::with_capacity(count);
+        for index in 0..count {
+            let writer = LogWriter::new(&snapshot.proxies, &snapshot.global, tag, &mut sinks)
+                .map_err(io::Error::other)?;
+            let sockets = listeners.of_thread(index)?;
+            let (snapshot, inboxes) = (Arc::clone(snapshot), Arc::clone(&inboxes));
+            let main = move || {
+                set_thread_index(index + 1);
+                let core = Core::new(index as u16, &snapshot, &inboxes, writer);
+                let outcome = core.and_then(|core| Thread::new(core, sockets)).and_then(Thread::run);
+                if let Err(error) = outcome {
+                    tracing::error!(thread = index + 1, %error, "data-plane thread ended");
+                }
+            };
+            threads.push(std::thread::Builder::new().name(format!("proxyd/{}", index + 1)).spawn(main)?);
+        }
+        Ok(Self { snapshot: Arc::clone(snapshot), inboxes, threads })
+    }
+
+    /// Stops accepting, lets requests finish.
+    pub fn soft_stop(&self) {
+        self.snapshot.process.stopping.store(true, std::sync::atomic::Ordering::Relaxed);
+        self.inboxes.broadcast(&Message::SoftStop);
+    }
+
+    /// Ends every session now.
+    pub fn hard_stop(&self) {
+        self.inboxes.broadcast(&Message::HardStop);
+    }
+
+    /// Whether every thread has ended.
+    pub fn is_over(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Waits for the threads' end, which [`Self::soft_stop`] or [`Self::hard_stop`] brought about.
+    pub fn join(self) {
+        for thread in self.threads {
+            if thread.join().is_err() {
+                tracing::error!("a data-plane thread panicked");
+            }
+        }
+    }
+}

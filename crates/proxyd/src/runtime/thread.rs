@@ -1,0 +1,288 @@
+//! One data-plane thread: its event loop, its accept loops, its sessions.
+//!
+//! A turn: wait for events or the next deadline, read the clock once, run the sessions concerned, send the log lines.
+//! Cost of a turn besides its sessions: one `epoll_wait`.
+
+use std::io;
+use std::sync::Arc;
+
+use socket2::Socket;
+
+use super::core::{Core, LocalSnapshot};
+use super::inbox::Message;
+use crate::net::{Owner, Token, socket};
+use crate::proxy::{Listener, StreamKey};
+use crate::stream::Session;
+
+/// Connections accepted from one listener in one turn (`tune.maxaccept`'s purpose).
+const ACCEPT_BATCH: usize = 64;
+/// The slot of the inbox among the thread's own registrations (generation 0).
+const INBOX_SLOT: u32 = u32::MAX;
+/// How often idle connections are looked through, milliseconds.
+const HOUSEKEEPING_MS: u64 = 1000;
+
+struct Accepting {
+    listener: Arc<Listener>,
+    socket: Socket,
+    paused: bool,
+}
+
+/// A data-plane thread's state; [`Thread::run`] is its life.
+pub struct Thread {
+    core: Core,
+    listeners: Vec<Accepting>,
+    sessions: Vec<Option<Box<Session>>>,
+    free_sessions: Vec<u32>,
+    generation: u32,
+    active_sessions: usize,
+    messages: Vec<Message>,
+    due: Vec<Token>,
+    housekeeping_ms: u64,
+    hard_stop: bool,
+}
+
+impl Thread {
+    pub fn new(core: Core, listeners: Vec<(Arc<Listener>, Socket)>) -> io::Result<Self> {
+        if let Some(inbox) = core.inboxes.descriptor(usize::from(core.thread)) {
+            core.poller.add_listener(inbox, Token { slot: INBOX_SLOT, generation: 0 })?;
+        }
+        let mut accepting = Vec::with_capacity(listeners.len());
+        for (slot, (listener, socket)) in (0u32..).zip(listeners) {
+            core.poller.add_listener(&socket, Token { slot, generation: 0 })?;
+            accepting.push(Accepting { listener, socket, paused: false });
+        }
+        let housekeeping_ms = core.clock.monotonic_ms() + HOUSEKEEPING_MS;
+        Ok(Self {
+            core,
+            listeners: accepting,
+            sessions: Vec::new(),
+            free_sessions: Vec::new(),
+            generation: 0,
+            active_sessions: 0,
+            messages: Vec::new(),
+            due: Vec::new(),
+            housekeeping_ms,
+            hard_stop: false,
+        })
+    }
+
+    /// Serves until a stop was asked for and, if it was a soft one, the last session has ended.
+    pub fn run(mut self) -> io::Result<()> {
+        while !self.is_over() {
+            self.turn()?;
+        }
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.hard_stop || self.core.stopping && self.active_sessions == 0
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        let timeout = self.timeout_ms();
+        let count = self.core.poller.wait(timeout)?;
+        self.core.update_clock();
+        for index in 0..count {
+            let Some(event) = self.core.poller.event(index) else { break };
+            if event.token.generation == 0 {
+                self.own_event(event.token.slot);
+                continue;
+            }
+            match self.core.connections.note(&event) {
+                Some(Owner::Client(slot) | Owner::Server(slot)) => self.run_session(slot),
+                Some(Owner::Idle(pool)) => self.core.drop_idle(pool, event.token),
+                Some(Owner::None) | None => {}
+            }
+        }
+        self.expire();
+        self.run_again();
+        if self.core.accept_again {
+            self.core.accept_again = false;
+            self.resume_listeners();
+        }
+        Ok(())
+    }
+
+    fn timeout_ms(&self) -> Option<u64> {
+        if !self.core.runnable.is_empty() || self.core.accept_again {
+            return Some(0);
+        }
+        let now = self.core.clock.monotonic_ms();
+        let next = self.core.wheel.next_ms().unwrap_or(u64::MAX).min(self.housekeeping_ms);
+        Some(next.saturating_sub(now))
+    }
+
+    fn own_event(&mut self, slot: u32) {
+        if slot == INBOX_SLOT {
+            self.read_inbox();
+        } else {
+            self.accept(slot);
+        }
+    }
+
+    fn read_inbox(&mut self) {
+        let mut messages = std::mem::take(&mut self.messages);
+        self.core.inboxes.take(usize::from(self.core.thread), &mut messages);
+        for message in messages.drain(..) {
+            match message {
+                Message::SlotGranted { stream, backend, server } => {
+                    self.slot_granted(stream, backend, server)
+                }
+                Message::SoftStop => self.soft_stop(),
+                Message::HardStop => self.hard_stop = true,
+                Message::ResumeAccept => self.core.accept_again = true,
+                Message::ShutdownServer { backend, server } => {
+                    self.each_session(|session, core| session.server_gone(core, backend, server));
+                }
+                Message::Reload(snapshot) => {
+                    self.core.snapshot = std::rc::Rc::new(LocalSnapshot::new(snapshot));
+                }
+            }
+        }
+        self.messages = messages;
+    }
+
+    fn slot_granted(
+        &mut self,
+        stream: StreamKey,
+        backend: crate::model::ProxyId,
+        server: crate::model::ServerId,
+    ) {
+        let waiting = self.sessions.get_mut(stream.slot as usize).and_then(Option::as_mut);
+        match waiting.filter(|session| session.key() == stream) {
+            Some(session) => {
+                session.slot_granted(backend, server);
+                self.run_session(stream.slot);
+            }
+            None => crate::stream::return_slot(&mut self.core, backend, server),
+        }
+    }
+
+    fn accept(&mut self, slot: u32) {
+        for _ in 0..ACCEPT_BATCH {
+            let Some(accepting) = self.listeners.get_mut(slot as usize) else { return };
+            let full = !crate::stream::may_accept(&self.core, &accepting.listener);
+            if full {
+                accepting.paused = true;
+                // A registration that cannot be changed would show as a busy loop, not as a fault.
+                let _ =
+                    self.core.poller.set_listening(&accepting.socket, Token { slot, generation: 0 }, false);
+                return;
+            }
+            match socket::accept(&accepting.socket) {
+                Ok(Some((client, source))) => {
+                    let listener = Arc::clone(&accepting.listener);
+                    self.start_session(&listener, client, source);
+                }
+                Ok(None) => return,
+                Err(error) => {
+                    // Out of descriptors: wait for one to be closed instead of spinning.
+                    tracing::warn!(listener = %accepting.listener.name, %error, "accept failed");
+                    accepting.paused = true;
+                    let _ = self.core.poller.set_listening(
+                        &accepting.socket,
+                        Token { slot, generation: 0 },
+                        false,
+                    );
+                    return;
+                }
+            }
+        }
+    }
+
+    fn start_session(
+        &mut self,
+        listener: &Arc<Listener>,
+        client: std::os::fd::OwnedFd,
+        source: crate::txn::Endpoint,
+    ) {
+        self.generation = self.generation.wrapping_add(1);
+        let slot = match self.free_sessions.pop() {
+            Some(slot) => slot,
+            None => {
+                self.sessions.push(None);
+                self.sessions.len() as u32 - 1
+            }
+        };
+        let key = StreamKey { thread: self.core.thread, slot, generation: self.generation };
+        match Session::accept(&mut self.core, key, listener, client, source) {
+            Some(session) => {
+                self.sessions[slot as usize] = Some(Box::new(session));
+                self.active_sessions += 1;
+                self.run_session(slot);
+            }
+            None => self.free_sessions.push(slot),
+        }
+    }
+
+    fn run_session(&mut self, slot: u32) {
+        let Some(mut session) = self.sessions.get_mut(slot as usize).and_then(Option::take) else { return };
+        if session.run(&mut self.core) {
+            self.sessions[slot as usize] = Some(session);
+        } else {
+            session.close(&mut self.core);
+            self.free_sessions.push(slot);
+            self.active_sessions -= 1;
+        }
+    }
+
+    fn each_session(&mut self, mut visit: impl FnMut(&mut Session, &mut Core)) {
+        for slot in 0..self.sessions.len() {
+            if let Some(session) = self.sessions[slot].as_mut() {
+                visit(session, &mut self.core);
+                self.run_session(slot as u32);
+            }
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = self.core.clock.monotonic_ms();
+        let mut due = std::mem::take(&mut self.due);
+        self.core.wheel.expire(now, &mut due);
+        for token in due.drain(..) {
+            let session = self.sessions.get_mut(token.slot as usize).and_then(Option::as_mut);
+            let Some(session) = session.filter(|session| session.key().generation == token.generation) else {
+                continue;
+            };
+            if session.timer_fired(&mut self.core, now) {
+                self.run_session(token.slot);
+            }
+        }
+        self.due = due;
+        if now >= self.housekeeping_ms {
+            self.housekeeping_ms = now + HOUSEKEEPING_MS;
+            self.core.purge_idle();
+            self.resume_listeners();
+        }
+    }
+
+    fn run_again(&mut self) {
+        let mut runnable = std::mem::take(&mut self.core.runnable);
+        for token in runnable.drain(..) {
+            let session = self.sessions.get(token.slot as usize).and_then(Option::as_ref);
+            if session.is_some_and(|session| session.key().generation == token.generation) {
+                self.run_session(token.slot);
+            }
+        }
+        if self.core.runnable.is_empty() {
+            self.core.runnable = runnable;
+        }
+    }
+
+    fn resume_listeners(&mut self) {
+        for (slot, accepting) in (0u32..).zip(&mut self.listeners) {
+            if accepting.paused && crate::stream::may_accept(&self.core, &accepting.listener) {
+                accepting.paused = false;
+                let _ =
+                    self.core.poller.set_listening(&accepting.socket, Token { slot, generation: 0 }, true);
+            }
+        }
+    }
+
+    fn soft_stop(&mut self) {
+        self.core.stopping = true;
+        self.listeners.clear();
+        self.core.drop_all_idle();
+        self.each_session(|session, core| session.soft_stop(core));
+    }
+}

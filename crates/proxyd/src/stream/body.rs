@@ -1,0 +1,154 @@
+//! One direction of a message's body: how much is still to come, and how it goes out.
+
+use crate::http::Framing;
+use crate::http::h1::{
+    ChunkDecoder, ChunkStep, LAST_CHUNK, Limits, ParseError, encode_chunk_end, encode_chunk_start,
+    encode_trailers,
+};
+use crate::net::{Buffer, BufferPool};
+
+/// What is still to come from the sender.
+#[derive(Debug, Default)]
+pub enum Incoming {
+    /// Nothing: the message is complete.
+    #[default]
+    Nothing,
+    Length(u64),
+    Chunked(ChunkDecoder),
+    /// Everything until the sender closes.
+    UntilClose,
+}
+
+/// A body on its way from one connection to the other.
+#[derive(Debug, Default)]
+pub struct Transfer {
+    pub incoming: Incoming,
+    /// The receiver gets it chunked.
+    pub chunked: bool,
+    limits: Limits,
+    /// Encoded and not yet sent.
+    pub pending: Buffer,
+    /// Body bytes that were forwarded.
+    pub bytes: u64,
+}
+
+impl Transfer {
+    /// A body with this framing; `chunked` is how it goes out.
+    pub fn start(&mut self, framing: Framing, chunked: bool, limits: Limits) {
+        self.limits = limits;
+        self.incoming = match framing {
+            Framing::None | Framing::Length(0) => Incoming::Nothing,
+            Framing::Length(length) => Incoming::Length(length),
+            Framing::Chunked => Incoming::Chunked(ChunkDecoder::default()),
+            Framing::UntilClose | Framing::Tunnel => Incoming::UntilClose,
+        };
+        self.chunked = chunked;
+        self.bytes = 0;
+    }
+
+    /// Everything was received.
+    pub fn is_received(&self) -> bool {
+        matches!(self.incoming, Incoming::Nothing)
+    }
+
+    /// Everything was received and sent.
+    pub fn is_done(&self) -> bool {
+        self.is_received() && self.pending.is_empty()
+    }
+
+    /// The bytes can go out as they came in.
+    pub fn is_plain(&self) -> bool {
+        !self.chunked && !matches!(self.incoming, Incoming::Chunked(_))
+    }
+
+    /// How many of `available` bytes belong to a plain body.
+    pub fn plain_share(&self, available: usize) -> usize {
+        match self.incoming {
+            Incoming::Length(left) => usize::try_from(left).unwrap_or(usize::MAX).min(available),
+            Incoming::UntilClose => available,
+            Incoming::Nothing | Incoming::Chunked(_) => 0,
+        }
+    }
+
+    /// Counts bytes of a plain body as received.
+    pub fn advance_plain(&mut self, count: usize) {
+        self.bytes += count as u64;
+        if let Incoming::Length(left) = &mut self.incoming {
+            *left -= (count as u64).min(*left);
+            if *left == 0 {
+                self.incoming = Incoming::Nothing;
+            }
+        }
+    }
+
+    /// Takes body bytes from `input` and appends what goes out to `out`; gives how many were used.
+    pub fn take(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, ParseError> {
+        let mut used = 0;
+        while !self.is_received() {
+            let rest = input.get(used..).unwrap_or_default();
+            if rest.is_empty() {
+                break;
+            }
+            let step = match &mut self.incoming {
+                Incoming::Chunked(decoder) => decoder.decode(rest, &self.limits)?,
+                _ => ChunkStep::Data { data: 0..self.plain_share(rest.len()) },
+            };
+            match step {
+                ChunkStep::Data { data } => {
+                    let bytes = rest.get(data.clone()).unwrap_or_default();
+                    self.append(bytes, out);
+                    used += data.end;
+                    if matches!(self.incoming, Incoming::Chunked(_)) {
+                        self.bytes += bytes.len() as u64;
+                    } else {
+                        self.advance_plain(bytes.len());
+                        if self.is_received() && self.chunked {
+                            out.extend_from_slice(LAST_CHUNK);
+                        }
+                    }
+                }
+                ChunkStep::NeedMore { consumed } => {
+                    used += consumed;
+                    break;
+                }
+                ChunkStep::Done { consumed, trailers } => {
+                    let trailers = rest.get(trailers).unwrap_or_default();
+                    used += consumed;
+                    self.incoming = Incoming::Nothing;
+                    if self.chunked {
+                        encode_trailers(trailers, &self.limits, out);
+                    }
+                }
+            }
+        }
+        Ok(used)
+    }
+
+    fn append(&self, bytes: &[u8], out: &mut Vec<u8>) {
+        if self.chunked && !bytes.is_empty() {
+            encode_chunk_start(out, bytes.len());
+            out.extend_from_slice(bytes);
+            encode_chunk_end(out);
+        } else {
+            out.extend_from_slice(bytes);
+        }
+    }
+
+    /// The sender has closed: the end of the body or its truncation.
+    pub fn sender_closed(&mut self, out: &mut Vec<u8>) -> bool {
+        let complete = matches!(self.incoming, Incoming::UntilClose | Incoming::Nothing);
+        if complete && self.chunked && !self.is_received() {
+            out.extend_from_slice(LAST_CHUNK);
+        }
+        if complete {
+            self.incoming = Incoming::Nothing;
+        }
+        complete
+    }
+
+    /// Forgets everything, gives memory back.
+    pub fn reset(&mut self, pool: &mut BufferPool) {
+        pool.release(&mut self.pending);
+        *self = Self::default();
+    }
+}

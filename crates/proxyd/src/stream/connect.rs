@@ -1,0 +1,235 @@
+//! The connection to the server: reused or new, its failures, retries and redispatch.
+
+use std::rc::Rc;
+
+use super::Step;
+use super::fault::Fault;
+use super::session::Session;
+use super::state::{Activity, Stream};
+use crate::model::{Address, HttpReuse};
+use crate::net::socket::{self, ConnectOptions};
+use crate::net::{Connection, Owner};
+use crate::proxy::{Backend, Counter, Server};
+use crate::runtime::Core;
+
+impl Stream {
+    /// Takes an idle connection or starts a new one.
+    pub(super) fn connect(&mut self, session: &mut Session, core: &mut Core) -> Step {
+        let snapshot = Rc::clone(&session.snapshot);
+        let backend = self.info.backend.and_then(|id| snapshot.backend(id));
+        let server = backend.and_then(|backend| backend.server(self.info.server?));
+        let (Some(backend), Some(server)) = (backend, server) else {
+            return self.fail(session, core, Fault::NoServer);
+        };
+        if self.has_request && self.reuse(session, core, backend, server) {
+            return self.connected(session, core, backend, server);
+        }
+        let address = destination(session, server);
+        let options = ConnectOptions {
+            user_timeout_ms: server.model.tcp_user_timeout_ms,
+            keepalive: backend.model.options.srvtcpka,
+        };
+        let source = server.model.source.as_ref().or(backend.model.source.as_ref());
+        let started = socket::connect(&address, source, options).and_then(|socket| {
+            let mut connection = Connection::connecting(socket);
+            connection.owner = Owner::Server(session.key().slot);
+            core.connections.insert(&core.poller, connection)
+        });
+        self.enter(Activity::Connecting, core.clock.monotonic_ms());
+        self.server_requests = 0;
+        match started {
+            Ok(key) => {
+                self.server_connection = Some(key);
+                Step::Wait
+            }
+            Err(error) => {
+                let ours =
+                    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::EADDRNOTAVAIL));
+                self.attempt_failed(session, core, if ours { Fault::Resource } else { Fault::ConnectFailed })
+            }
+        }
+    }
+
+    fn reuse(&mut self, session: &mut Session, core: &mut Core, backend: &Backend, server: &Server) -> bool {
+        let first = session.info.requests_before <= 1;
+        let private = session.private.take();
+        let own = private.filter(|private| private.backend == backend.id && private.server == server.id);
+        if let Some(private) = private.filter(|_| own.is_none()) {
+            core.close(private.key);
+        }
+        let own = own.filter(|private| {
+            let quiet = core.connections.get_mut(private.key).is_some_and(|connection| connection.is_quiet());
+            if !quiet {
+                core.close(private.key);
+            }
+            quiet
+        });
+        let (key, requests) = match own {
+            Some(private) => (private.key, private.requests),
+            None => {
+                let same = Rc::ptr_eq(&session.snapshot, &core.snapshot);
+                let pool = session.snapshot.pool_of(backend.id, server.id);
+                match core.take_idle(pool, backend.model.http_reuse, first).filter(|_| same) {
+                    Some(reused) => (reused.key, reused.requests),
+                    None => return false,
+                }
+            }
+        };
+        let Some(connection) = core.connections.get_mut(key) else { return false };
+        connection.owner = Owner::Server(session.key().slot);
+        self.server_connection = Some(key);
+        self.server_requests = requests;
+        server.counters.increment(Counter::Reuses);
+        backend.counters.increment(Counter::Reuses);
+        true
+    }
+
+    /// Looks whether the handshake has ended.
+    pub(super) fn connecting(&mut self, session: &mut Session, core: &mut Core) -> Step {
+        let Some(connection) = self.server_connection.and_then(|key| core.connections.get(key)) else {
+            return self.attempt_failed(session, core, Fault::ConnectFailed);
+        };
+        if connection.is_broken() || connection.is_writable() && connection.is_hung_up() {
+            // A server that accepts, answers and closes at once is hung up but has no error.
+            if connection.connect_error().is_some() || connection.is_broken() {
+                return self.attempt_failed(session, core, Fault::ConnectFailed);
+            }
+        }
+        if !connection.is_writable() {
+            return self.watch_client(session, core);
+        }
+        let snapshot = Rc::clone(&session.snapshot);
+        let backend = self.info.backend.and_then(|id| snapshot.backend(id));
+        let server = backend.and_then(|backend| backend.server(self.info.server?));
+        let (Some(backend), Some(server)) = (backend, server) else {
+            return self.fail(session, core, Fault::NoServer);
+        };
+        server.counters.increment(Counter::Connects);
+        backend.counters.increment(Counter::Connects);
+        self.connected(session, core, backend, server)
+    }
+
+    fn connected(
+        &mut self,
+        session: &mut Session,
+        core: &mut Core,
+        backend: &Backend,
+        server: &Server,
+    ) -> Step {
+        let now_ms = core.clock.monotonic_ms();
+        self.info.timing.connect_done_us = Some(core.clock.monotonic_us);
+        self.server_active_ms = now_ms;
+        let _ = (backend, server);
+        if self.has_request {
+            self.enter(Activity::Exchange, now_ms);
+        } else {
+            self.start_relay(session, core);
+        }
+        Step::Again
+    }
+
+    /// One attempt failed: another one now or after a pause, on this server or another, or the end.
+    pub(super) fn attempt_failed(&mut self, session: &mut Session, core: &mut Core, fault: Fault) -> Step {
+        if let Some(key) = self.server_connection.take() {
+            core.close(key);
+        }
+        let snapshot = Rc::clone(&session.snapshot);
+        let backend = self.info.backend.and_then(|id| snapshot.backend(id));
+        let server = backend.and_then(|backend| backend.server(self.info.server?));
+        let (Some(backend), Some(server)) = (backend, server) else { return self.fail(session, core, fault) };
+        if self.retries_left == 0 || fault == Fault::Resource {
+            server.counters.increment(Counter::FailedConnections);
+            backend.counters.increment(Counter::FailedConnections);
+            return self.fail(session, core, fault);
+        }
+        self.retries_left -= 1;
+        self.info.retries += 1;
+        let elsewhere = self.redispatches(backend, server);
+        self.info.timing.connect_done_us = None;
+        if elsewhere {
+            self.info.redispatched = true;
+            server.counters.increment(Counter::Redispatches);
+            backend.counters.increment(Counter::Redispatches);
+            self.release_slot(session, core);
+            self.avoid = Some(server.id);
+            self.info.server = None;
+            self.is_persistent = false;
+            self.enter(Activity::Assign, core.clock.monotonic_ms());
+            return Step::Again;
+        }
+        server.counters.increment(Counter::Retries);
+        backend.counters.increment(Counter::Retries);
+        let now_ms = core.clock.monotonic_ms();
+        if fault == Fault::ConnectTimeout {
+            // The time-out itself was the pause.
+            self.enter(Activity::Connect, now_ms);
+            return Step::Again;
+        }
+        self.enter(Activity::Pause, now_ms);
+        Step::Wait
+    }
+
+    /// Whether this retry runs the balancing again (design: BALANCING 9.6).
+    fn redispatches(&self, backend: &Backend, server: &Server) -> bool {
+        let Some(interval) = backend.model.redispatch else { return false };
+        let retries = i64::from(backend.model.retries);
+        let attempt = i64::from(self.info.retries);
+        let due = match i64::from(interval) {
+            0 => false,
+            every if every > 0 => attempt % every == 0,
+            before_last => {
+                let every = retries + 1 + before_last;
+                every > 0 && attempt % every == 0
+            }
+        };
+        server.is_stopped() || due || self.may_leave_at_once(backend)
+    }
+
+    fn may_leave_at_once(&self, backend: &Backend) -> bool {
+        !self.is_persistent && backend.key.is_none() && backend.balancer.lock().usable().0 > 1
+    }
+
+    /// The pause before a retry: a second, or `timeout connect` if that is less.
+    pub(super) fn pause_ms(session: &Session, backend: Option<crate::model::ProxyId>) -> u64 {
+        let connect_ms = backend.and_then(|id| session.snapshot.policies.get(id.0 as usize)?.connect_ms);
+        connect_ms.unwrap_or(1000).min(1000)
+    }
+
+    /// After the exchange: keep the server connection for somebody, or close it.
+    pub(super) fn settle_server_connection(&mut self, session: &mut Session, core: &mut Core) {
+        let Some(key) = self.server_connection.take() else { return };
+        let snapshot = Rc::clone(&session.snapshot);
+        let backend = self.info.backend.and_then(|id| snapshot.backend(id));
+        let server = backend.and_then(|backend| backend.server(self.info.server?));
+        let (Some(backend), Some(server)) = (backend, server) else {
+            core.close(key);
+            return;
+        };
+        if !self.server_keep_alive || server.is_stopped() || !Rc::ptr_eq(&snapshot, &core.snapshot) {
+            core.close(key);
+            return;
+        }
+        let requests = self.server_requests + 1;
+        if backend.model.http_reuse == HttpReuse::Never {
+            if let Some(connection) = core.connections.get_mut(key) {
+                connection.owner = Owner::None;
+            }
+            session.private =
+                Some(super::session::Private { key, backend: backend.id, server: server.id, requests });
+        } else {
+            core.put_idle(key, backend.id, server, requests);
+        }
+    }
+}
+
+/// The server's address, with the client's port where the configuration says so.
+fn destination(session: &Session, server: &Server) -> Address {
+    let address = server.address();
+    let Address::Inet(mut address) = address else { return address };
+    let client_port = session.info.destination.port();
+    if let (true, Some(port)) = (server.model.port_from_client, client_port) {
+        let offset = server.model.port_offset.unwrap_or(0);
+        address.set_port(u16::try_from(i32::from(port) + offset).unwrap_or(port));
+    }
+    Address::Inet(address)
+}

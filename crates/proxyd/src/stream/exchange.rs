@@ -1,0 +1,324 @@
+//! Request and response on their way at the same time: the request's head and body to the server, the answer back.
+
+use super::Step;
+use super::body::Transfer;
+use super::fault::Fault;
+use super::session::Session;
+use super::state::Stream;
+use crate::http::Framing;
+use crate::http::h1::{ConnectionField, EncodePlan, encode_request};
+use crate::model::ConnectionMode;
+use crate::net::{Buffer, ConnectionKey, Received, Sent, Token};
+use crate::runtime::Core;
+
+/// Reads of one direction in one turn; a fast sender must not keep the thread from the others.
+const READS_PER_TURN: usize = 16;
+
+/// How far a direction got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Moved {
+    /// All was received and sent.
+    Finished,
+    /// It waits for the sender's data or the receiver's room.
+    Blocked,
+    /// Its share of the turn is used up, there may be more.
+    Paused,
+    /// The sender closed too early, or broke.
+    SenderGone,
+    /// The receiver takes no more.
+    ReceiverGone,
+    /// The sender's bytes are not a valid body.
+    Malformed,
+}
+
+impl Stream {
+    pub(super) fn exchange(&mut self, session: &mut Session, core: &mut Core) -> Step {
+        if core.connections.get(session.client).is_none_or(|client| client.is_broken()) {
+            return self.fail(session, core, Fault::ClientGone);
+        }
+        if !self.request_sent {
+            self.send_request_head(session, core);
+        }
+        let up = self.move_up(session, core);
+        match up {
+            Moved::SenderGone => return self.fail(session, core, Fault::ClientGone),
+            Moved::Malformed => return self.fail(session, core, Fault::BadRequestBody),
+            // The server may have answered before it closed: its answer decides.
+            Moved::Finished | Moved::Blocked | Moved::Paused | Moved::ReceiverGone => {}
+        }
+        if !self.response_started {
+            match self.read_response(session, core) {
+                Ok(true) => {}
+                Ok(false) if up == Moved::ReceiverGone => {
+                    return self.server_failed(session, core, Fault::ServerGone);
+                }
+                Ok(false) => return self.wait_unless_paused(session, core, up, Moved::Blocked),
+                Err(fault) => return self.server_failed(session, core, fault),
+            }
+            if self.activity != super::state::Activity::Exchange {
+                return Step::Again;
+            }
+        }
+        let down = self.move_down(session, core);
+        match down {
+            Moved::SenderGone => return self.fail(session, core, Fault::ServerGone),
+            Moved::Malformed => return self.fail(session, core, Fault::BadResponse),
+            Moved::ReceiverGone => return self.fail(session, core, Fault::ClientGone),
+            Moved::Finished if up == Moved::Finished => return self.finish(session, core),
+            Moved::Finished if up == Moved::ReceiverGone => {
+                self.client_keep_alive = false;
+                self.server_keep_alive = false;
+                return self.finish(session, core);
+            }
+            Moved::Finished | Moved::Blocked | Moved::Paused => {}
+        }
+        self.wait_unless_paused(session, core, up, down)
+    }
+
+    pub(super) fn wait_unless_paused(
+        &self,
+        session: &Session,
+        core: &mut Core,
+        up: Moved,
+        down: Moved,
+    ) -> Step {
+        if up == Moved::Paused || down == Moved::Paused {
+            let key = session.key();
+            core.runnable.push(Token { slot: key.slot, generation: key.generation });
+        }
+        Step::Wait
+    }
+
+    /// Head and as much of the body as has arrived, in one write.
+    fn send_request_head(&mut self, session: &mut Session, core: &mut Core) {
+        let Some(key) = self.server_connection else { return };
+        let mode = self.backend_connection_mode(session);
+        let pretend = self.backend_options(session, |options| options.http_pretend_keepalive);
+        let keep_alive = mode == ConnectionMode::KeepAlive || pretend;
+        let connection = ConnectionField::for_request(&self.request, keep_alive);
+        let mut out = std::mem::take(&mut core.out);
+        out.clear();
+        encode_request(&self.request, &mut out, EncodePlan { connection, framing: self.request.framing() });
+        // What is wrong with the body shows when the rest of it is moved.
+        if let Ok(used) = self.up.take(session.input.as_slice(), &mut out) {
+            session.input.consume(used);
+            core.buffers.reclaim(&mut session.input);
+        }
+        self.request_sent = true;
+        send_or_keep(core, key, &mut self.up, &out);
+        core.out = out;
+        self.server_active_ms = core.clock.monotonic_ms();
+    }
+
+    fn backend_connection_mode(&self, session: &Session) -> ConnectionMode {
+        let of = |id: crate::model::ProxyId| {
+            session.snapshot.proxies.get(id.0 as usize).map(|p| p.connection_mode)
+        };
+        let frontend = of(session.frontend).unwrap_or_default();
+        let backend = self.info.backend.and_then(of).unwrap_or_default();
+        // `httpclose` of either side wins, then `http-server-close` of either.
+        match (frontend, backend) {
+            (ConnectionMode::Close, _) | (_, ConnectionMode::Close) => ConnectionMode::Close,
+            (ConnectionMode::ServerClose, _) | (_, ConnectionMode::ServerClose) => {
+                ConnectionMode::ServerClose
+            }
+            _ => ConnectionMode::KeepAlive,
+        }
+    }
+
+    /// Whether the server connection may live on as far as our own configuration goes.
+    pub(super) fn server_may_stay(&self, session: &Session) -> bool {
+        self.backend_connection_mode(session) == ConnectionMode::KeepAlive
+    }
+
+    fn backend_options(&self, session: &Session, ask: impl Fn(&crate::model::ProxyOptions) -> bool) -> bool {
+        let backend = self.info.backend.and_then(|id| session.snapshot.proxies.get(id.0 as usize));
+        backend.is_some_and(|proxy| ask(&proxy.options))
+    }
+
+    fn move_up(&mut self, session: &mut Session, core: &mut Core) -> Moved {
+        let Some(server) = self.server_connection else { return Moved::ReceiverGone };
+        let before = self.up.bytes;
+        let moved = forward(core, &mut self.up, &mut session.input, session.client, server);
+        if self.up.bytes != before {
+            self.client_active_ms = core.clock.monotonic_ms();
+            self.server_active_ms = self.client_active_ms;
+        }
+        moved
+    }
+
+    fn move_down(&mut self, session: &mut Session, core: &mut Core) -> Moved {
+        let Some(server) = self.server_connection else { return Moved::SenderGone };
+        let before = self.down.bytes;
+        let moved = forward(core, &mut self.down, &mut self.server_input, server, session.client);
+        if self.down.bytes != before {
+            self.server_active_ms = core.clock.monotonic_ms();
+            self.client_active_ms = self.server_active_ms;
+        }
+        moved
+    }
+
+    /// While nothing is expected of the client: has it gone?
+    pub(super) fn watch_client(&mut self, session: &mut Session, core: &mut Core) -> Step {
+        let Some(client) = core.connections.get(session.client) else {
+            return self.fail(session, core, Fault::ClientGone);
+        };
+        let abort_on_close = self.backend_options(session, |options| options.abortonclose);
+        if client.is_broken() || abort_on_close && client.is_hung_up() {
+            return self.fail(session, core, Fault::ClientGone);
+        }
+        Step::Wait
+    }
+
+    /// The framing in which the request goes out is the one in which it came in.
+    pub(super) fn request_framing(&self) -> Framing {
+        self.request.framing()
+    }
+}
+
+/// Sends `bytes`, keeping what does not go in the transfer's buffer; false when the receiver is gone.
+pub(super) fn send_or_keep(
+    core: &mut Core,
+    to: ConnectionKey,
+    transfer: &mut Transfer,
+    bytes: &[u8],
+) -> bool {
+    if !transfer.pending.is_empty() {
+        core.buffers.append(&mut transfer.pending, bytes);
+        return true;
+    }
+    match core.connections.send(&core.poller, to, bytes) {
+        Sent::Bytes(count) => {
+            core.buffers.append(&mut transfer.pending, bytes.get(count..).unwrap_or_default());
+            true
+        }
+        Sent::Failed(_) => false,
+    }
+}
+
+/// Moves a body from `from` to `to` as far as it goes. `input` holds bytes that were received before.
+pub(super) fn forward(
+    core: &mut Core,
+    transfer: &mut Transfer,
+    input: &mut Buffer,
+    from: ConnectionKey,
+    to: ConnectionKey,
+) -> Moved {
+    for _ in 0..READS_PER_TURN {
+        if !flush(core, transfer, to) {
+            return Moved::ReceiverGone;
+        }
+        if !transfer.pending.is_empty() {
+            return Moved::Blocked;
+        }
+        if transfer.is_received() {
+            return Moved::Finished;
+        }
+        if !input.is_empty() {
+            let held = std::mem::take(input);
+            let (used, moved) = pass_on(core, transfer, held.as_slice(), to);
+            *input = held;
+            input.consume(used);
+            core.buffers.reclaim(input);
+            match moved {
+                None if used == 0 => {}
+                None => continue,
+                Some(moved) => return moved,
+            }
+        }
+        match receive_and_pass_on(core, transfer, input, from, to) {
+            None => {}
+            Some(moved) => return moved,
+        }
+    }
+    Moved::Paused
+}
+
+fn receive_and_pass_on(
+    core: &mut Core,
+    transfer: &mut Transfer,
+    input: &mut Buffer,
+    from: ConnectionKey,
+    to: ConnectionKey,
+) -> Option<Moved> {
+    let mut scratch = std::mem::take(&mut core.scratch);
+    let received = match core.connections.get_mut(from) {
+        Some(sender) if sender.is_readable() => sender.receive(&mut scratch),
+        Some(_) => Received::WouldBlock,
+        None => Received::End,
+    };
+    let moved = match received {
+        Received::Data(count) => {
+            let bytes = scratch.get(..count).unwrap_or_default();
+            if input.is_empty() {
+                let (used, moved) = pass_on(core, transfer, bytes, to);
+                core.buffers.append(input, bytes.get(used..).unwrap_or_default());
+                moved
+            } else {
+                // A chunk header that came in pieces.
+                core.buffers.append(input, bytes);
+                None
+            }
+        }
+        Received::WouldBlock => Some(Moved::Blocked),
+        Received::Failed(_) => Some(Moved::SenderGone),
+        Received::End => Some(end_of_sender(core, transfer, to)),
+    };
+    core.scratch = scratch;
+    moved
+}
+
+fn end_of_sender(core: &mut Core, transfer: &mut Transfer, to: ConnectionKey) -> Moved {
+    let mut out = std::mem::take(&mut core.out);
+    out.clear();
+    let complete = transfer.sender_closed(&mut out);
+    let sent = out.is_empty() || send_or_keep(core, to, transfer, &out);
+    core.out = out;
+    match (complete, sent) {
+        (false, _) => Moved::SenderGone,
+        (true, false) => Moved::ReceiverGone,
+        (true, true) if transfer.is_done() => Moved::Finished,
+        (true, true) => Moved::Blocked,
+    }
+}
+
+/// Body bytes out to the receiver; gives how many were used, and why it ends if it does.
+fn pass_on(
+    core: &mut Core,
+    transfer: &mut Transfer,
+    bytes: &[u8],
+    to: ConnectionKey,
+) -> (usize, Option<Moved>) {
+    if transfer.is_plain() {
+        let share = transfer.plain_share(bytes.len());
+        let plain = bytes.get(..share).unwrap_or_default();
+        let sent = send_or_keep(core, to, transfer, plain);
+        transfer.advance_plain(share);
+        return (share, (!sent).then_some(Moved::ReceiverGone));
+    }
+    let mut out = std::mem::take(&mut core.out);
+    out.clear();
+    let taken = transfer.take(bytes, &mut out);
+    let sent = out.is_empty() || send_or_keep(core, to, transfer, &out);
+    core.out = out;
+    match taken {
+        Err(_) => (0, Some(Moved::Malformed)),
+        Ok(used) => (used, (!sent).then_some(Moved::ReceiverGone)),
+    }
+}
+
+/// Sends what waits; false when the receiver is gone.
+fn flush(core: &mut Core, transfer: &mut Transfer, to: ConnectionKey) -> bool {
+    while !transfer.pending.is_empty() {
+        if core.connections.get(to).is_none_or(|receiver| !receiver.is_writable()) {
+            return core.connections.get(to).is_some();
+        }
+        match core.connections.send(&core.poller, to, transfer.pending.as_slice()) {
+            Sent::Bytes(0) => return true,
+            Sent::Bytes(count) => transfer.pending.consume(count),
+            Sent::Failed(_) => return false,
+        }
+    }
+    core.buffers.reclaim(&mut transfer.pending);
+    true
+}

@@ -1,0 +1,239 @@
+//! The end of a request: what went wrong, counters, the log line, what becomes of the connections; and its deadlines.
+
+use std::rc::Rc;
+
+use super::Step;
+use super::fault::Fault;
+use super::session::Session;
+use super::state::{Activity, Stream};
+use crate::proxy::{Counter, RequestTime};
+use crate::runtime::Core;
+use crate::txn::{Cause, Phase};
+
+impl Stream {
+    /// What the request was doing, for the second letter of the termination state.
+    fn phase(&self) -> Phase {
+        match self.activity {
+            Activity::Start => Phase::Request,
+            Activity::Assign | Activity::Queue => Phase::Queue,
+            Activity::Pause | Activity::Connect | Activity::Connecting => Phase::Connect,
+            Activity::Exchange if self.response_started => Phase::Data,
+            Activity::Exchange if !self.up.is_received() => Phase::Data,
+            Activity::Exchange => Phase::Headers,
+            Activity::Reply => Phase::Last,
+            Activity::Relay => Phase::Data,
+        }
+    }
+
+    /// The request cannot go on: termination state, counters, and a reply if nothing was sent yet.
+    pub(super) fn fail(&mut self, session: &mut Session, core: &mut Core, fault: Fault) -> Step {
+        let phase = self.phase();
+        let cause = if fault == Fault::NoServer && phase == Phase::Queue {
+            Cause::ServerAbort
+        } else {
+            fault.cause()
+        };
+        let phase = if fault == Fault::NoServer { Phase::Connect } else { phase };
+        self.info.termination.set_once(cause, phase);
+        self.count_fault(session, fault);
+        self.leave_queue(session);
+        self.client_keep_alive = false;
+        self.server_keep_alive = false;
+        if let Some(key) = self.server_connection.take() {
+            core.close(key);
+        }
+        let status = fault.status(phase).filter(|_| !self.response_started && self.has_request);
+        match status {
+            Some(status) => {
+                // Interim answers that wait are followed by the reply.
+                self.up.incoming = super::body::Incoming::Nothing;
+                self.reply_for(session, core, status)
+            }
+            None => self.finish(session, core),
+        }
+    }
+
+    /// The server broke before it answered: perhaps another attempt is allowed.
+    pub(super) fn server_failed(&mut self, session: &mut Session, core: &mut Core, fault: Fault) -> Step {
+        let untouched = self.up.bytes == 0 && !self.request_framing().has_body();
+        let was_idle = self.server_requests > 0;
+        if fault == Fault::ServerGone && untouched && was_idle && self.retries_left > 0 {
+            // The server closed an idle connection while the request was on its way.
+            if let Some(key) = self.server_connection.take() {
+                core.close(key);
+            }
+            core.buffers.release(&mut self.up.pending);
+            core.buffers.release(&mut self.server_input);
+            self.retries_left -= 1;
+            self.request_sent = false;
+            self.up.start(self.request.framing(), false, session.policy().request_limits);
+            self.enter(Activity::Connect, core.clock.monotonic_ms());
+            return Step::Again;
+        }
+        self.fail(session, core, fault)
+    }
+
+    fn count_fault(&self, session: &Session, fault: Fault) {
+        let backend = self.info.backend.and_then(|id| session.snapshot.backend(id));
+        let server = backend.and_then(|backend| backend.server(self.info.server?));
+        let counter = match fault {
+            Fault::ServerGone | Fault::ServerTimeout if self.response_started => Counter::ServerAborts,
+            Fault::ServerGone | Fault::ServerTimeout | Fault::BadResponse => Counter::FailedResponses,
+            Fault::ClientGone | Fault::ClientTimeout => Counter::ClientAborts,
+            Fault::BadRequestBody => Counter::FailedRequests,
+            _ => return,
+        };
+        if let Some(backend) = backend {
+            backend.counters.increment(counter);
+        }
+        if let Some(server) = server {
+            server.counters.increment(counter);
+        }
+    }
+
+    /// The request is over, well or not.
+    pub(super) fn finish(&mut self, session: &mut Session, core: &mut Core) -> Step {
+        self.info.timing.end_us = Some(core.clock.monotonic_us);
+        let keep_alive = self.client_keep_alive && self.up.is_received();
+        if !self.server_input.is_empty() {
+            // More than one answer to one request: whose is it?
+            self.server_keep_alive = false;
+        }
+        self.info.bytes_sent += self.down.bytes;
+        self.info.bytes_uploaded = self.up.bytes;
+        self.count_end(session, core);
+        self.release_slot(session, core);
+        self.settle_server_connection(session, core);
+        self.leave_backend(session);
+        Step::Done { keep_alive }
+    }
+
+    fn count_end(&self, session: &Session, core: &Core) {
+        let info = &self.info;
+        let snapshot = Rc::clone(&session.snapshot);
+        let (up, down) = (info.bytes_uploaded, info.bytes_sent);
+        if let Some(frontend) = snapshot.frontend(session.frontend) {
+            frontend.counters.add(Counter::BytesIn, up);
+            frontend.counters.add(Counter::BytesOut, down);
+            if info.status > 0 {
+                frontend.counters.count_status(info.status);
+            }
+        }
+        let Some(backend) = info.backend.and_then(|id| snapshot.backend(id)) else { return };
+        backend.counters.add(Counter::BytesIn, up);
+        backend.counters.add(Counter::BytesOut, down);
+        if info.status > 0 {
+            backend.counters.count_status(info.status);
+        }
+        let Some(server) = info.server.and_then(|id| backend.server(id)) else { return };
+        server.counters.add(Counter::BytesIn, up);
+        server.counters.add(Counter::BytesOut, down);
+        if info.status > 0 && !self.is_local_reply {
+            server.counters.count_status(info.status);
+            server.counters.increment(Counter::Requests);
+        }
+        let timing = &info.timing;
+        let span = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?) / 1000);
+        let times = [
+            (RequestTime::Queue, span(timing.request_done_us, timing.queue_done_us)),
+            (RequestTime::Connect, span(timing.queue_done_us, timing.connect_done_us)),
+            (RequestTime::Response, span(timing.connect_done_us, timing.response_head_us)),
+            (RequestTime::Total, span(timing.request_first_byte_us, Some(core.clock.monotonic_us))),
+        ];
+        for (time, value) in times {
+            if let Some(value) = value {
+                server.counters.record_time(time, value);
+                backend.counters.record_time(time, value);
+            }
+        }
+    }
+
+    fn leave_backend(&mut self, session: &Session) {
+        if std::mem::take(&mut self.counted_in_backend)
+            && let Some(backend) = self.info.backend.and_then(|id| session.snapshot.backend(id))
+        {
+            backend.sessions.decrement();
+        }
+    }
+
+    /// The session ends under the request: everything it holds is given back.
+    pub(super) fn abandon(&mut self, session: &Session, core: &mut Core) {
+        self.leave_queue(session);
+        self.release_slot(session, core);
+        self.leave_backend(session);
+        if let Some(key) = self.server_connection.take() {
+            core.close(key);
+        }
+    }
+
+    /// When the session has to be looked at if nothing happens; milliseconds.
+    pub(super) fn deadline_ms(&self, session: &Session) -> u64 {
+        let policies = &session.snapshot.policies;
+        let client = session.policy();
+        let backend = self.info.backend.and_then(|id| policies.get(id.0 as usize)).unwrap_or(client);
+        let after =
+            |since_ms: u64, timeout: Option<u64>| timeout.map_or(u64::MAX, |ms| since_ms.saturating_add(ms));
+        match self.activity {
+            Activity::Queue => after(self.activity_since_ms, backend.queue_ms),
+            Activity::Pause => self.activity_since_ms + Self::pause_ms(session, self.info.backend),
+            Activity::Connecting => after(self.activity_since_ms, backend.connect_ms),
+            Activity::Exchange => {
+                let client_works = !self.up.is_received() || !self.down.pending.is_empty();
+                let server_works =
+                    !self.down.is_received() || !self.up.pending.is_empty() || !self.response_started;
+                let client =
+                    if client_works { after(self.client_active_ms, client.client_ms) } else { u64::MAX };
+                let server =
+                    if server_works { after(self.server_active_ms, backend.server_ms) } else { u64::MAX };
+                client.min(server)
+            }
+            Activity::Relay => self.relay_deadline(client, backend),
+            Activity::Start | Activity::Assign | Activity::Connect | Activity::Reply => {
+                after(self.client_active_ms, client.client_ms)
+            }
+        }
+    }
+
+    fn relay_deadline(&self, client: &super::FrontendPolicy, backend: &super::FrontendPolicy) -> u64 {
+        let after =
+            |since_ms: u64, timeout: Option<u64>| timeout.map_or(u64::MAX, |ms| since_ms.saturating_add(ms));
+        let (mut client_ms, mut server_ms) = (client.client_ms, backend.server_ms);
+        if let Some(tunnel) = backend.tunnel_ms {
+            (client_ms, server_ms) = (Some(tunnel), Some(tunnel));
+        }
+        if self.client_shut && client.client_fin_ms.is_some() {
+            client_ms = client.client_fin_ms;
+        }
+        if self.server_shut && backend.server_fin_ms.is_some() {
+            server_ms = backend.server_fin_ms;
+        }
+        after(self.client_active_ms, client_ms).min(after(self.server_active_ms, server_ms))
+    }
+
+    /// The deadline has passed.
+    pub(super) fn timed_out(&mut self, session: &mut Session, core: &mut Core) {
+        let now_ms = core.clock.monotonic_ms();
+        let policies = Rc::clone(&session.snapshot);
+        let client = &policies.policies[session.frontend.0 as usize];
+        let backend = self.info.backend.and_then(|id| policies.policies.get(id.0 as usize)).unwrap_or(client);
+        let client_late = client.client_ms.is_some_and(|ms| self.client_active_ms + ms <= now_ms);
+        let server_late = backend.server_ms.is_some_and(|ms| self.server_active_ms + ms <= now_ms);
+        let fault = match self.activity {
+            Activity::Queue => Fault::QueueTimeout,
+            Activity::Pause => {
+                self.enter(Activity::Connect, now_ms);
+                return;
+            }
+            Activity::Connecting => {
+                self.attempt_failed(session, core, Fault::ConnectTimeout);
+                return;
+            }
+            Activity::Exchange if !self.up.is_received() && client_late => Fault::ClientTimeout,
+            Activity::Exchange if server_late => Fault::ServerTimeout,
+            Activity::Exchange => Fault::ClientTimeout,
+            Activity::Relay if server_late && !client_late => Fault::ServerTimeout,
+            _ => Fault::ClientTimeout,
+        };
+        session.killed = Some(fault);
+    }
+}

@@ -1,0 +1,46 @@
+//! Traffic: client sessions, the requests on them, and what becomes of each.
+//!
+//! ```text
+//! Session (idle: waits for a request) ──head parsed──▶ Stream
+//!    ▲                                                  │ rules, backend, server        `request`, `target`
+//!    │                                                  │ queue, connect, retries       `target`, `connect`
+//!    │                                                  │ bodies both ways, response    `exchange`, `response`, `body`
+//!    └───── keep-alive ◀── log line, counters ◀─────────┘ or a reply of our own          `reply`, `finish`
+//! ```
+//!
+//! A session is run when something happened to one of its connections or to its deadline; it works until it would have
+//! to wait, and leaves its state in these structures. Cost of a small keep-alive request: two reads, two writes.
+
+pub mod body;
+mod connect;
+mod exchange;
+mod fault;
+mod finish;
+mod idle_pool;
+mod policy;
+mod relay;
+mod reply;
+mod request;
+mod response;
+mod session;
+mod state;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub use idle_pool::IdlePools;
+pub use policy::FrontendPolicy;
+pub use session::{Session, may_accept};
+pub use state::Stream;
+pub use target::return_slot;
+
+/// What running a request led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// Nothing more can be done until an event or the deadline.
+    Wait,
+    /// The phase changed: look again.
+    Again,
+    /// The request is over; whether the client connection serves another one.
+    Done { keep_alive: bool },
+}

@@ -1,0 +1,58 @@
+//! What the request path needs of a proxy's model in ready-made form.
+
+use std::time::Duration;
+
+use crate::http::h1::Limits;
+use crate::model::{Global, Mode, Proxy};
+
+/// Derived once per proxy and thread.
+#[derive(Debug, Clone)]
+pub struct FrontendPolicy {
+    pub is_http: bool,
+    pub request_limits: Limits,
+    pub response_limits: Limits,
+    /// Waiting for the first byte of a connection's first request, and for the rest of any head; milliseconds.
+    pub request_ms: Option<u64>,
+    /// Waiting for the first byte of a further request.
+    pub keep_alive_ms: Option<u64>,
+    pub client_ms: Option<u64>,
+    pub client_fin_ms: Option<u64>,
+    pub connect_ms: Option<u64>,
+    pub queue_ms: Option<u64>,
+    pub server_ms: Option<u64>,
+    pub server_fin_ms: Option<u64>,
+    pub tunnel_ms: Option<u64>,
+    pub tarpit_ms: Option<u64>,
+}
+
+impl FrontendPolicy {
+    pub fn new(proxy: &Proxy, global: &Global) -> Self {
+        let timeouts = &proxy.timeouts;
+        let client = timeouts.client;
+        let limits = |accept_invalid| Limits {
+            head_bytes_max: global.bufsize_bytes.saturating_sub(global.maxrewrite_bytes),
+            rewritten_bytes_max: global.bufsize_bytes,
+            headers_max: global.http_headers_max,
+            accept_invalid,
+        };
+        Self {
+            is_http: proxy.mode == Mode::Http,
+            request_limits: limits(proxy.options.accept_invalid_http_request),
+            response_limits: limits(proxy.options.accept_invalid_http_response),
+            request_ms: ms(timeouts.http_request.or(client)),
+            keep_alive_ms: ms(timeouts.http_keep_alive.or(timeouts.http_request).or(client)),
+            client_ms: ms(client),
+            client_fin_ms: ms(timeouts.client_fin),
+            connect_ms: ms(timeouts.connect),
+            queue_ms: ms(timeouts.queue.or(timeouts.connect)),
+            server_ms: ms(timeouts.server),
+            server_fin_ms: ms(timeouts.server_fin),
+            tunnel_ms: ms(timeouts.tunnel),
+            tarpit_ms: ms(timeouts.tarpit.or(timeouts.connect)),
+        }
+    }
+}
+
+fn ms(timeout: Option<Duration>) -> Option<u64> {
+    timeout.map(|duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX / 2))
+}

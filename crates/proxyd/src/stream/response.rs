@@ -1,0 +1,161 @@
+//! The server's answer: its head, interim answers, and how it goes to the client.
+
+use super::exchange::send_or_keep;
+use super::fault::Fault;
+use super::session::Session;
+use super::state::Stream;
+use crate::http::h1::{
+    ConnectionField, EncodePlan, Limits, Parsed, ResponseContext, encode_response, parse_response,
+};
+use crate::http::{Framing, Version};
+use crate::net::Received;
+use crate::runtime::Core;
+
+impl Stream {
+    /// Reads until there is a whole final head, which is then on its way to the client; false: it must wait.
+    pub(super) fn read_response(&mut self, session: &mut Session, core: &mut Core) -> Result<bool, Fault> {
+        loop {
+            if !self.server_input.is_empty() && self.parse_held(session, core)? {
+                return Ok(true);
+            }
+            let Some(key) = self.server_connection else { return Err(Fault::ServerGone) };
+            let mut scratch = std::mem::take(&mut core.scratch);
+            let received = match core.connections.get_mut(key) {
+                Some(server) if server.is_readable() => server.receive(&mut scratch),
+                Some(_) => Received::WouldBlock,
+                None => Received::End,
+            };
+            let outcome = match received {
+                Received::Data(count) => {
+                    let bytes = scratch.get(..count).unwrap_or_default();
+                    self.server_active_ms = core.clock.monotonic_ms();
+                    if self.server_input.is_empty() {
+                        self.parse_bytes(session, core, bytes)
+                    } else {
+                        core.buffers.append(&mut self.server_input, bytes);
+                        Ok(false)
+                    }
+                }
+                Received::WouldBlock => {
+                    core.scratch = scratch;
+                    return Ok(false);
+                }
+                Received::End | Received::Failed(_) => Err(Fault::ServerGone),
+            };
+            core.scratch = scratch;
+            if outcome? {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Bytes kept from before, with what was added since.
+    fn parse_held(&mut self, session: &mut Session, core: &mut Core) -> Result<bool, Fault> {
+        let mut held = std::mem::take(&mut self.server_input);
+        let outcome = self.parse_bytes(session, core, held.as_slice());
+        core.buffers.release(&mut held);
+        outcome
+    }
+
+    /// Parses heads from `bytes` until a final one; what is left over is kept in `server_input`.
+    fn parse_bytes(
+        &mut self,
+        session: &mut Session,
+        core: &mut Core,
+        mut bytes: &[u8],
+    ) -> Result<bool, Fault> {
+        let limits = self.response_limits(session);
+        loop {
+            if bytes.is_empty() {
+                return Ok(false);
+            }
+            match parse_response(&mut self.response, bytes, ResponseContext::of(&self.request), &limits) {
+                Parsed::Incomplete => {
+                    core.buffers.append(&mut self.server_input, bytes);
+                    return Ok(false);
+                }
+                Parsed::Error(_) => return Err(Fault::BadResponse),
+                Parsed::Head { consumed } => {
+                    bytes = bytes.get(consumed..).unwrap_or_default();
+                    if !self.response.is_interim() {
+                        self.start_response(session, core, bytes)?;
+                        return Ok(true);
+                    }
+                    self.forward_interim(session, core)?;
+                }
+            }
+        }
+    }
+
+    /// 1xx answers go to clients that know them (RFC 9110 §15.2).
+    fn forward_interim(&mut self, session: &mut Session, core: &mut Core) -> Result<(), Fault> {
+        if self.request.version() < Version::HTTP_11 {
+            return Ok(());
+        }
+        let mut out = std::mem::take(&mut core.out);
+        out.clear();
+        encode_response(&self.response, &mut out, EncodePlan::default());
+        let sent = send_or_keep(core, session.client, &mut self.down, &out);
+        core.out = out;
+        if sent { Ok(()) } else { Err(Fault::ClientGone) }
+    }
+
+    /// The final head, and as much of the body as came with it, in one write.
+    fn start_response(&mut self, session: &mut Session, core: &mut Core, rest: &[u8]) -> Result<(), Fault> {
+        self.info.timing.response_head_us = Some(core.clock.monotonic_us);
+        self.info.status = self.response.status();
+        self.decide_server_keep_alive(session);
+        let framing = self.client_framing();
+        let connection = self.client_connection_field(core, framing);
+        let mut out = std::mem::take(&mut core.out);
+        out.clear();
+        encode_response(&self.response, &mut out, EncodePlan { connection, framing });
+        self.info.bytes_sent = out.len() as u64;
+        let limits = self.response_limits(session);
+        self.down.start(self.response.framing(), framing == Framing::Chunked, limits);
+        let taken = self.down.take(rest, &mut out);
+        let sent = send_or_keep(core, session.client, &mut self.down, &out);
+        core.out = out;
+        self.client_active_ms = core.clock.monotonic_ms();
+        self.response_started = true;
+        let used = taken.map_err(|_| Fault::BadResponse)?;
+        let left = rest.get(used..).unwrap_or_default();
+        core.buffers.append(&mut self.server_input, left);
+        if self.response.framing() == Framing::Tunnel {
+            self.start_tunnel(session, core);
+        }
+        if sent { Ok(()) } else { Err(Fault::ClientGone) }
+    }
+
+    fn response_limits(&self, session: &Session) -> Limits {
+        let policy = self.info.backend.and_then(|id| session.snapshot.policies.get(id.0 as usize));
+        policy.unwrap_or(session.policy()).response_limits
+    }
+
+    fn decide_server_keep_alive(&mut self, session: &Session) {
+        let said = self.response.connection();
+        let persistent =
+            if self.response.version() >= Version::HTTP_11 { !said.close } else { said.keep_alive };
+        self.server_keep_alive =
+            persistent && self.response.framing().is_self_delimited() && self.server_may_stay(session);
+    }
+
+    /// How the client gets the body.
+    fn client_framing(&self) -> Framing {
+        match self.response.framing() {
+            Framing::Chunked if self.request.version() < Version::HTTP_11 => Framing::UntilClose,
+            framing => framing,
+        }
+    }
+
+    fn client_connection_field(&mut self, core: &Core, framing: Framing) -> ConnectionField {
+        if framing == Framing::Tunnel {
+            self.client_keep_alive = false;
+            return ConnectionField::None;
+        }
+        if framing == Framing::UntilClose || core.stopping {
+            self.client_keep_alive = false;
+        }
+        ConnectionField::for_response(&self.response, self.request.version(), self.client_keep_alive)
+    }
+}

@@ -1,0 +1,453 @@
+//! A client connection: waits for requests, runs them one after the other, owns next to nothing between them.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use super::fault::Fault;
+use super::state::{Activity, Stream};
+use super::{FrontendPolicy, Step};
+use crate::http::h1::{Parsed, parse_request};
+use crate::model::{ProxyId, ServerId};
+use crate::net::{Buffer, Connection, ConnectionKey, Owner, Received, Token, socket};
+use crate::proxy::{Counter, Frontend, Listener, StreamKey};
+use crate::runtime::{Core, LocalSnapshot};
+use crate::txn::{Cause, Endpoint, Phase, SessionInfo};
+
+/// No deadline.
+const NEVER: u64 = u64::MAX;
+
+/// One client connection.
+pub struct Session {
+    key: StreamKey,
+    pub(super) client: ConnectionKey,
+    pub(super) snapshot: Rc<LocalSnapshot>,
+    pub(super) frontend: ProxyId,
+    listener: Arc<Listener>,
+    pub(super) info: SessionInfo,
+    /// Bytes from the client that no request has used yet.
+    pub(super) input: Buffer,
+    pub(super) stream: Option<Box<Stream>>,
+    /// With `http-reuse never` the server connection stays with the client.
+    pub(super) private: Option<Private>,
+    deadline_ms: u64,
+    /// When the wheel will come up for this session.
+    armed_ms: u64,
+    /// Accepted, or the end of the last request.
+    pub(super) idle_since_us: u64,
+    /// The first byte of a head that is not complete.
+    first_byte_us: Option<u64>,
+    pub(super) killed: Option<Fault>,
+}
+
+/// A server connection that only this client uses.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Private {
+    pub key: ConnectionKey,
+    pub backend: ProxyId,
+    pub server: ServerId,
+    pub requests: u32,
+}
+
+/// Whether limits allow another connection on the listener now.
+pub fn may_accept(core: &Core, listener: &Listener) -> bool {
+    let Some(frontend) = core.snapshot.frontend(listener.frontend) else { return false };
+    frontend.accepts()
+        && listener.maxconn.is_none_or(|max| listener.sessions.current() < max)
+        && core.process.connections.current() < core.process.maxconn.load(Relaxed)
+}
+
+impl Session {
+    /// Takes a new connection in; `None` if that failed, and the connection is closed then.
+    pub fn accept(
+        core: &mut Core,
+        key: StreamKey,
+        listener: &Arc<Listener>,
+        client: OwnedFd,
+        source: Endpoint,
+    ) -> Option<Self> {
+        let snapshot = Rc::clone(&core.snapshot);
+        let frontend = snapshot.frontend(listener.frontend)?;
+        let destination = local_end(listener, &client);
+        let mut connection = Connection::accepted(client);
+        connection.owner = Owner::Client(key.slot);
+        let client = core.connections.insert(&core.poller, connection).ok()?;
+        count_accept(core, frontend, listener);
+        let now_us = core.clock.monotonic_us;
+        let info = SessionInfo {
+            peer: source.clone(),
+            local: destination.clone(),
+            source,
+            destination,
+            frontend: Some(frontend.id),
+            listener_index: listener.index,
+            listener_id: listener.id,
+            listener_name: listener.model.name.is_some().then(|| Arc::clone(&listener.name)),
+            accepted_us: core.clock.wall_us,
+            requests_before: 0,
+            proxied: false,
+            tls: false,
+        };
+        let frontend = frontend.id;
+        let mut session = Self {
+            key,
+            client,
+            frontend,
+            listener: Arc::clone(listener),
+            info,
+            input: Buffer::default(),
+            stream: None,
+            private: None,
+            deadline_ms: NEVER,
+            armed_ms: NEVER,
+            idle_since_us: now_us,
+            first_byte_us: None,
+            killed: None,
+            snapshot,
+        };
+        if !session.policy().is_http {
+            session.stream = Some(session.tcp_stream(core));
+        }
+        Some(session)
+    }
+
+    pub fn key(&self) -> StreamKey {
+        self.key
+    }
+
+    pub(super) fn policy(&self) -> &FrontendPolicy {
+        // A session's frontend is in its snapshot, whose policies were made from the same list.
+        &self.snapshot.policies[self.frontend.0 as usize]
+    }
+
+    /// Works until it would have to wait; false: the session is over.
+    pub fn run(&mut self, core: &mut Core) -> bool {
+        loop {
+            let Some(mut stream) = self.stream.take() else {
+                match self.read_request(core) {
+                    Reading::Ready => continue,
+                    Reading::Wait => {
+                        self.arm(core);
+                        return true;
+                    }
+                    Reading::Over => return false,
+                }
+            };
+            match stream.run(self, core) {
+                Step::Again => self.stream = Some(stream),
+                Step::Wait => {
+                    self.deadline_ms = stream.deadline_ms(self);
+                    self.stream = Some(stream);
+                    self.arm(core);
+                    return true;
+                }
+                Step::Done { keep_alive } => {
+                    core.give_back_stream(stream);
+                    self.idle_since_us = core.clock.monotonic_us;
+                    if !keep_alive {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The wheel came up; true if the deadline has really passed.
+    pub fn timer_fired(&mut self, core: &mut Core, now_ms: u64) -> bool {
+        self.armed_ms = NEVER;
+        if now_ms >= self.deadline_ms {
+            self.deadline_ms = NEVER;
+            match self.stream.take() {
+                Some(mut stream) => {
+                    stream.timed_out(self, core);
+                    self.stream = Some(stream);
+                }
+                None => self.request_timed_out(core),
+            }
+            return true;
+        }
+        self.arm(core);
+        false
+    }
+
+    /// A queued request got its slot.
+    pub fn slot_granted(&mut self, backend: ProxyId, server: ServerId) {
+        if let Some(stream) = self.stream.as_mut() {
+            stream.slot_granted(backend, server);
+        }
+    }
+
+    /// The server is being taken away from its sessions.
+    pub fn server_gone(&mut self, core: &mut Core, backend: ProxyId, server: ServerId) {
+        core.drop_idle_of(backend, server);
+        let uses =
+            |stream: &Stream| stream.info.backend == Some(backend) && stream.info.server == Some(server);
+        if self.stream.as_deref().is_some_and(uses) {
+            self.killed = Some(Fault::ServerDown);
+        }
+    }
+
+    /// An idle connection is closed, a busy one after its request.
+    pub fn soft_stop(&mut self, _core: &mut Core) {
+        if self.stream.is_none() && self.input.is_empty() && self.info.requests_before > 0 {
+            self.killed = Some(Fault::Killed);
+        }
+    }
+
+    /// Ends the session: whatever it holds is given back.
+    pub fn close(mut self: Box<Self>, core: &mut Core) {
+        if let Some(mut stream) = self.stream.take() {
+            stream.abandon(&self, core);
+            core.give_back_stream(stream);
+        }
+        if let Some(private) = self.private.take() {
+            core.close(private.key);
+        }
+        core.buffers.release(&mut self.input);
+        core.close(self.client);
+        let Some(frontend) = self.snapshot.frontend(self.frontend) else { return };
+        let was_full = !may_accept(core, &self.listener);
+        frontend.sessions.decrement();
+        self.listener.sessions.decrement();
+        core.process.connections.decrement();
+        if was_full {
+            core.inboxes.broadcast(&crate::runtime::Message::ResumeAccept);
+        }
+    }
+
+    fn arm(&mut self, core: &mut Core) {
+        if self.deadline_ms < self.armed_ms {
+            let token = Token { slot: self.key.slot, generation: self.key.generation };
+            self.armed_ms = core.wheel.insert(token, self.deadline_ms);
+        }
+    }
+
+    /// Reads until there is a whole head.
+    fn read_request(&mut self, core: &mut Core) -> Reading {
+        if self.killed.is_some() {
+            return Reading::Over;
+        }
+        if core.stopping
+            && self.info.requests_before > 0
+            && self.first_byte_us.is_none()
+            && self.input.is_empty()
+        {
+            return Reading::Over;
+        }
+        if !self.input.is_empty() && self.first_byte_us.is_none() {
+            // The next request came along with the last one.
+            self.first_byte_us = Some(core.clock.monotonic_us);
+            let held = std::mem::take(&mut self.input);
+            let reading = self.parse(core, held.as_slice(), true);
+            let mut held = self.keep_rest(core, held, &reading);
+            core.buffers.release(&mut held);
+            if !matches!(reading, Parsing::Incomplete) {
+                return self.after_parse(core, reading);
+            }
+        }
+        loop {
+            let mut scratch = std::mem::take(&mut core.scratch);
+            let received = match core.connections.get_mut(self.client) {
+                Some(client) if client.is_readable() => client.receive(&mut scratch),
+                Some(_) => Received::WouldBlock,
+                None => Received::End,
+            };
+            let outcome = match received {
+                Received::Data(count) => Some(self.take_in(core, scratch.get(..count).unwrap_or_default())),
+                _ => None,
+            };
+            core.scratch = scratch;
+            match (received, outcome) {
+                (_, Some(Parsing::Incomplete)) => {}
+                (_, Some(parsing)) => return self.after_parse(core, parsing),
+                (Received::WouldBlock, _) => {
+                    self.set_request_deadline();
+                    return Reading::Wait;
+                }
+                (Received::Failed(_), _) => return self.client_left(core),
+                (Received::End | Received::Data(_), None) => return self.client_left(core),
+            }
+        }
+    }
+
+    /// New bytes of a head.
+    fn take_in(&mut self, core: &mut Core, bytes: &[u8]) -> Parsing {
+        if self.first_byte_us.is_none() {
+            self.first_byte_us = Some(core.clock.monotonic_us);
+        }
+        if self.input.is_empty() {
+            let parsing = self.parse(core, bytes, true);
+            let rest = match parsing {
+                Parsing::Head { consumed } => bytes.get(consumed..).unwrap_or_default(),
+                Parsing::Incomplete => bytes,
+                Parsing::Bad(_) => &[],
+            };
+            core.buffers.append(&mut self.input, rest);
+            return parsing;
+        }
+        let has_line_end = memchr::memchr(b'\n', bytes).is_some();
+        core.buffers.append(&mut self.input, bytes);
+        let held = std::mem::take(&mut self.input);
+        let parsing = self.parse(core, held.as_slice(), has_line_end);
+        let mut held = self.keep_rest(core, held, &parsing);
+        core.buffers.release(&mut held);
+        parsing
+    }
+
+    /// Puts back what the head did not use; gives an empty buffer to release otherwise.
+    fn keep_rest(&mut self, core: &mut Core, mut held: Buffer, parsing: &Parsing) -> Buffer {
+        match parsing {
+            Parsing::Head { consumed } => held.consume(*consumed),
+            Parsing::Incomplete => {}
+            Parsing::Bad(_) => return held,
+        }
+        core.buffers.reclaim(&mut held);
+        self.input = held;
+        Buffer::default()
+    }
+
+    fn parse(&mut self, core: &mut Core, bytes: &[u8], worth_it: bool) -> Parsing {
+        let limits = self.policy().request_limits;
+        if !worth_it && bytes.len() <= limits.head_bytes_max {
+            return Parsing::Incomplete;
+        }
+        let mut stream = core.take_stream();
+        match parse_request(&mut stream.request, bytes, &limits) {
+            Parsed::Head { consumed } => {
+                self.stream = Some(stream);
+                Parsing::Head { consumed }
+            }
+            Parsed::Incomplete => {
+                core.give_back_stream(stream);
+                Parsing::Incomplete
+            }
+            Parsed::Error(error) => {
+                self.stream = Some(stream);
+                Parsing::Bad(error.status())
+            }
+        }
+    }
+
+    fn after_parse(&mut self, core: &mut Core, parsing: Parsing) -> Reading {
+        let Some(mut stream) = self.stream.take() else { return Reading::Over };
+        let first_byte_us = self.first_byte_us.take();
+        stream.begin(self, core, first_byte_us);
+        match parsing {
+            Parsing::Head { .. } => stream.has_request = true,
+            Parsing::Bad(status) => {
+                self.refuse(core, &mut stream, Cause::Proxy, status);
+            }
+            Parsing::Incomplete => {}
+        }
+        self.stream = Some(stream);
+        Reading::Ready
+    }
+
+    fn set_request_deadline(&mut self) {
+        let policy = self.policy();
+        let (since_us, timeout_ms) = match self.first_byte_us {
+            Some(first) => {
+                (if self.info.requests_before == 0 { self.idle_since_us } else { first }, policy.request_ms)
+            }
+            None if self.info.requests_before == 0 => (self.idle_since_us, policy.request_ms),
+            None => (self.idle_since_us, policy.keep_alive_ms),
+        };
+        self.deadline_ms = timeout_ms.map_or(NEVER, |ms| since_us / 1000 + ms);
+    }
+
+    /// No whole request in time: 408, or a silent end where no request was begun.
+    fn request_timed_out(&mut self, core: &mut Core) {
+        if self.first_byte_us.is_none() && self.info.requests_before > 0 {
+            self.killed = Some(Fault::ClientTimeout);
+            return;
+        }
+        let mut stream = core.take_stream();
+        let first_byte_us = self.first_byte_us.take();
+        stream.begin(self, core, first_byte_us);
+        self.refuse(core, &mut stream, Cause::ClientTimeout, 408);
+        self.stream = Some(stream);
+    }
+
+    /// The client closed before a whole request was there.
+    fn client_left(&mut self, core: &mut Core) -> Reading {
+        let nothing_came = self.first_byte_us.is_none();
+        if nothing_came && self.info.requests_before > 0 {
+            return Reading::Over;
+        }
+        let Some(frontend) = self.snapshot.frontend(self.frontend) else { return Reading::Over };
+        if nothing_came && frontend.model.options.dontlognull {
+            return Reading::Over;
+        }
+        let mut stream = core.take_stream();
+        let first_byte_us = self.first_byte_us.take();
+        stream.begin(self, core, first_byte_us);
+        self.refuse(core, &mut stream, Cause::ClientAbort, 400);
+        self.stream = Some(stream);
+        Reading::Ready
+    }
+
+    /// A request that could not be read is answered with an error and ends the connection.
+    fn refuse(&mut self, core: &mut Core, stream: &mut Stream, cause: Cause, status: u16) {
+        stream.info.termination.set_once(cause, Phase::Request);
+        stream.info.request_line.clear();
+        stream.info.request_line.extend_from_slice(b"<BADREQ>");
+        stream.client_keep_alive = false;
+        if let Some(frontend) = self.snapshot.frontend(self.frontend) {
+            frontend.counters.increment(Counter::FailedRequests);
+        }
+        core.buffers.release(&mut self.input);
+        let snapshot = Rc::clone(&self.snapshot);
+        if let Some(proxy) = snapshot.proxies.get(self.frontend.0 as usize) {
+            stream.reply_error(core, proxy, status);
+        }
+    }
+
+    fn tcp_stream(&mut self, core: &mut Core) -> Box<Stream> {
+        let mut stream = core.take_stream();
+        let now = Some(core.clock.monotonic_us);
+        stream.begin(self, core, now);
+        stream.activity = Activity::Start;
+        stream
+    }
+}
+
+fn local_end(listener: &Listener, client: &OwnedFd) -> Endpoint {
+    match listener.bound.get() {
+        Some(address) if !address.ip().is_unspecified() => Endpoint::Inet(*address),
+        _ => socket::local_endpoint(client.as_fd()),
+    }
+}
+
+fn count_accept(core: &Core, frontend: &Frontend, listener: &Listener) {
+    let process = &core.process;
+    let now_ms = core.clock.monotonic_ms();
+    process.connections.increment();
+    process.connections_total.fetch_add(1, Relaxed);
+    process.connection_rate.tick(now_ms);
+    process.session_rate.tick(now_ms);
+    frontend.sessions.increment();
+    frontend.connection_rate.tick(now_ms);
+    frontend.session_rate.tick(now_ms);
+    frontend.counters.increment(Counter::Connections);
+    frontend.counters.increment(Counter::Sessions);
+    frontend.counters.increment(Counter::Http1Sessions);
+    listener.sessions.increment();
+    listener.counters.increment(Counter::Sessions);
+}
+
+enum Reading {
+    /// A stream is there.
+    Ready,
+    Wait,
+    Over,
+}
+
+enum Parsing {
+    Incomplete,
+    Head {
+        consumed: usize,
+    },
+    /// With the status that the client gets.
+    Bad(u16),
+}

@@ -1,0 +1,139 @@
+//! Which server gets the request, and the slot on it.
+
+use std::rc::Rc;
+
+use hacore::balance::{Request, ServerIndex};
+
+use super::Step;
+use super::fault::Fault;
+use super::session::Session;
+use super::state::{Activity, Stream, Waiting};
+use crate::model::{ProxyId, ServerId};
+use crate::proxy::{Applicant, Backend, Counter, Server, Slot};
+use crate::runtime::Core;
+
+impl Stream {
+    /// Chooses a server unless one is fixed already, and takes a slot on it.
+    pub(super) fn assign(&mut self, session: &mut Session, core: &mut Core) -> Step {
+        let snapshot = Rc::clone(&session.snapshot);
+        let Some(backend) = self.info.backend.and_then(|id| snapshot.backend(id)) else {
+            return self.fail(session, core, Fault::NoServer);
+        };
+        let applicant = Applicant {
+            stream: session.key(),
+            priority_class: 0,
+            moment_us: i64::try_from(core.clock.monotonic_us).unwrap_or(i64::MAX),
+        };
+        let chosen = match self.info.server {
+            Some(server) => backend.server(server),
+            None => self.pick(core, backend),
+        };
+        match chosen {
+            Some(server) => match backend.take_slot(server, &applicant) {
+                Slot::Taken => self.slot_taken(session, core, backend, server),
+                Slot::Queued { ticket, before } => {
+                    self.info.server = Some(server.id);
+                    self.info.queue_server = before;
+                    self.wait(core, Waiting { ticket, server: Some(server.id) })
+                }
+                Slot::QueueFull => self.fail(session, core, Fault::NoServer),
+            },
+            None if backend.used() > 0 => match backend.enter_queue(&applicant) {
+                Some((ticket, before)) => {
+                    self.info.queue_backend = before;
+                    self.wait(core, Waiting { ticket, server: None })
+                }
+                None => self.fail(session, core, Fault::NoServer),
+            },
+            None => self.fail(session, core, Fault::NoServer),
+        }
+    }
+
+    fn pick<'b>(&mut self, core: &mut Core, backend: &'b Backend) -> Option<&'b std::sync::Arc<Server>> {
+        let request = Request {
+            hash: None,
+            avoid: self.avoid.map(|server| ServerIndex(server.0)),
+            seed: core.random(),
+        };
+        backend.pick(&request)
+    }
+
+    fn wait(&mut self, core: &mut Core, waiting: Waiting) -> Step {
+        self.waiting = Some(waiting);
+        self.enter(Activity::Queue, core.clock.monotonic_ms());
+        Step::Wait
+    }
+
+    fn slot_taken(&mut self, session: &Session, core: &mut Core, backend: &Backend, server: &Server) -> Step {
+        self.holds_slot = true;
+        self.info.server = Some(server.id);
+        self.info.timing.queue_done_us = Some(core.clock.monotonic_us);
+        let now_ms = core.clock.monotonic_ms();
+        server.counters.increment(Counter::Sessions);
+        server.counters.increment(Counter::Balanced);
+        backend.counters.increment(Counter::Balanced);
+        server.session_rate.tick(now_ms);
+        server.last_session_ms.store(now_ms, std::sync::atomic::Ordering::Relaxed);
+        backend.last_session_ms.store(now_ms, std::sync::atomic::Ordering::Relaxed);
+        let _ = session;
+        self.enter(Activity::Connect, now_ms);
+        Step::Again
+    }
+
+    /// The thread was told that this request holds a slot now.
+    pub(super) fn slot_granted(&mut self, backend: ProxyId, server: ServerId) {
+        debug_assert_eq!(self.info.backend, Some(backend));
+        self.waiting = None;
+        self.info.server = Some(server);
+        self.holds_slot = true;
+    }
+
+    pub(super) fn wait_in_queue(&mut self, session: &mut Session, core: &mut Core) -> Step {
+        if self.waiting.is_some() {
+            return self.watch_client(session, core);
+        }
+        let snapshot = Rc::clone(&session.snapshot);
+        let backend = self.info.backend.and_then(|id| snapshot.backend(id));
+        let server = backend.and_then(|backend| backend.server(self.info.server?));
+        match (backend, server) {
+            (Some(backend), Some(server)) => self.slot_taken(session, core, backend, server),
+            _ => self.fail(session, core, Fault::NoServer),
+        }
+    }
+
+    /// Leaves the queue; a slot that was granted meanwhile is returned when its message arrives.
+    pub(super) fn leave_queue(&mut self, session: &Session) {
+        let Some(waiting) = self.waiting.take() else { return };
+        let Some(backend) = self.info.backend.and_then(|id| session.snapshot.backend(id)) else { return };
+        let server = waiting.server.and_then(|server| backend.server(server));
+        backend.leave_queue(server.map(|server| &**server), &waiting.ticket);
+    }
+
+    /// Gives the slot to the next in line.
+    pub(super) fn release_slot(&mut self, session: &Session, core: &mut Core) {
+        if !std::mem::take(&mut self.holds_slot) {
+            return;
+        }
+        let backend = self.info.backend.and_then(|id| session.snapshot.backend(id));
+        let server = backend.and_then(|backend| backend.server(self.info.server?));
+        if let (Some(backend), Some(server)) = (backend, server) {
+            release(core, backend, server);
+        }
+    }
+}
+
+fn release(core: &mut Core, backend: &Backend, server: &Server) {
+    backend.release_slot(server);
+    while let Some(ticket) = backend.next_waiting(server) {
+        core.grant(ticket.stream, backend.id, server.id);
+    }
+}
+
+/// A slot was granted to a request that is no more.
+pub fn return_slot(core: &mut Core, backend: ProxyId, server: ServerId) {
+    let snapshot = Rc::clone(&core.snapshot);
+    let Some(backend) = snapshot.backend(backend) else { return };
+    if let Some(server) = backend.server(server) {
+        release(core, backend, server);
+    }
+}

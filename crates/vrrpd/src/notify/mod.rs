@@ -1,0 +1,3 @@
+//! Telling the outside about state changes.
+
+pub mod security;
