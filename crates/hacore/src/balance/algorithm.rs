@@ -2,8 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::first::{First, Sticky};
+use super::least_conn::LeastConn;
+use super::map::Map;
+use super::ring::Ring;
 use super::round_robin::{RoundRobin, WeightChange};
-use super::servers::{ServerSetup, Servers};
+use super::servers::{Group, ServerSetup, Servers};
 use super::{Condition, Loads, Request, ServerIndex};
 use crate::hash::Method;
 
@@ -68,6 +72,15 @@ pub enum Affinity {
     Maxqueue,
 }
 
+/// How an absent key and a single server are treated by a hash.
+#[derive(Clone, Copy, Debug)]
+enum Shortcut {
+    /// A single server is taken before the key is looked for.
+    BeforeKey,
+    /// Only after the key was found, or never: the outcome is the same.
+    AfterKey,
+}
+
 /// The balancer of one backend.
 #[derive(Clone, Debug)]
 pub struct Balancer {
@@ -78,6 +91,13 @@ pub struct Balancer {
 #[derive(Clone, Debug)]
 enum State {
     RoundRobin(RoundRobin),
+    StaticRr(Map),
+    LeastConn(LeastConn),
+    First(First),
+    Random { ring: Ring, draws: u32 },
+    Sticky(Sticky),
+    MapHash { map: Map, shortcut: Shortcut },
+    RingHash { ring: Ring, shortcut: Shortcut },
 }
 
 impl Balancer {
@@ -89,15 +109,50 @@ impl Balancer {
             _ => false,
         };
         let servers = Servers::new(setups, map, options.all_backups);
-        let state = State::RoundRobin(RoundRobin::new(&servers, options.weight_change));
+        let shortcut =
+            |hash: HashOptions| if hash.shortcut { Shortcut::BeforeKey } else { Shortcut::AfterKey };
+        let state = match algorithm {
+            Algorithm::RoundRobin => State::RoundRobin(RoundRobin::new(&servers, options.weight_change)),
+            Algorithm::StaticRr => State::StaticRr(Map::new(&servers)),
+            Algorithm::LeastConn => State::LeastConn(LeastConn::new(&servers)),
+            Algorithm::First => State::First(First::new(&servers)),
+            Algorithm::Random { draws } => State::Random { ring: Ring::new(&servers, &options), draws },
+            Algorithm::Sticky => State::Sticky(Sticky::default()),
+            Algorithm::Hash(hash) if map => {
+                State::MapHash { map: Map::new(&servers), shortcut: shortcut(hash) }
+            }
+            Algorithm::Hash(hash) => {
+                State::RingHash { ring: Ring::new(&servers, &options), shortcut: shortcut(hash) }
+            }
+        };
         Balancer { servers, state }
     }
 
     /// The server for a request; none if no server is usable, or if those that are have no room and the algorithm
     /// looks at that (the request then waits in the backend's queue when [`Self::used`] is not 0).
     pub fn pick(&mut self, request: &Request, loads: &dyn Loads) -> Option<ServerIndex> {
+        let servers = &self.servers;
+        let single = servers.used() == 1;
+        // One server needs no key, and the round robin of requests without one does not move.
+        let hash = |shortcut: Shortcut| match shortcut {
+            Shortcut::BeforeKey if single => Some(0),
+            _ => request.hash,
+        };
         match &mut self.state {
-            State::RoundRobin(state) => state.pick(&self.servers, request, loads),
+            State::RoundRobin(state) => state.pick(servers, request, loads),
+            State::StaticRr(map) => map.next(request, loads),
+            State::LeastConn(state) => state.pick(servers, request, loads),
+            State::First(state) => state.pick(servers, request, loads),
+            State::Random { ring, draws } => ring.draw(servers, *draws, request, loads),
+            State::Sticky(state) => state.pick(servers),
+            State::MapHash { map, shortcut } => match hash(*shortcut) {
+                Some(hash) => map.slot(hash),
+                None => map.next(request, loads),
+            },
+            State::RingHash { ring, shortcut } => match hash(*shortcut) {
+                Some(hash) => ring.lookup(servers, hash, request.avoid, loads),
+                None => ring.walk(servers, request, loads),
+            },
         }
     }
 
@@ -113,23 +168,53 @@ impl Balancer {
     /// Adds a server at run time, behind all others.
     pub fn add_server(&mut self, setup: &ServerSetup) -> ServerIndex {
         let index = self.servers.push(setup);
+        if let State::First(state) = &mut self.state {
+            state.renumber(&self.servers);
+        }
         self.changed(index, 0);
         index
     }
 
     fn changed(&mut self, index: ServerIndex, weight_before: u32) {
+        let servers = &self.servers;
         match &mut self.state {
-            State::RoundRobin(state) => state.changed(&self.servers, index, weight_before),
+            State::RoundRobin(state) => state.changed(servers, index, weight_before),
+            State::StaticRr(map) | State::MapHash { map, .. } => map.rebuild(servers),
+            State::LeastConn(state) => state.changed(servers, index),
+            State::First(state) => state.may_have_room(index),
+            State::Random { ring, .. } | State::RingHash { ring, .. } => {
+                ring.changed(servers, index, weight_before)
+            }
+            State::Sticky(_) => {}
         }
     }
 
-    /// Tells that a server's load has changed: a slot taken or released, a request queued or taken from its queue.
-    /// Only needed when [`Self::follows_load`] says so.
-    pub fn load_changed(&mut self, _index: ServerIndex, _served: u32, _queued: u32) {}
+    /// Tells that a server's load has changed: a slot taken or released, a request queued or taken from its queue, or
+    /// its limit changed. Only needed when [`Self::follows_load`] says so.
+    pub fn load_changed(&mut self, index: ServerIndex, served: u32, queued: u32) {
+        match &mut self.state {
+            State::LeastConn(state) => state.load_changed(&self.servers, index, served, queued),
+            State::First(state) => state.may_have_room(index),
+            _ => {}
+        }
+    }
 
     /// Whether [`Self::load_changed`] must be called.
     pub fn follows_load(&self) -> bool {
-        false
+        matches!(self.state, State::LeastConn(_) | State::First(_))
+    }
+
+    /// Whether the algorithm is a hash: a retry then only leaves the failed server when the method can.
+    pub fn is_hash(&self) -> bool {
+        matches!(self.state, State::MapHash { .. } | State::RingHash { .. })
+    }
+
+    /// The server used while no active one is usable and `option allbackups` is not set.
+    pub fn first_backup(&self) -> Option<ServerIndex> {
+        match self.servers.group() {
+            Group::FirstBackup(first) => Some(first),
+            _ => None,
+        }
     }
 
     /// The sum of effective weights of the group in use; 0: no server.

@@ -11,12 +11,18 @@
 //! What this module does not do: queues, persistence, retries, redispatch. They surround the choice.
 
 mod algorithm;
+mod first;
 mod heap;
 pub mod key;
+mod least_conn;
+mod map;
+mod ring;
+mod ring_key;
 mod round_robin;
 mod servers;
 
 pub use algorithm::{Affinity, Algorithm, Balancer, HashOptions, Options, RANDOM_DRAWS_DEFAULT};
+pub use ring_key::RingKey;
 pub use round_robin::WeightChange;
 pub use servers::{RAMP_FULL, ServerSetup, WEIGHT_MAX, automatic_ids};
 

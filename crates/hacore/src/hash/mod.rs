@@ -158,3 +158,60 @@ pub fn avalanche(a: u32) -> u32 {
     let a = a ^ 0xb55a_4f09 ^ (a >> 16);
     a.wrapping_mul(3_221_225_473)
 }
+
+/// XXH32 with a seed.
+pub fn xxh32(bytes: &[u8], seed: u32) -> u32 {
+    twox_hash::XxHash32::oneshot(seed, bytes)
+}
+
+/// XXH64 with a seed.
+pub fn xxh64(bytes: &[u8], seed: u64) -> u64 {
+    twox_hash::XxHash64::oneshot(seed, bytes)
+}
+
+/// XXH3, 64 bits, with a seed.
+pub fn xxh3(bytes: &[u8], seed: u64) -> u64 {
+    twox_hash::XxHash3_64::oneshot_with_seed(seed, bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values that HAProxy's converters give.
+    #[test]
+    fn functions_give_haproxys_values() {
+        assert_eq!(
+            (sdbm(b"hello"), djb2(b"hello"), wt6(b"hello")),
+            (684_824_882, 261_238_937, 3_538_347_703)
+        );
+        assert_eq!((crc32(b"hello"), crc32c(b"hello")), (907_060_870, 2_591_144_780));
+        assert_eq!((avalanche(sdbm(b"hello")), avalanche(wt6(b""))), (2_061_535_398, 2_385_687_481));
+        assert_eq!(
+            (xxh32(b"hello", 0), xxh64(b"hello", 0) as i64),
+            (4_211_111_929, 2_794_345_569_481_354_659)
+        );
+        assert_eq!(xxh3(b"", 0) as i64, 3_244_421_341_483_603_138);
+    }
+
+    #[test]
+    fn decimal_takes_a_sign_and_digits_and_saturates() {
+        assert_eq!(
+            (decimal(b"42x"), decimal(b"-1"), decimal(b"+7"), decimal(b"x"), decimal(b"")),
+            (42, u32::MAX, 7, 0, 0)
+        );
+        assert_eq!(decimal(b"99999999999999999999"), u32::MAX);
+        assert_eq!(decimal(b"-99999999999999999999"), 0);
+        assert_eq!(decimal(b"4294967297"), 1);
+    }
+
+    #[test]
+    fn a_source_address_is_its_bits_folded_to_32() {
+        let plain = HashType::default();
+        assert_eq!(plain.hash_source([127, 0, 0, 1].into()), 0x7f00_0001);
+        assert_eq!(
+            plain.hash_source("1:2:3:4:5:6:7:8".parse().unwrap()),
+            0x0001_0002 ^ 0x0003_0004 ^ 0x0005_0006 ^ 0x0007_0008
+        );
+    }
+}

@@ -518,7 +518,7 @@ const MARIADB: &[u8] = b"\x59\0\0\0\x0a5.5.5-10.11.6-MariaDB\0\x01\0\0\0abcdefgh
 #[tokio::test]
 async fn built_in_checks_are_judged_as_by_haproxy() {
     const MYSQL_OK: &[u8] = b"\x07\0\0\x02\0\0\0\x02\0\0\0";
-    const MYSQL_DENIED: &[u8] = b"\x17\0\0\x02\xff\x15\x04#28000Access denied";
+    const MYSQL_DENIED: &[u8] = b"\x16\0\0\x02\xff\x15\x04#28000Access denied";
     const MYSQL_BLOCKED: &[u8] = b"\x0f\0\0\0\xff\x69\x04Host blocked";
     let hello = || builtin::ssl_hello(*b"time");
     let smtp = || builtin::smtp("HELO localhost");
