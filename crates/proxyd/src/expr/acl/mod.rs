@@ -11,4 +11,5 @@ pub use condition::{Condition, Verdict};
 pub use derived::{DerivedAcl, derived_acls};
 pub use expression::AclExpr;
 pub use matcher::{MatchMethod, Matcher};
+pub(crate) use pattern::{PatternSet, compile_regex};
 pub use table::{Acl, AclTable};

@@ -1,16 +1,30 @@
 //! Converters (configuration manual, section 7.3.1), one file per noun.
 
+mod digest;
 pub(crate) mod encode;
+mod hash;
+mod json;
+mod jwt;
+mod map;
+mod net;
 mod number;
+mod protobuf;
+mod regsub;
+mod strftime;
+mod table;
 mod text;
+mod time;
+mod url;
+mod variable;
+mod word;
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use hacore::diag::Span;
 
 use super::args::ArgSpec;
-use super::{Args, EvalCtx, ParseScope, Sample, SampleType, VarName};
+use super::{ArgKind, Args, Data, EvalCtx, ParseScope, Sample, SampleType, VarName};
 
 pub type ConvFn = for<'a> fn(Sample<'a>, &'a Args, &EvalCtx<'a>) -> Option<Sample<'a>>;
 /// Checks and compiles arguments at load; the error is the end of HAProxy's sentence.
@@ -23,6 +37,13 @@ pub enum ConverterState {
     None,
     /// A variable named by the arguments.
     Var(VarName),
+    /// Per argument, the variable it names, if it names one.
+    Vars(Vec<Option<VarName>>),
+    Regsub(Arc<regsub::Regsub>),
+    Map(Arc<map::Map>),
+    JsonPath(Arc<json::JsonPath>),
+    Protobuf(Arc<protobuf::Field>),
+    SetVar(Arc<variable::SetVar>),
 }
 
 /// One converter.
@@ -43,7 +64,24 @@ impl std::fmt::Debug for Converter {
     }
 }
 
-const TABLES: &[&[Converter]] = &[number::CONVERTERS, text::CONVERTERS];
+const TABLES: &[&[Converter]] = &[
+    digest::CONVERTERS,
+    encode::CONVERTERS,
+    hash::CONVERTERS,
+    json::CONVERTERS,
+    jwt::CONVERTERS,
+    map::CONVERTERS,
+    net::CONVERTERS,
+    number::CONVERTERS,
+    protobuf::CONVERTERS,
+    regsub::CONVERTERS,
+    table::CONVERTERS,
+    text::CONVERTERS,
+    time::CONVERTERS,
+    url::CONVERTERS,
+    variable::CONVERTERS,
+    word::CONVERTERS,
+];
 
 /// Every converter, table by table.
 pub fn all() -> impl Iterator<Item = &'static Converter> {
@@ -57,6 +95,8 @@ pub fn find(name: &str) -> Option<&'static Converter> {
     INDEX.get(name).copied()
 }
 
+// Short forms for the tables.
+
 const fn conv(
     name: &'static str,
     input: SampleType,
@@ -68,7 +108,7 @@ const fn conv(
 }
 
 impl Converter {
-    const fn args(mut self, required: usize, kinds: &'static [super::ArgKind]) -> Converter {
+    const fn args(mut self, required: usize, kinds: &'static [ArgKind]) -> Converter {
         self.args = ArgSpec { required, kinds };
         self
     }
@@ -77,4 +117,42 @@ impl Converter {
         self.check = Some(check);
         self
     }
+}
+
+/// The bytes of a `str` or `bin` sample.
+fn data(sample: Sample<'_>) -> Option<Data<'_>> {
+    match sample {
+        Sample::Str(data) | Sample::Bin(data) => Some(data),
+        _ => None,
+    }
+}
+
+fn int(sample: &Sample<'_>) -> Option<i64> {
+    match sample {
+        Sample::Int(n) => Some(*n),
+        Sample::Bool(b) => Some(i64::from(*b)),
+        _ => None,
+    }
+}
+
+/// The value of a variable as bytes.
+fn variable_bytes<'a>(ctx: &EvalCtx<'a>, name: &VarName) -> Option<Data<'a>> {
+    super::fetch::read_variable(ctx, name)?.into_binary()
+}
+
+/// Remembers for each argument the variable it names, for converters that take text or a variable.
+fn find_variables(args: &mut Args, _: &ParseScope<'_>, _: Span) -> Result<(), String> {
+    let names = (0..args.len()).map(|index| args.text(index).and_then(|text| VarName::parse(text).ok()));
+    args.state = ConverterState::Vars(names.collect());
+    Ok(())
+}
+
+/// Argument `index` as bytes: the variable's value if it names one, its own text otherwise.
+fn text_or_variable<'a>(args: &'a Args, index: usize, ctx: &EvalCtx<'a>) -> Option<Data<'a>> {
+    if let ConverterState::Vars(names) = &args.state {
+        if let Some(Some(name)) = names.get(index) {
+            return variable_bytes(ctx, name);
+        }
+    }
+    args.bytes(index).map(Data::from)
 }

@@ -52,6 +52,9 @@ pub struct StickQuery<'q> {
     pub key: Option<&'q Sample<'q>>,
 }
 
+pub(crate) use constant::read_variable;
+pub(crate) use internal::unit_us;
+
 const TABLES: &[&[Fetch]] = &[
     client::FETCHES,
     constant::FETCHES,
