@@ -10,4 +10,5 @@ pub mod oracle;
 pub mod origin;
 pub mod port;
 pub mod raw;
+pub mod vrrp;
 pub mod wait;

@@ -1,0 +1,196 @@
+//! vrrpd and the genuine keepalived on one virtual router id, in both roles.
+
+use std::path::PathBuf;
+
+use nix::sys::signal::Signal;
+use testkit::daemon::Daemon;
+use testkit::environment;
+use testkit::vrrp::{Host, Segment, await_line, missing};
+
+const VIP: &str = "10.99.0.100";
+
+/// Our program and theirs; `None` says why the test is skipped.
+fn programs(test: &str) -> Option<(PathBuf, PathBuf)> {
+    if let Some(reason) = missing() {
+        environment::skip(test, reason);
+        return None;
+    }
+    let ours = std::env::var_os("VRRPD").map(PathBuf::from).or_else(|| environment::built("vrrpd"));
+    let Some(ours) = ours else {
+        environment::skip(test, "vrrpd is not built");
+        return None;
+    };
+    Some((ours, environment::installed("keepalived")?))
+}
+
+fn configuration(priority: u8, extra: &str) -> String {
+    format!(
+        "vrrp_instance VI_1 {{
+    state BACKUP
+    interface v0
+    virtual_router_id 51
+    priority {priority}
+    {extra}
+    virtual_ipaddress {{
+        {VIP}/24
+    }}
+}}
+"
+    )
+}
+
+fn with_password(priority: u8) -> String {
+    password(priority, "secret12")
+}
+
+fn password(priority: u8, secret: &str) -> String {
+    let auth = format!("advert_int 1\n    authentication {{\n        auth_type PASS\n        auth_pass {secret}\n    }}");
+    configuration(priority, &auth)
+}
+
+fn assert_line(daemon: &Daemon, text: &str) {
+    assert!(await_line(daemon, text), "no '{text}' in:\n{}", daemon.output());
+}
+
+fn assert_owner(segment: &Segment, host: Host, daemons: &[&Daemon]) {
+    if !segment.await_owner(VIP, host) {
+        let logs: String = daemons.iter().map(|daemon| format!("{}\n---\n", daemon.output())).collect();
+        panic!("{VIP} is on {:?}, not on {host:?}:\n{logs}", segment.owners(VIP));
+    }
+}
+
+#[test]
+fn we_preempt_a_lower_keepalived_and_hand_back_on_sigterm() {
+    let Some((ours, theirs)) = programs("we_preempt_a_lower_keepalived") else { return };
+    let segment = Segment::new().unwrap();
+    let keepalived = segment.start(Host::Two, &theirs, &with_password(100)).unwrap();
+    assert_owner(&segment, Host::Two, &[&keepalived]);
+    let mut vrrpd = segment.start(Host::One, &ours, &with_password(150)).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    assert_line(&vrrpd, "(VI_1) received lower priority (100) advert from 10.99.0.2 - discarding");
+    assert_line(&vrrpd, "(VI_1) Entering MASTER STATE");
+    assert_line(&keepalived, "(VI_1) Master received advert from 10.99.0.1 with higher priority 150, ours 100");
+    vrrpd.signal(Signal::SIGTERM).unwrap();
+    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
+    assert_line(&keepalived, "(VI_1) Backup received priority 0 advertisement");
+    let status = vrrpd.await_end().expect("vrrpd ends");
+    assert!(status.success(), "{status}: {}", vrrpd.output());
+    assert_line(&vrrpd, "(VI_1) sent 0 priority");
+    assert_line(&vrrpd, "(VI_1) removing VIPs.");
+}
+
+#[test]
+fn a_higher_keepalived_preempts_us_and_its_good_bye_brings_us_back() {
+    let Some((ours, theirs)) = programs("a_higher_keepalived_preempts_us") else { return };
+    let segment = Segment::new().unwrap();
+    let vrrpd = segment.start(Host::One, &ours, &with_password(100)).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd]);
+    let keepalived = segment.start(Host::Two, &theirs, &with_password(150)).unwrap();
+    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
+    assert_line(&vrrpd, "(VI_1) Master received advert from 10.99.0.2 with higher priority 150, ours 100");
+    assert_line(&vrrpd, "(VI_1) Entering BACKUP STATE");
+    keepalived.signal(Signal::SIGTERM).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    assert_line(&vrrpd, "(VI_1) Backup received priority 0 advertisement");
+}
+
+#[test]
+fn a_silent_keepalived_is_replaced_and_a_healed_partition_leaves_one_owner() {
+    let Some((ours, theirs)) = programs("a_silent_keepalived_is_replaced") else { return };
+    let segment = Segment::new().unwrap();
+    let keepalived = segment.start(Host::Two, &theirs, &with_password(150)).unwrap();
+    let vrrpd = segment.start(Host::One, &ours, &with_password(100)).unwrap();
+    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
+    segment.cut(Host::Two).unwrap();
+    assert_line(&vrrpd, "(VI_1) Receive advertisement timeout");
+    assert_line(&vrrpd, "(VI_1) Entering MASTER STATE");
+    segment.heal(Host::Two).unwrap();
+    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
+}
+
+#[test]
+fn a_dead_link_is_a_fault_and_its_return_a_preemption() {
+    let Some((ours, theirs)) = programs("a_dead_link_is_a_fault") else { return };
+    let segment = Segment::new().unwrap();
+    let keepalived = segment.start(Host::Two, &theirs, &with_password(100)).unwrap();
+    let vrrpd = segment.start(Host::One, &ours, &with_password(150)).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    segment.ip(Host::One, "link set v0 down").unwrap();
+    assert_line(&vrrpd, "Netlink reports v0 down");
+    assert_line(&vrrpd, "(VI_1) Entering FAULT STATE");
+    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
+    segment.ip(Host::One, "link set v0 up").unwrap();
+    assert_line(&vrrpd, "Netlink reports v0 up");
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+}
+
+#[test]
+fn a_removed_address_comes_back() {
+    let Some((ours, theirs)) = programs("a_removed_address_comes_back") else { return };
+    let segment = Segment::new().unwrap();
+    let keepalived = segment.start(Host::Two, &theirs, &with_password(100)).unwrap();
+    let vrrpd = segment.start(Host::One, &ours, &with_password(150)).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    segment.ip(Host::One, &format!("addr del {VIP}/24 dev v0")).unwrap();
+    assert_line(&vrrpd, "Netlink reflector reports IP 10.99.0.100 removed from v0");
+    assert_line(&keepalived, "(VI_1) Backup received priority 0 advertisement");
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+}
+
+#[test]
+fn another_password_is_refused_on_both_sides() {
+    let Some((ours, theirs)) = programs("another_password_is_refused") else { return };
+    let segment = Segment::new().unwrap();
+    let keepalived = segment.start(Host::Two, &theirs, &password(100, "secret12")).unwrap();
+    let vrrpd = segment.start(Host::One, &ours, &password(150, "secret13")).unwrap();
+    assert_line(&vrrpd, "(VI_1) received an invalid passwd!");
+    assert_line(&keepalived, "(VI_1) received an invalid passwd!");
+}
+
+#[test]
+fn version_3_at_a_tenth_of_a_second_in_both_roles() {
+    let Some((ours, theirs)) = programs("version_3_at_a_tenth_of_a_second") else { return };
+    let segment = Segment::new().unwrap();
+    let version_3 = |priority| configuration(priority, "version 3\n    advert_int 0.1");
+    let keepalived = segment.start(Host::Two, &theirs, &version_3(100)).unwrap();
+    assert_owner(&segment, Host::Two, &[&keepalived]);
+    let mut vrrpd = segment.start(Host::One, &ours, &version_3(150)).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    vrrpd.signal(Signal::SIGTERM).unwrap();
+    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
+    assert!(vrrpd.await_end().is_some_and(|status| status.success()));
+    for daemon in [&vrrpd, &keepalived] {
+        assert!(!daemon.output().contains("checksum"), "{}", daemon.output());
+    }
+}
+
+/// The packet after the header line of `tcpdump -x`: only the words of bytes.
+fn packet_bytes(output: &str) -> String {
+    output
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("0x")?.split_once(':'))
+        .map(|(_, words)| words.trim())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[test]
+fn our_first_advert_is_keepaliveds_byte_for_byte() {
+    let test = "our_first_advert_is_keepaliveds";
+    let Some((ours, theirs)) = programs(test) else { return };
+    if environment::installed("tcpdump").is_none() {
+        return environment::skip(test, "needs tcpdump");
+    }
+    let capture = |program: &PathBuf| {
+        let segment = Segment::new().unwrap();
+        let mut listener = segment.capture_advert(Host::Two).unwrap();
+        assert_line(&listener, "listening on");
+        let daemon = segment.start(Host::One, program, &with_password(150)).unwrap();
+        let ended = listener.await_end();
+        assert!(ended.is_some(), "no advert from {}:\n{}", program.display(), daemon.output());
+        packet_bytes(&listener.output())
+    };
+    let expected = capture(&theirs);
+    assert!(expected.starts_with("45c0 0028"), "{expected}");
+    assert_eq!(capture(&ours), expected);
+}
