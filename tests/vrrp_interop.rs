@@ -44,7 +44,9 @@ fn with_password(priority: u8) -> String {
 }
 
 fn password(priority: u8, secret: &str) -> String {
-    let auth = format!("advert_int 1\n    authentication {{\n        auth_type PASS\n        auth_pass {secret}\n    }}");
+    let auth = format!(
+        "advert_int 1\n    authentication {{\n        auth_type PASS\n        auth_pass {secret}\n    }}"
+    );
     configuration(priority, &auth)
 }
 
@@ -69,7 +71,10 @@ fn we_preempt_a_lower_keepalived_and_hand_back_on_sigterm() {
     assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
     assert_line(&vrrpd, "(VI_1) received lower priority (100) advert from 10.99.0.2 - discarding");
     assert_line(&vrrpd, "(VI_1) Entering MASTER STATE");
-    assert_line(&keepalived, "(VI_1) Master received advert from 10.99.0.1 with higher priority 150, ours 100");
+    assert_line(
+        &keepalived,
+        "(VI_1) Master received advert from 10.99.0.1 with higher priority 150, ours 100",
+    );
     vrrpd.signal(Signal::SIGTERM).unwrap();
     assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
     assert_line(&keepalived, "(VI_1) Backup received priority 0 advertisement");

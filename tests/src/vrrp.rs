@@ -118,8 +118,20 @@ impl Segment {
         let node = self.node(host);
         let program = program.display().to_string();
         let arguments = [
-            "netns", "exec", &node, &program, "-f", "{dir}/keepalived.conf", "-n", "-l", "-D", "-P", "-p",
-            "{dir}/pid", "-r", "{dir}/vrrp.pid",
+            "netns",
+            "exec",
+            &node,
+            &program,
+            "-f",
+            "{dir}/keepalived.conf",
+            "-n",
+            "-l",
+            "-D",
+            "-P",
+            "-p",
+            "{dir}/pid",
+            "-r",
+            "{dir}/vrrp.pid",
         ];
         Daemon::start(Path::new("ip"), &arguments, &[("keepalived.conf", configuration)])
     }

@@ -1,21 +1,30 @@
 //! From options to a running daemon and its exit status (KEEPALIVED.md 4).
 
-use std::process::ExitCode;
+use std::{
+    io::{self, IsTerminal, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use hacore::process::{
     daemonize::{Readiness, daemonize},
     pidfile::{Exclusive, PidFile, PidFileError},
     rlimit,
 };
+use hacore::{
+    diag::{Diagnostics, SourceMap, render::render},
+    time::wall_us,
+};
 use nix::sys::stat::{Mode, umask};
 use tokio::sync::mpsc;
 
 use crate::{
     cli::Options,
+    config::{self, KeepalivedStyle, LoadOptions, Verdict},
     logging::{Log, LogSettings, quoted_command_line},
     model::Config,
     netlink::Monitor,
-    runtime::{Actor, StartError, actor, outside::Nobody},
+    runtime::{Actor, StartError, actor, build, outside::Nobody},
     version,
 };
 
@@ -30,14 +39,11 @@ pub const EXIT_PERMISSION: u8 = 4;
 /// Exit status: there is no configuration file.
 pub const EXIT_NO_FILE: u8 = 6;
 
-/// How a configuration is read: what is wrong goes to the log, and nothing comes back if it cannot run.
-pub type Loader = fn(&Options, &Log) -> Option<Config>;
-
 /// Stimuli that wait for the actor at most.
 const STIMULI_MAX: usize = 1024;
 
 /// Runs until a signal ends it.
-pub fn run(options: Options, loader: Loader) -> ExitCode {
+pub fn run(options: Options) -> ExitCode {
     let log = Log::open(&LogSettings {
         console: options.log_console,
         detail: options.log_detail,
@@ -48,17 +54,17 @@ pub fn run(options: Options, loader: Loader) -> ExitCode {
     for notice in &options.notices {
         log.warning(notice);
     }
-    let code = start(options, loader, &log);
+    let code = start(options, &log);
     log.info(&format!("Stopped {}", version::title()));
     ExitCode::from(code)
 }
 
-fn start(options: Options, loader: Loader, log: &Log) -> u8 {
+fn start(options: Options, log: &Log) -> u8 {
     if !options.config_file.exists() {
         log.warning(&format!("Config files missing '{}'.", options.config_file.display()));
         return EXIT_NO_FILE;
     }
-    let Some(config) = load(loader, &options, log) else { return EXIT_CONFIG };
+    let Some(config) = load(&options, log) else { return EXIT_CONFIG };
     if let Some(mask) = options.umask.or(config.global.umask) {
         umask(Mode::from_bits_truncate(mask));
     }
@@ -88,7 +94,7 @@ fn start(options: Options, loader: Loader, log: &Log) -> u8 {
             return EXIT_FATAL;
         }
     };
-    let code = serve(options, loader, config, log, readiness);
+    let code = serve(options, config, log, readiness);
     for file in pid_files {
         file.remove();
     }
@@ -103,7 +109,7 @@ fn pid_files(options: &Options) -> Result<Vec<PidFile>, PidFileError> {
     Ok(files)
 }
 
-fn serve(options: Options, loader: Loader, config: Config, log: &Log, readiness: Option<Readiness>) -> u8 {
+fn serve(options: Options, config: Config, log: &Log, readiness: Option<Readiness>) -> u8 {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -112,7 +118,7 @@ fn serve(options: Options, loader: Loader, config: Config, log: &Log, readiness:
         }
     };
     let tasks = tokio::task::LocalSet::new();
-    match tasks.block_on(&runtime, serve_async(options, loader, config, log.clone(), readiness)) {
+    match tasks.block_on(&runtime, serve_async(options, config, log.clone(), readiness)) {
         Ok(()) => EXIT_OK,
         Err(error) => {
             log.warning(&error.to_string());
@@ -132,7 +138,6 @@ fn exit_code(error: &StartError) -> u8 {
 
 async fn serve_async(
     options: Options,
-    loader: Loader,
     config: Config,
     log: Log,
     readiness: Option<Readiness>,
@@ -145,7 +150,7 @@ async fn serve_async(
     let leave_addresses = options.leave_addresses;
     let options = actor::Options {
         leave_addresses,
-        reread: Box::new(move |log| load(loader, &options, log)),
+        reread: Box::new(move |log| load(&options, log)),
         on_ready: Box::new(move || {
             if let Some(readiness) = readiness {
                 // The parent's exit status is all that depends on it.
@@ -159,7 +164,46 @@ async fn serve_async(
 }
 
 /// Reads the configuration; what is wrong with it goes to the log.
-fn load(loader: Loader, options: &Options, log: &Log) -> Option<Config> {
+fn load(options: &Options, log: &Log) -> Option<Config> {
     log.info(&format!("Configuration file {}", options.config_file.display()));
-    loader(options, log)
+    let (config, diagnostics, sources) = read(options);
+    for diagnostic in &diagnostics {
+        let text = render(&KeepalivedStyle, diagnostic, &sources, false);
+        log.warning(text.trim_end());
+        for help in &diagnostic.help {
+            log.detail(&format!("  {help}"));
+        }
+    }
+    config
+}
+
+fn read(options: &Options) -> (Option<Config>, Diagnostics, SourceMap) {
+    let load_options = LoadOptions { config_id: options.config_id.clone(), random_seed: wall_us() };
+    config::load(std::slice::from_ref(&options.config_file), &load_options)
+}
+
+/// `-t`: says what is wrong with the configuration, on standard error or in `file`, and answers with the
+/// exit status.
+pub fn test(options: &Options, file: Option<&Path>) -> ExitCode {
+    let (config, diagnostics, sources) = read(options);
+    let verbose = file.is_none() && io::stderr().is_terminal();
+    let mut text: String = diagnostics
+        .iter()
+        .map(|diagnostic| render(&KeepalivedStyle, diagnostic, &sources, verbose))
+        .collect();
+    for missing in config.iter().flat_map(build::unsupported) {
+        text.push_str(&missing);
+        text.push('\n');
+    }
+    let written = match file {
+        Some(path) => std::fs::write(path, text),
+        None => io::stderr().write_all(text.as_bytes()),
+    };
+    let verdict = Verdict::of(&diagnostics);
+    let code =
+        if options.keepalived_exit_codes { verdict.keepalived_exit_code() } else { verdict.exit_code() };
+    match written {
+        Ok(()) => ExitCode::from(u8::try_from(code).unwrap_or(EXIT_FATAL)),
+        Err(_) => ExitCode::from(EXIT_FATAL),
+    }
 }

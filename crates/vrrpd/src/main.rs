@@ -5,8 +5,6 @@ use std::process::ExitCode;
 use vrrpd::{
     cli::{self, Command, Options},
     daemon,
-    logging::Log,
-    model::Config,
 };
 
 fn main() -> ExitCode {
@@ -15,22 +13,13 @@ fn main() -> ExitCode {
             print(&text);
             ExitCode::SUCCESS
         }
-        Ok(Command::Test(..)) => {
-            complain("vrrpd: --config-test waits for the configuration reader");
-            ExitCode::FAILURE
-        }
-        Ok(Command::Run(options)) => daemon::run(options, load),
+        Ok(Command::Test(options, file)) => daemon::test(&options, file.as_deref()),
+        Ok(Command::Run(options)) => daemon::run(options),
         Err(error) => {
             complain(&format!("vrrpd: {error}\nTry 'vrrpd --help' for the options."));
             ExitCode::FAILURE
         }
     }
-}
-
-/// Until the configuration reader is part of the library nothing can be read.
-fn load(_options: &Options, log: &Log) -> Option<Config> {
-    log.warning("the configuration reader is not part of this build");
-    None
 }
 
 #[expect(clippy::print_stdout, reason = "the answer to --help, --version and --signum")]

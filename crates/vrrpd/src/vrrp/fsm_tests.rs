@@ -103,11 +103,7 @@ fn a_backup_becomes_master_after_master_down_in_keepaliveds_order() {
     );
     assert_eq!(
         logs(&actions),
-        [
-            "(VI_1) Receive advertisement timeout",
-            "(VI_1) Entering MASTER STATE",
-            "(VI_1) setting VIPs."
-        ]
+        ["(VI_1) Receive advertisement timeout", "(VI_1) Entering MASTER STATE", "(VI_1) setting VIPs."]
     );
     assert_eq!(router.next_deadline_us(), Some(at_us + SECOND_US));
 }
@@ -169,10 +165,7 @@ fn equal_and_higher_priority_restart_the_timer_of_a_backup() {
 fn a_lower_priority_is_discarded_and_the_timer_runs_on() {
     let mut router = backup(settings(100));
     let actions = step(&mut router, heard(99, "10.0.0.1"), 700);
-    assert_eq!(
-        logs(&actions),
-        ["(VI_1) received lower priority (99) advert from 10.0.0.1 - discarding"]
-    );
+    assert_eq!(logs(&actions), ["(VI_1) received lower priority (99) advert from 10.0.0.1 - discarding"]);
     assert_eq!(router.next_deadline_us(), Some(3_609_375));
 }
 
@@ -341,10 +334,7 @@ fn version_3_backups_adopt_the_masters_interval() {
     let mut router = backup(Settings { version: Version::V3, ..settings(100) });
     let event = advert(Version::V3, 200, "10.0.0.9".parse().unwrap(), 500_000);
     let actions = step(&mut router, event, 1000);
-    assert_eq!(
-        logs(&actions),
-        ["(VI_1) advertisement interval updated from 1000ms to 500ms by master"]
-    );
+    assert_eq!(logs(&actions), ["(VI_1) advertisement interval updated from 1000ms to 500ms by master"]);
     let down_us = timing::master_down_us(Version::V3, 100, 500_000, 3);
     assert_eq!(router.next_deadline_us(), Some(1000 + down_us));
 }
@@ -353,10 +343,7 @@ fn version_3_backups_adopt_the_masters_interval() {
 fn on_stop_addresses_stay_until_the_new_master_was_heard() {
     let (mut router, at_us) = master(settings(100));
     let actions = step(&mut router, Event::Stop(Ending::Shutdown), at_us);
-    assert_eq!(
-        doings(&actions),
-        vec![Action::SendAdvert { priority: 0 }, Action::Notify(Notice::Stop)]
-    );
+    assert_eq!(doings(&actions), vec![Action::SendAdvert { priority: 0 }, Action::Notify(Notice::Stop)]);
     assert!(!router.is_finished());
     step(&mut router, heard(90, "10.0.0.9"), at_us + 600_000);
     let release_us = router.next_deadline_us().unwrap();
@@ -390,11 +377,7 @@ fn without_hand_over_addresses_go_at_once_as_keepaliveds_do() {
     let actions = step(&mut router, Event::Stop(Ending::Shutdown), at_us);
     assert_eq!(
         doings(&actions),
-        vec![
-            Action::SendAdvert { priority: 0 },
-            Action::RemoveAddresses,
-            Action::Notify(Notice::Stop)
-        ]
+        vec![Action::SendAdvert { priority: 0 }, Action::RemoveAddresses, Action::Notify(Notice::Stop)]
     );
 }
 

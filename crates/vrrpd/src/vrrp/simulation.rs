@@ -6,12 +6,15 @@
 //! `VRRP_SIMULATION_SEED` runs a single one.
 
 use std::{
-    collections::BinaryHeap,
     cmp::Reverse,
+    collections::BinaryHeap,
     net::{IpAddr, Ipv4Addr},
 };
 
-use super::{fsm_tests::{advert, settings}, *};
+use super::{
+    fsm_tests::{advert, settings},
+    *,
+};
 use crate::model::Version;
 
 /// SplitMix64: small, seeded, good enough to schedule trouble.
@@ -222,9 +225,7 @@ impl Network {
             let masters: Vec<usize> = alive
                 .iter()
                 .copied()
-                .filter(|index| {
-                    self.routers[*index].as_ref().is_some_and(|r| r.state() == State::Master)
-                })
+                .filter(|index| self.routers[*index].as_ref().is_some_and(|r| r.state() == State::Master))
                 .collect();
             let priority = |index: &usize| self.routers[*index].as_ref().map(Router::priority);
             match best {
@@ -296,11 +297,9 @@ fn a_quiet_network_does_not_flap() {
         let mut network = Network::new(seed);
         network.run(network.settling_us());
         network.check(seed);
-        let before: Vec<_> =
-            network.routers.iter().flatten().map(|r| (r.state(), r.since_us())).collect();
+        let before: Vec<_> = network.routers.iter().flatten().map(|r| (r.state(), r.since_us())).collect();
         network.run(network.now_us + 100 * network.configured[0].advert_interval_us);
-        let after: Vec<_> =
-            network.routers.iter().flatten().map(|r| (r.state(), r.since_us())).collect();
+        let after: Vec<_> = network.routers.iter().flatten().map(|r| (r.state(), r.since_us())).collect();
         assert_eq!(before, after, "seed {seed}");
     }
 }
