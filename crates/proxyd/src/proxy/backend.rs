@@ -4,7 +4,7 @@
 //! persistence, retries, connecting.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use hacore::balance::{Balancer, Loads, Request, ServerIndex};
@@ -30,6 +30,8 @@ pub struct Backend {
     follows_load: bool,
     /// Some server has a `maxconn`: only then can anything queue.
     limited: bool,
+    /// How many servers new clients may go to; follows the health.
+    usable: AtomicU32,
     pub queue: Queue,
     pub counters: BackendCounters,
     /// `scur`, `smax`: `beconn` of the log.
@@ -99,6 +101,7 @@ impl Backend {
             balancer: Mutex::new(balancer),
             key: balancing::key(&model.balance.algorithm),
             limited,
+            usable: AtomicU32::new(count_usable(&servers)),
             servers,
             queue: Queue::default(),
             counters: BackendCounters::new(threads),
@@ -122,6 +125,22 @@ impl Backend {
 
     pub fn server_named(&self, name: &str) -> Option<&Arc<Server>> {
         self.servers.iter().find(|server| server.name() == name)
+    }
+
+    /// How many servers new clients may go to.
+    pub fn usable(&self) -> u32 {
+        self.usable.load(Relaxed)
+    }
+
+    /// Whether some server has a `maxconn`, so that requests may queue.
+    pub fn is_limited(&self) -> bool {
+        self.limited
+    }
+
+    /// Requests waiting in the backend's own queue and in its servers' queues.
+    pub fn queued(&self) -> u32 {
+        let own = self.queue.len();
+        if self.limited { own + self.servers.iter().map(|server| server.queue.len()).sum::<u32>() } else { own }
     }
 
     /// The balancer's choice; none: nobody usable, or nobody with room (then [`Self::used`] is not 0).
@@ -224,6 +243,7 @@ impl Backend {
         let condition = health.condition(now);
         server.mirror(condition.available, !health.may_serve());
         self.balancer.lock().set_server(server.index(), condition);
+        self.usable.store(count_usable(&self.servers), Relaxed);
     }
 
     fn try_take(&self, server: &Server) -> bool {
@@ -241,4 +261,8 @@ impl Backend {
             balancer.load_changed(server.index(), server.sessions.current(), server.queue.len());
         }
     }
+}
+
+fn count_usable(servers: &[Arc<Server>]) -> u32 {
+    u32::try_from(servers.iter().filter(|server| server.is_usable()).count()).unwrap_or(u32::MAX)
 }

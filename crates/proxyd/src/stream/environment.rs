@@ -1,0 +1,202 @@
+//! What expressions may ask of the running process: [`crate::expr::Environment`] over a thread's snapshot.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use parking_lot::Mutex;
+
+use crate::expr::{BackendView, Data, Environment, FrontendView, ProcessView, Sample, ServerView, VarName};
+use crate::model::{Address, ProxyId, ServerId};
+use crate::proxy::{Backend, Process};
+use crate::runtime::LocalSnapshot;
+
+/// `proc.` variables, shared by all threads; rules rarely touch them.
+#[derive(Debug, Default)]
+pub struct ProcessVariables {
+    values: Mutex<Vec<(VarName, Sample<'static>)>>,
+}
+
+/// One thread's view of the process; a reload makes a new one.
+pub struct ThreadEnvironment {
+    process: Arc<Process>,
+    snapshot: Rc<LocalSnapshot>,
+    variables: Arc<ProcessVariables>,
+    hostname: String,
+    thread: u32,
+    random: Cell<u64>,
+    /// The clock of the current turn.
+    now_ms: Cell<u64>,
+    /// The hour for which the offset of local time was asked, and the offset.
+    utc_offset_s: Cell<(u64, i32)>,
+}
+
+impl ThreadEnvironment {
+    pub fn new(snapshot: &Rc<LocalSnapshot>, variables: &Arc<ProcessVariables>, thread: u16, seed: u64) -> Self {
+        let hostname = nix::unistd::gethostname();
+        Self {
+            process: Arc::clone(&snapshot.process),
+            snapshot: Rc::clone(snapshot),
+            variables: Arc::clone(variables),
+            hostname: hostname.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            thread: u32::from(thread) + 1,
+            random: Cell::new(seed | 1),
+            now_ms: Cell::new(0),
+            utc_offset_s: Cell::new((u64::MAX, 0)),
+        }
+    }
+
+    pub fn set_now_ms(&self, now_ms: u64) {
+        self.now_ms.set(now_ms);
+    }
+}
+
+impl Environment for ThreadEnvironment {
+    fn process(&self) -> ProcessView<'_> {
+        ProcessView {
+            hostname: &self.hostname,
+            pid: self.process.pid,
+            thread: self.thread,
+            thread_group: 1,
+            uptime_s: self.now_ms.get() / 1000,
+            connections: self.process.connections.current(),
+            stopping: self.process.is_stopping(),
+            idle_percent: 100,
+        }
+    }
+
+    fn frontend(&self, id: ProxyId) -> Option<FrontendView<'_>> {
+        let frontend = self.snapshot.frontend(id)?;
+        let policy = self.snapshot.policies.get(id.0 as usize)?;
+        let now_ms = self.now_ms.get();
+        let default_backend = frontend.model.default_backend.and_then(|id| self.snapshot.backend(id));
+        Some(FrontendView {
+            name: frontend.name(),
+            numeric_id: frontend.model.numeric_id,
+            connections: frontend.sessions.current(),
+            session_rate: frontend.session_rate.per_second(now_ms),
+            request_rate: frontend.request_rate.per_second(now_ms),
+            default_backend: default_backend.map(|backend| backend.name()),
+            client_timeout_ms: policy.client_ms,
+            tarpit_timeout_ms: policy.tarpit_ms,
+            is_http: policy.is_http,
+        })
+    }
+
+    fn backend(&self, id: ProxyId) -> Option<BackendView<'_>> {
+        let backend = self.snapshot.backend(id)?;
+        let policy = self.snapshot.policies.get(id.0 as usize)?;
+        Some(BackendView {
+            name: backend.name(),
+            numeric_id: backend.model.numeric_id,
+            connections: backend.sessions.current(),
+            queue: backend.queue.len(),
+            queue_total: backend.queued(),
+            session_rate: backend.session_rate.per_second(self.now_ms.get()),
+            servers_usable: backend.usable(),
+            free_connections: free(backend, false),
+            free_slots: free(backend, true),
+            connect_timeout_ms: policy.connect_ms,
+            queue_timeout_ms: policy.queue_ms,
+            server_timeout_ms: policy.server_ms,
+            tarpit_timeout_ms: policy.tarpit_ms,
+            tunnel_timeout_ms: policy.tunnel_ms,
+            retries: backend.model.retries,
+        })
+    }
+
+    fn server(&self, backend: ProxyId, server: ServerId) -> Option<ServerView<'_>> {
+        let backend = self.snapshot.backend(backend)?;
+        let server = backend.server(server)?;
+        let load = server.load(backend.sessions.current(), backend.fullconn);
+        let room = load.limit.map(|limit| u64::from(limit.saturating_sub(load.served)));
+        let weight = server.model.weight;
+        Some(ServerView {
+            name: server.name(),
+            numeric_id: server.model.numeric_id,
+            usable: server.is_usable(),
+            connections: load.served,
+            free_connections: room,
+            queue: load.queued,
+            session_rate: server.session_rate.per_second(self.now_ms.get()),
+            weight_user: weight,
+            weight_effective: weight,
+            weight_initial: weight,
+            address: match server.address() {
+                Address::Inet(address) => Some(address),
+                _ => None,
+            },
+        })
+    }
+
+    fn find_frontend(&self, name: &[u8]) -> Option<ProxyId> {
+        self.snapshot.frontend_named(std::str::from_utf8(name).ok()?).map(|frontend| frontend.id)
+    }
+
+    fn find_backend(&self, name: &[u8]) -> Option<ProxyId> {
+        self.snapshot.backend_named(std::str::from_utf8(name).ok()?).map(|backend| backend.id)
+    }
+
+    fn find_server(&self, backend: ProxyId, name: &[u8]) -> Option<ServerId> {
+        let name = std::str::from_utf8(name).ok()?;
+        self.snapshot.backend(backend)?.server_named(name).map(|server| server.id)
+    }
+
+    fn environment_variable(&self, name: &str) -> Option<Data<'_>> {
+        use std::os::unix::ffi::OsStringExt;
+        std::env::var_os(name).map(|value| Data::from(value.into_vec()))
+    }
+
+    fn random_u64(&self) -> u64 {
+        let mut state = self.random.get();
+        state ^= state >> 12;
+        state ^= state << 25;
+        state ^= state >> 27;
+        self.random.set(state);
+        state.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    fn process_variable(&self, name: &VarName) -> Option<Sample<'static>> {
+        let values = self.variables.values.lock();
+        values.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+
+    fn set_process_variable(&self, name: &VarName, value: Option<Sample<'static>>) {
+        let mut values = self.variables.values.lock();
+        values.retain(|(known, _)| known != name);
+        if let Some(value) = value {
+            values.push((name.clone(), value));
+        }
+    }
+
+    fn utc_offset_s(&self, wall_us: u64) -> i32 {
+        // Offsets change at most every quarter of an hour.
+        const QUARTER_US: u64 = 900_000_000;
+        let quarter = wall_us / QUARTER_US;
+        let (known, offset_s) = self.utc_offset_s.get();
+        if known == quarter {
+            return offset_s;
+        }
+        let seconds = i64::try_from(wall_us / 1_000_000).unwrap_or(0);
+        let offset_s = hacore::time::local_time(seconds).utc_offset_minutes * 60;
+        self.utc_offset_s.set((quarter, offset_s));
+        offset_s
+    }
+}
+
+/// Connections (and queue places) left on usable servers; `None` when one is unlimited.
+fn free(backend: &Backend, with_queue: bool) -> Option<u64> {
+    if !backend.is_limited() {
+        return None;
+    }
+    let mut sum = 0;
+    for server in backend.servers.iter().filter(|server| server.is_usable()) {
+        let load = server.load(backend.sessions.current(), backend.fullconn);
+        sum += u64::from(load.limit?.saturating_sub(load.served));
+        if with_queue {
+            sum += u64::from(load.queue_limit?.saturating_sub(load.queued));
+        }
+    }
+    Some(sum)
+}
