@@ -140,7 +140,11 @@ impl Backend {
     /// Requests waiting in the backend's own queue and in its servers' queues.
     pub fn queued(&self) -> u32 {
         let own = self.queue.len();
-        if self.limited { own + self.servers.iter().map(|server| server.queue.len()).sum::<u32>() } else { own }
+        if self.limited {
+            own + self.servers.iter().map(|server| server.queue.len()).sum::<u32>()
+        } else {
+            own
+        }
     }
 
     /// The balancer's choice; none: nobody usable, or nobody with room (then [`Self::used`] is not 0).

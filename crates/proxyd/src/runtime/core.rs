@@ -10,7 +10,7 @@ use crate::proxy::process::wall_us;
 use crate::proxy::{Process, Snapshot, StreamKey};
 use crate::runtime::inbox::{Inboxes, Message};
 use crate::runtime::log_writer::LogWriter;
-use crate::stream::{FrontendPolicy, IdlePools, Stream};
+use crate::stream::{FrontendPolicy, IdlePools, ProcessVariables, Stream, ThreadEnvironment};
 
 /// The receive buffer that all connections of a thread share.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
@@ -107,6 +107,9 @@ pub struct Core {
     pub clock: Clock,
     pub idle: IdlePools,
     pub log: LogWriter,
+    /// A log line being rendered. Taken out while in use.
+    pub log_text: Vec<u8>,
+    pub environment: Rc<ThreadEnvironment>,
     /// Sessions to look at again in this turn: granted slots, more data than one turn's share.
     pub runnable: Vec<Token>,
     /// A frontend was full and is no more: accept loops of this thread should look again.
@@ -122,11 +125,13 @@ impl Core {
         snapshot: &Arc<Snapshot>,
         inboxes: &Arc<Inboxes>,
         log: LogWriter,
+        variables: &Arc<ProcessVariables>,
     ) -> std::io::Result<Self> {
         let process = Arc::clone(&snapshot.process);
         let local = Rc::new(LocalSnapshot::new(Arc::clone(snapshot)));
         let mut clock = Clock::default();
         clock.update(&process);
+        let seed = clock.wall_us.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(u64::from(thread) << 32);
         Ok(Self {
             thread,
             poller: Poller::new()?,
@@ -136,7 +141,9 @@ impl Core {
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             out: Vec::with_capacity(SCRATCH_BYTES),
             idle: IdlePools::new(local.pool_count()),
-            random: clock.wall_us | 1,
+            random: seed | 1,
+            environment: Rc::new(ThreadEnvironment::new(&local, variables, thread, !seed)),
+            log_text: Vec::new(),
             clock,
             log,
             runnable: Vec::new(),
@@ -151,6 +158,7 @@ impl Core {
 
     pub fn update_clock(&mut self) {
         self.clock.update(&self.process);
+        self.environment.set_now_ms(self.clock.monotonic_ms());
     }
 
     /// A request's state, as good as new.

@@ -11,6 +11,7 @@ use super::log_writer::{LogWriter, Sinks};
 use super::thread::Thread;
 use crate::proxy::Snapshot;
 use crate::proxy::counters::set_thread_index;
+use crate::stream::ProcessVariables;
 
 /// The running data plane.
 #[derive(Debug)]
@@ -26,15 +27,17 @@ impl Runtime {
         let count = snapshot.process.threads;
         let inboxes = Arc::new(Inboxes::new(count)?);
         let mut sinks = Sinks::default();
+        let variables = Arc::new(ProcessVariables::default());
         let mut threads = Vec::with_capacity(count);
         for index in 0..count {
             let writer = LogWriter::new(&snapshot.proxies, &snapshot.global, tag, &mut sinks)
                 .map_err(io::Error::other)?;
             let sockets = listeners.of_thread(index)?;
             let (snapshot, inboxes) = (Arc::clone(snapshot), Arc::clone(&inboxes));
+            let variables = Arc::clone(&variables);
             let main = move || {
                 set_thread_index(index + 1);
-                let core = Core::new(index as u16, &snapshot, &inboxes, writer);
+                let core = Core::new(index as u16, &snapshot, &inboxes, writer, &variables);
                 let outcome = core.and_then(|core| Thread::new(core, sockets)).and_then(Thread::run);
                 if let Err(error) = outcome {
                     tracing::error!(thread = index + 1, %error, "data-plane thread ended");

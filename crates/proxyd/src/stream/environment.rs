@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
 
@@ -33,7 +32,12 @@ pub struct ThreadEnvironment {
 }
 
 impl ThreadEnvironment {
-    pub fn new(snapshot: &Rc<LocalSnapshot>, variables: &Arc<ProcessVariables>, thread: u16, seed: u64) -> Self {
+    pub fn new(
+        snapshot: &Rc<LocalSnapshot>,
+        variables: &Arc<ProcessVariables>,
+        thread: u16,
+        seed: u64,
+    ) -> Self {
         let hostname = nix::unistd::gethostname();
         Self {
             process: Arc::clone(&snapshot.process),

@@ -33,9 +33,6 @@ pub(super) enum Moved {
 
 impl Stream {
     pub(super) fn exchange(&mut self, session: &mut Session, core: &mut Core) -> Step {
-        if core.connections.get(session.client).is_none_or(|client| client.is_broken()) {
-            return self.fail(session, core, Fault::ClientGone);
-        }
         if !self.request_sent {
             self.send_request_head(session, core);
         }
@@ -52,7 +49,8 @@ impl Stream {
                 Ok(false) if up == Moved::ReceiverGone => {
                     return self.server_failed(session, core, Fault::ServerGone);
                 }
-                Ok(false) => return self.wait_unless_paused(session, core, up, Moved::Blocked),
+                Ok(false) if up == Moved::Paused => return self.wait_unless_paused(session, core, up, up),
+                Ok(false) => return self.watch_client(session, core),
                 Err(fault) => return self.server_failed(session, core, fault),
             }
             if self.activity != super::state::Activity::Exchange {
@@ -164,7 +162,7 @@ impl Stream {
             return self.fail(session, core, Fault::ClientGone);
         };
         let abort_on_close = self.backend_options(session, |options| options.abortonclose);
-        if client.is_broken() || abort_on_close && client.is_hung_up() {
+        if abort_on_close && (client.is_hung_up() || client.is_broken()) {
             return self.fail(session, core, Fault::ClientGone);
         }
         Step::Wait

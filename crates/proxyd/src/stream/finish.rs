@@ -37,8 +37,10 @@ impl Stream {
         self.info.termination.set_once(cause, phase);
         self.count_fault(session, fault);
         self.leave_queue(session);
-        self.client_keep_alive = false;
         self.server_keep_alive = false;
+        if self.response_started || !self.up.is_received() {
+            self.client_keep_alive = false;
+        }
         if let Some(key) = self.server_connection.take() {
             core.close(key);
         }
@@ -46,7 +48,8 @@ impl Stream {
         match status {
             Some(status) => {
                 // Interim answers that wait are followed by the reply.
-                self.up.incoming = super::body::Incoming::Nothing;
+                self.info.bytes_uploaded = self.up.bytes;
+                self.up.reset(&mut core.buffers);
                 self.reply_for(session, core, status)
             }
             None => self.finish(session, core),
@@ -100,11 +103,13 @@ impl Stream {
             self.server_keep_alive = false;
         }
         self.info.bytes_sent += self.down.bytes;
-        self.info.bytes_uploaded = self.up.bytes;
+        self.info.bytes_uploaded += self.up.bytes;
         self.count_end(session, core);
         self.release_slot(session, core);
         self.settle_server_connection(session, core);
         self.leave_backend(session);
+        self.write_log(session, core);
+        session.vars.end_transaction();
         Step::Done { keep_alive }
     }
 

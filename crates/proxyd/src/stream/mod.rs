@@ -11,8 +11,10 @@
 //! A session is run when something happened to one of its connections or to its deadline; it works until it would have
 //! to wait, and leaves its state in these structures. Cost of a small keep-alive request: two reads, two writes.
 
+mod access_log;
 pub mod body;
 mod connect;
+mod environment;
 mod exchange;
 mod fault;
 mod finish;
@@ -28,6 +30,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use environment::{ProcessVariables, ThreadEnvironment};
 pub use idle_pool::IdlePools;
 pub use policy::FrontendPolicy;
 pub use session::{Session, may_accept};

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use crate::http::h1::Limits;
+use crate::http::reply::ErrorPages;
 use crate::model::{Global, Mode, Proxy};
 
 /// Derived once per proxy and thread.
 #[derive(Debug, Clone)]
 pub struct FrontendPolicy {
     pub is_http: bool,
+    pub error_pages: ErrorPages,
     pub request_limits: Limits,
     pub response_limits: Limits,
     /// Waiting for the first byte of a connection's first request, and for the rest of any head; milliseconds.
@@ -37,6 +39,7 @@ impl FrontendPolicy {
         };
         Self {
             is_http: proxy.mode == Mode::Http,
+            error_pages: ErrorPages::new(&proxy.error_replies),
             request_limits: limits(proxy.options.accept_invalid_http_request),
             response_limits: limits(proxy.options.accept_invalid_http_response),
             request_ms: ms(timeouts.http_request.or(client)),

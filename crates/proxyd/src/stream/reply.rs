@@ -3,51 +3,86 @@
 use std::rc::Rc;
 
 use super::Step;
+use super::body::Incoming;
 use super::exchange::send_or_keep;
 use super::session::Session;
 use super::state::{Activity, Stream};
-use crate::model::{ErrorReply, Proxy};
+use crate::http::h1::{ConnectionField, EncodePlan, encode_response};
+use crate::http::reply::{ErrorPages, StaticReply};
+use crate::http::{Framing, Method};
+use crate::proxy::Counter;
 use crate::runtime::Core;
 use crate::txn::{Cause, Phase};
 
 impl Stream {
-    /// An error reply as the backend, or else the frontend, has it.
+    /// An error page as the backend, or else the frontend, has it; the connection ends after it.
     pub(super) fn reply_for(&mut self, session: &mut Session, core: &mut Core, status: u16) -> Step {
         let snapshot = Rc::clone(&session.snapshot);
-        let of_backend = self.info.backend.and_then(|id| snapshot.proxies.get(id.0 as usize));
-        let proxy = of_backend.or_else(|| snapshot.proxies.get(session.frontend.0 as usize));
-        if let Some(proxy) = proxy {
-            self.reply_error(core, proxy, status);
-        }
+        let proxy = self.info.backend.unwrap_or(session.frontend);
+        let Some(policy) = snapshot.policies.get(proxy.0 as usize) else { return Step::Again };
+        self.reply_page(core, policy.error_pages.page(status));
+        self.info.status = status;
         Step::Again
     }
 
-    /// Queues an error reply; the connection ends after it.
-    pub(super) fn reply_error(&mut self, core: &mut Core, proxy: &Proxy, status: u16) {
-        let bytes = match proxy.error_replies.get(&status) {
-            Some(ErrorReply::File { bytes, .. }) => bytes.to_vec(),
-            Some(ErrorReply::Location { status, url }) => location_reply(*status, url),
-            None => crate::stream::reply::builtin_error(status),
-        };
+    /// What a client gets whose request could not be read: the page as it stands, then the end.
+    pub(super) fn reply_early(&mut self, core: &mut Core, pages: &ErrorPages, status: u16) {
+        let bytes = pages.early(status);
         self.client_keep_alive = false;
-        self.queue_reply(core, status, &bytes);
+        self.info.status = status;
+        // The log counts what a stream sent; there was none yet.
+        core.buffers.append(&mut self.down.pending, bytes);
+        self.start_reply(core);
     }
 
     /// The answer to `monitor-uri`.
     pub(super) fn reply_monitor(&mut self, session: &mut Session, core: &mut Core) -> Step {
         self.info.termination.set_once(Cause::Local, Phase::Request);
-        let _ = session;
-        self.client_keep_alive = false;
-        self.queue_reply(core, 200, &builtin_error(200));
+        if let Some(frontend) = session.snapshot.frontend(session.frontend) {
+            frontend.counters.increment(Counter::Intercepted);
+        }
+        self.reply_page(core, crate::http::reply::builtin(200));
         Step::Again
     }
 
-    fn queue_reply(&mut self, core: &mut Core, status: u16, bytes: &[u8]) {
-        self.info.status = status;
+    /// Queues a complete reply.
+    pub(super) fn reply_page(&mut self, core: &mut Core, page: &StaticReply) {
+        if page.is_silent() {
+            self.client_keep_alive = false;
+            return self.start_reply(core);
+        }
+        let mut body = Vec::new();
+        page.write_to(&mut self.response, &mut body);
+        self.info.status = page.status();
+        self.queue_reply(core, &body);
+    }
+
+    /// Encodes `self.response` with this body as the reply.
+    pub(super) fn queue_reply(&mut self, core: &mut Core, body: &[u8]) {
+        let connection =
+            ConnectionField::for_response(&self.response, self.request.version(), self.client_keep_alive);
+        let mut out = std::mem::take(&mut core.out);
+        out.clear();
+        let framing = match self.response.framing() {
+            Framing::UntilClose => Framing::UntilClose,
+            _ => Framing::Length(body.len() as u64),
+        };
+        if framing == Framing::UntilClose {
+            self.client_keep_alive = false;
+        }
+        encode_response(&self.response, &mut out, EncodePlan { connection, framing });
+        if self.request.method() != Method::Head {
+            out.extend_from_slice(body);
+        }
+        self.info.bytes_sent = out.len() as u64;
+        core.buffers.append(&mut self.down.pending, &out);
+        core.out = out;
+        self.start_reply(core);
+    }
+
+    fn start_reply(&mut self, core: &mut Core) {
         self.is_local_reply = true;
-        self.info.bytes_sent = bytes.len() as u64;
-        core.buffers.append(&mut self.down.pending, bytes);
-        self.down.incoming = super::body::Incoming::Nothing;
+        self.down.incoming = Incoming::Nothing;
         self.response_started = true;
         self.enter(Activity::Reply, core.clock.monotonic_ms());
     }
@@ -62,21 +97,4 @@ impl Stream {
         }
         self.finish(session, core)
     }
-}
-
-/// HAProxy's own page for a status.
-pub(super) fn builtin_error(status: u16) -> Vec<u8> {
-    let reason = crate::http::reply::reason(status);
-    let body = format!("<html><body><h1>{status} {reason}</h1>\n</body></html>\n");
-    format!(
-        "HTTP/1.1 {status} {reason}\r\ncontent-length: {}\r\ncache-control: no-cache\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
-}
-
-fn location_reply(status: u16, url: &str) -> Vec<u8> {
-    let reason = crate::http::reply::reason(status);
-    format!("HTTP/1.1 {status} {reason}\r\ncache-control: no-cache\r\ncontent-length: 0\r\nlocation: {url}\r\nconnection: close\r\n\r\n")
-        .into_bytes()
 }

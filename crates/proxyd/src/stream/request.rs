@@ -7,7 +7,8 @@ use super::Step;
 use super::fault::Fault;
 use super::session::Session;
 use super::state::{Activity, Stream};
-use crate::model::{ForwardFor, ProxyId};
+use crate::expr::Environment;
+use crate::model::{ForwardFor, ProxyId, UseBackendTarget};
 use crate::proxy::Counter;
 use crate::runtime::Core;
 use crate::txn::{Cause, Endpoint, Phase};
@@ -142,8 +143,24 @@ impl Stream {
     }
 
     /// `use_backend`, `default_backend`, or the `listen` itself.
-    fn choose_backend(&mut self, session: &Session, _core: &Core) -> Option<ProxyId> {
+    fn choose_backend(&mut self, session: &Session, core: &Core) -> Option<ProxyId> {
         let proxy = session.snapshot.proxies.get(session.frontend.0 as usize)?;
+        for rule in &proxy.use_backend {
+            let context = self.context(session, core);
+            if rule.condition.as_ref().is_some_and(|condition| !condition.eval(&context)) {
+                continue;
+            }
+            match &rule.target {
+                UseBackendTarget::Static(id) => return Some(*id),
+                UseBackendTarget::Dynamic(format) => {
+                    let mut name = Vec::new();
+                    format.render(&context, &mut name);
+                    if let Some(id) = core.environment.find_backend(&name) {
+                        return Some(id);
+                    }
+                }
+            }
+        }
         if proxy.kind.is_backend() && proxy.default_backend.is_none() {
             return Some(session.frontend);
         }

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use super::fault::Fault;
 use super::state::{Activity, Stream};
 use super::{FrontendPolicy, Step};
+use crate::expr::Vars;
 use crate::http::h1::{Parsed, parse_request};
 use crate::model::{ProxyId, ServerId};
 use crate::net::{Buffer, Connection, ConnectionKey, Owner, Received, Token, socket};
@@ -29,6 +30,7 @@ pub struct Session {
     /// Bytes from the client that no request has used yet.
     pub(super) input: Buffer,
     pub(super) stream: Option<Box<Stream>>,
+    pub(super) vars: Box<Vars>,
     /// With `http-reuse never` the server connection stays with the client.
     pub(super) private: Option<Private>,
     deadline_ms: u64,
@@ -98,6 +100,7 @@ impl Session {
             info,
             input: Buffer::default(),
             stream: None,
+            vars: Box::default(),
             private: None,
             deadline_ms: NEVER,
             armed_ms: NEVER,
@@ -106,6 +109,7 @@ impl Session {
             killed: None,
             snapshot,
         };
+        super::access_log::log_accept(&session, core);
         if !session.policy().is_http {
             session.stream = Some(session.tcp_stream(core));
         }
@@ -334,6 +338,9 @@ impl Session {
         let first_byte_us = self.first_byte_us.take();
         stream.begin(self, core, first_byte_us);
         match parsing {
+            Parsing::Head { .. } if self.body_is_bad(&stream) => {
+                self.refuse(core, &mut stream, Cause::Proxy, 400)
+            }
             Parsing::Head { .. } => stream.has_request = true,
             Parsing::Bad(status) => {
                 self.refuse(core, &mut stream, Cause::Proxy, status);
@@ -342,6 +349,17 @@ impl Session {
         }
         self.stream = Some(stream);
         Reading::Ready
+    }
+
+    /// What came of a chunked body along with the head is looked at before anything is done for the request.
+    fn body_is_bad(&self, stream: &Stream) -> bool {
+        let framing = stream.request.framing();
+        if framing != crate::http::Framing::Chunked || self.input.is_empty() {
+            return false;
+        }
+        let mut probe = super::body::Transfer::default();
+        probe.start(framing, false, self.policy().request_limits);
+        probe.take(self.input.as_slice(), &mut Vec::new()).is_err()
     }
 
     fn set_request_deadline(&mut self) {
@@ -363,8 +381,13 @@ impl Session {
             return;
         }
         let mut stream = core.take_stream();
+        let is_null = self.first_byte_us.is_none();
         let first_byte_us = self.first_byte_us.take();
         stream.begin(self, core, first_byte_us);
+        let ignores_null = self.snapshot.frontend(self.frontend).is_some_and(|f| f.model.options.dontlognull);
+        if is_null && ignores_null {
+            stream.info.log_level = Some(super::access_log::SILENT);
+        }
         self.refuse(core, &mut stream, Cause::ClientTimeout, 408);
         self.stream = Some(stream);
     }
@@ -398,9 +421,7 @@ impl Session {
         }
         core.buffers.release(&mut self.input);
         let snapshot = Rc::clone(&self.snapshot);
-        if let Some(proxy) = snapshot.proxies.get(self.frontend.0 as usize) {
-            stream.reply_error(core, proxy, status);
-        }
+        stream.reply_early(core, &snapshot.policies[self.frontend.0 as usize].error_pages, status);
     }
 
     fn tcp_stream(&mut self, core: &mut Core) -> Box<Stream> {
