@@ -1,6 +1,9 @@
 //! Picks of genuine HAProxy, as recorded in `shared/design/vectors`: the same configuration, key and history must give
 //! the same server. Skipped by name where those files are not there.
 
+// The whole file is a test; clippy only knows functions marked as one.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)]
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 

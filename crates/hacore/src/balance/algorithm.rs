@@ -90,7 +90,7 @@ pub struct Balancer {
 
 #[derive(Clone, Debug)]
 enum State {
-    RoundRobin(RoundRobin),
+    RoundRobin(Box<RoundRobin>),
     StaticRr(Map),
     LeastConn(LeastConn),
     First(First),
@@ -112,7 +112,9 @@ impl Balancer {
         let shortcut =
             |hash: HashOptions| if hash.shortcut { Shortcut::BeforeKey } else { Shortcut::AfterKey };
         let state = match algorithm {
-            Algorithm::RoundRobin => State::RoundRobin(RoundRobin::new(&servers, options.weight_change)),
+            Algorithm::RoundRobin => {
+                State::RoundRobin(Box::new(RoundRobin::new(&servers, options.weight_change)))
+            }
             Algorithm::StaticRr => State::StaticRr(Map::new(&servers)),
             Algorithm::LeastConn => State::LeastConn(LeastConn::new(&servers)),
             Algorithm::First => State::First(First::new(&servers)),

@@ -20,6 +20,8 @@ mod ring;
 mod ring_key;
 mod round_robin;
 mod servers;
+#[cfg(test)]
+mod tests;
 
 pub use algorithm::{Affinity, Algorithm, Balancer, HashOptions, Options, RANDOM_DRAWS_DEFAULT};
 pub use ring_key::RingKey;

@@ -4,7 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 
 use super::Verdict;
-use super::connect::{Target, Timeouts, connect, os_text};
+use super::connect::{Close, Target, Timeouts, connect, os_text};
 use super::steps::Connect;
 use crate::health::agent::{AGENT_LINE_LENGTH_MAX, parse};
 use crate::health::{AgentAnswer, CheckStatus};
@@ -19,7 +19,7 @@ pub async fn agent(target: &Target, timeouts: &Timeouts, send: &[u8]) -> AgentAn
 }
 
 async fn line(target: &Target, timeouts: &Timeouts, send: &[u8]) -> Result<Vec<u8>, Verdict> {
-    let mut connection = connect(target, &Connect::default(), timeouts).await?;
+    let mut connection = connect(target, &Connect::default(), timeouts, Close::InOrder).await?;
     let io = async {
         connection.io.write_all(send).await?;
         let mut received = Vec::with_capacity(64);

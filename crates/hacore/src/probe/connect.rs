@@ -142,15 +142,26 @@ pub(super) struct Connection {
     pub(super) ssl: bool,
 }
 
+/// How a connection is ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Close {
+    /// With a FIN.
+    InOrder,
+    /// With a RST, unless the step says `linger`.
+    Reset,
+}
+
 /// Connects, sends the PROXY header, does the TLS handshake.
 pub(super) async fn connect(
     target: &Target,
     step: &Connect,
     timeouts: &Timeouts,
+    close: Close,
 ) -> Result<Connection, Verdict> {
     let connect_by = Instant::now() + timeouts.connect;
     let endpoint = step.endpoint(&target.endpoint);
-    let mut io = match timeout_at(connect_by, open(&endpoint, target.source)).await {
+    let close = if step.linger { Close::InOrder } else { close };
+    let mut io = match timeout_at(connect_by, open(&endpoint, target.source, close)).await {
         Err(_) => return Err(Verdict::new(CheckStatus::Layer4Timeout, "")),
         Ok(Err(error)) => return Err(Verdict::new(CheckStatus::Layer4Connection, connect_text(&error))),
         Ok(Ok(io)) => io,
@@ -178,20 +189,23 @@ pub(super) async fn connect(
     }
 }
 
-async fn open(endpoint: &Endpoint, source: Option<IpAddr>) -> io::Result<Box<dyn Io>> {
+async fn open(endpoint: &Endpoint, source: Option<IpAddr>, close: Close) -> io::Result<Box<dyn Io>> {
     match endpoint {
         Endpoint::Unix(path) => Ok(Box::new(UnixStream::connect(path).await?)),
-        Endpoint::Tcp(address) => Ok(Box::new(open_tcp(*address, source).await?)),
+        Endpoint::Tcp(address) => Ok(Box::new(open_tcp(*address, source, close).await?)),
     }
 }
 
-async fn open_tcp(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+async fn open_tcp(address: SocketAddr, source: Option<IpAddr>, close: Close) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     if let Some(source) = source {
         socket.bind((source, 0).into())?;
     }
     let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
+    if close == Close::Reset {
+        stream.set_zero_linger()?;
+    }
     Ok(stream)
 }
 

@@ -14,7 +14,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout_at};
 
-use super::connect::{Connection, Target, Timeouts, connect, os_text};
+use super::connect::{Close, Connection, Target, Timeouts, connect, os_text};
 use super::raw::{finds, status_code, wanted_bytes};
 use super::steps::{Action, Connect, Expect, HttpRequest, Pattern, Program, Received, Step};
 use super::{Context, RECEIVED_MAX_BYTES, Verdict};
@@ -44,11 +44,13 @@ async fn steps(
     for (at, step) in program.steps.iter().enumerate() {
         match &step.action {
             Action::Comment => comment = step.comment.as_deref(),
-            Action::Connect(options) => connection = Some(connect(target, options, timeouts).await?),
+            Action::Connect(options) => {
+                connection = Some(connect(target, options, timeouts, Close::InOrder).await?)
+            }
             Action::SendHttp(request) => {
                 let connection = match connection.take() {
                     Some(connection) => connection,
-                    None => connect(target, &Connect::default(), timeouts).await?,
+                    None => connect(target, &Connect::default(), timeouts, Close::InOrder).await?,
                 };
                 let expects = program.steps.iter().skip(at + 1).map_while(|s| match &s.action {
                     Action::Expect(expect) => Some(Some(expect)),

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 
-use super::connect::{Connection, Target, Timeouts, connect, os_text};
+use super::connect::{Close, Connection, Target, Timeouts, connect, os_text};
 use super::steps::{Action, Connect, Expect, Judgement, Pattern, Program, Received, Step, Text};
 use super::{RECEIVED_MAX_BYTES, Verdict};
 use crate::health::{CheckResult, CheckStatus};
@@ -35,7 +35,7 @@ impl<'a> Run<'a> {
         let program = self.program;
         let first = program.steps.iter().find(|s| !matches!(s.action, Action::Comment));
         if !matches!(first.map(|s| &s.action), Some(Action::Connect(_))) {
-            match connect(target, &Connect::default(), timeouts).await {
+            match connect(target, &Connect::default(), timeouts, Close::Reset).await {
                 Ok(connection) => self.connection = Some(connection),
                 Err(verdict) => return self.explained(verdict, None),
             }
@@ -97,7 +97,7 @@ impl<'a> Run<'a> {
     ) -> Result<(), Verdict> {
         self.connection = None;
         self.received.clear();
-        self.connection = Some(connect(target, options, timeouts).await?);
+        self.connection = Some(connect(target, options, timeouts, Close::Reset).await?);
         Ok(())
     }
 

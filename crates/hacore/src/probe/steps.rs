@@ -161,6 +161,9 @@ pub struct Connect {
     pub sni: Option<String>,
     /// `alpn`.
     pub alpn: Vec<String>,
+    /// `linger`: close in order. Otherwise a raw check ends its connection with a reset, which leaves nothing behind on
+    /// this side however many checks a second there are. HTTP checks always close in order.
+    pub linger: bool,
 }
 
 impl Connect {
