@@ -8,6 +8,7 @@ pub mod core;
 pub mod inbox;
 pub mod listeners;
 pub mod log_writer;
+pub mod services;
 pub mod thread;
 
 mod start;
@@ -15,4 +16,5 @@ mod start;
 pub use core::{Core, LocalSnapshot};
 pub use inbox::{Inboxes, Message};
 pub use listeners::{BindError, Listeners};
+pub use services::Services;
 pub use start::Runtime;

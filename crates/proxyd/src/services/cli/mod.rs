@@ -12,6 +12,8 @@ mod help;
 mod input;
 pub mod server;
 pub mod session;
+#[cfg(test)]
+pub(crate) mod tests;
 
 pub use command::{Admin, CommandDef, Context, Level, Reply, Restriction, Severity, SocketInfo};
 pub use commands::all as commands;

@@ -1,0 +1,132 @@
+//! The thread beside the data plane: health checks, admin sockets.
+//!
+//! It has a runtime of its own, so that a `show stat` of thirty thousand servers costs no request any time.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use hacore::logging::syslog::Level;
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::inbox::{Inboxes, Message};
+use super::log_writer::LogWriter;
+use crate::model::{ProxyId, ServerId};
+use crate::proxy::checks::{self, Hooks, Reporter};
+use crate::proxy::{Process, Snapshot};
+use crate::services::cli::{self, Admin, AdminSocket, server::Limits};
+use crate::services::stats::info::Program;
+
+/// What the services need besides the configuration.
+pub struct Settings {
+    pub program: Program,
+    /// What was printed while starting.
+    pub startup_logs: String,
+    /// Whether state changes are also written to standard error (not with `-q`, nor once in the background).
+    pub console: bool,
+}
+
+/// The running thread.
+pub struct Services {
+    reporter: Arc<Reporter>,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+    socket_paths: Vec<std::path::PathBuf>,
+}
+
+impl Services {
+    /// Starts the thread. `sockets` were bound before privileges were dropped; `log` is for state changes.
+    pub fn start(
+        snapshot: &Arc<Snapshot>,
+        inboxes: &Arc<Inboxes>,
+        log: LogWriter,
+        sockets: Vec<AdminSocket>,
+        settings: Settings,
+    ) -> io::Result<Self> {
+        let hooks = ProcessHooks {
+            inboxes: Arc::clone(inboxes),
+            process: Arc::clone(&snapshot.process),
+            log: Mutex::new(log),
+            console: settings.console,
+        };
+        let reporter = Arc::new(Reporter::new(snapshot, Box::new(hooks)));
+        let admin = Arc::new(Admin {
+            snapshot: Arc::new(ArcSwap::from(Arc::clone(snapshot))),
+            reporter: Arc::clone(&reporter),
+            program: settings.program,
+            sockets: sockets.iter().map(|socket| socket.info.clone()).collect(),
+            startup_logs: settings.startup_logs,
+        });
+        let global = &snapshot.global;
+        let limits = Limits { timeout: global.stats_timeout, connections_max: global.stats_maxconn };
+        let socket_paths = sockets.iter().filter_map(|socket| socket.path().map(ToOwned::to_owned)).collect();
+        let (stop, stopped) = oneshot::channel();
+        let (thread_snapshot, thread_reporter) = (Arc::clone(snapshot), Arc::clone(&reporter));
+        // Made within the thread: the tasks of a local set never leave it.
+        let work = move || async move {
+            tokio::select! {
+                () = checks::run(thread_snapshot, thread_reporter) => {}
+                outcome = cli::serve(sockets, admin, limits) => {
+                    if let Err(error) = outcome {
+                        tracing::error!(%error, "admin sockets ended");
+                    }
+                }
+                // Also when the sender was dropped.
+                _ = stopped => {}
+            }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let main = move || tokio::task::LocalSet::new().block_on(&runtime, work());
+        let thread = std::thread::Builder::new().name("proxyd/services".to_owned()).spawn(main)?;
+        Ok(Self { reporter, stop, thread, socket_paths })
+    }
+
+    /// Where the data plane reports what it saw (`observe`).
+    pub fn reporter(&self) -> &Arc<Reporter> {
+        &self.reporter
+    }
+
+    /// Ends the checks and the admin sockets, and removes the sockets' files.
+    pub fn stop(self) {
+        // The thread may have ended already.
+        let _ = self.stop.send(());
+        if self.thread.join().is_err() {
+            tracing::error!("the services thread panicked");
+        }
+        for path in &self.socket_paths {
+            AdminSocket::remove(path);
+        }
+    }
+}
+
+struct ProcessHooks {
+    inboxes: Arc<Inboxes>,
+    process: Arc<Process>,
+    log: Mutex<LogWriter>,
+    console: bool,
+}
+
+impl Hooks for ProcessHooks {
+    fn log(&self, proxy: ProxyId, level: Level, text: &str) {
+        let wall_us = hacore::time::wall_us();
+        self.log.lock().write(&self.process, proxy.0 as usize, level as u8, wall_us, text.as_bytes());
+    }
+
+    fn shutdown_sessions(&self, backend: ProxyId, server: ServerId) {
+        self.inboxes.broadcast(&Message::ShutdownServer { backend, server });
+    }
+
+    fn frontend_changed(&self, _: ProxyId) {
+        self.inboxes.broadcast(&Message::ResumeAccept);
+    }
+
+    fn console(&self, severity: &'static str, text: &str) {
+        if self.console {
+            // `[WARNING]  (1234) : …` with the column that HAProxy keeps; a terminal that is gone is no reason to stop.
+            let label = format!("[{severity}]");
+            let _ = writeln!(io::stderr(), "{label:<10} ({}) : {text}", self.process.pid);
+        }
+    }
+}
