@@ -15,6 +15,9 @@ mod history;
 mod program;
 mod reporter;
 
+#[cfg(test)]
+mod tests;
+
 pub use driver::run;
 pub use history::{HISTORY_LENGTH, PastCheck};
 pub use reporter::{Hooks, Reporter};

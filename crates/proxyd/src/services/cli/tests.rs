@@ -132,7 +132,10 @@ fn replies_in_haproxys_words() {
         ("set timeout foo", "'set timeout' only supports 'cli'.\n\n"),
         ("expert-mode on;expert-mode", "\nexpert-mode is ON\n\n"),
         ("disable frontend nof", "No such frontend.\n\n"),
-        ("disable frontend f;enable frontend f;enable frontend f", "\n\nAll sockets are already enabled.\n\n"),
+        (
+            "disable frontend f;enable frontend f;enable frontend f",
+            "\n\nAll sockets are already enabled.\n\n",
+        ),
         ("set maxconn frontend f", "Integer value expected.\n\n"),
         ("set maxconn server b/s2", "Require <maxconn>.\n\n"),
         ("set maxconn global", "Expects an integer value.\n\n"),
@@ -185,7 +188,9 @@ fn severity_output_marks_messages_and_not_data() {
 fn unknown_commands_get_the_closest_ones() {
     let text = answer("disable foo\n");
     assert!(
-        text.starts_with("Unknown command, but maybe one of the following ones is a better match:\n  disable agent"),
+        text.starts_with(
+            "Unknown command, but maybe one of the following ones is a better match:\n  disable agent"
+        ),
         "{text}"
     );
     assert!(text.contains("\n  disable server <backend>/<server>       : "));
