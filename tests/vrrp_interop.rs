@@ -169,6 +169,90 @@ fn version_3_at_a_tenth_of_a_second_in_both_roles() {
     }
 }
 
+#[test]
+fn version_3_over_ipv6_in_both_roles() {
+    let Some((ours, theirs)) = programs("version_3_over_ipv6") else { return };
+    let segment = Segment::new().unwrap();
+    let vip = "2001:db8::100";
+    let version_3 = |priority| {
+        configuration(priority, "version 3\n    advert_int 0.2")
+            .replace(&format!("{VIP}/24"), &format!("{vip}/64"))
+    };
+    let keepalived = segment.start(Host::Two, &theirs, &version_3(100)).unwrap();
+    assert!(segment.await_owner(vip, Host::Two), "{}", keepalived.output());
+    let vrrpd = segment.start(Host::One, &ours, &version_3(150)).unwrap();
+    assert!(segment.await_owner(vip, Host::One), "{}\n{}", vrrpd.output(), keepalived.output());
+    vrrpd.signal(Signal::SIGTERM).unwrap();
+    assert!(segment.await_owner(vip, Host::Two), "{}\n{}", vrrpd.output(), keepalived.output());
+    assert_line(&keepalived, "(VI_1) Backup received priority 0 advertisement");
+}
+
+#[test]
+fn unicast_peers_in_both_roles() {
+    let Some((ours, theirs)) = programs("unicast_peers") else { return };
+    let segment = Segment::new().unwrap();
+    let unicast = |host: Host, peer: Host, priority| {
+        let peers = format!(
+            "advert_int 1\n    unicast_src_ip {}\n    unicast_peer {{\n        {}\n    }}",
+            host.address(),
+            peer.address()
+        );
+        configuration(priority, &peers)
+    };
+    let keepalived = segment.start(Host::Two, &theirs, &unicast(Host::Two, Host::One, 100)).unwrap();
+    assert_owner(&segment, Host::Two, &[&keepalived]);
+    let vrrpd = segment.start(Host::One, &ours, &unicast(Host::One, Host::Two, 150)).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    vrrpd.signal(Signal::SIGTERM).unwrap();
+    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
+    assert_line(&keepalived, "(VI_1) Backup received priority 0 advertisement");
+}
+
+#[test]
+fn a_sync_group_moves_as_one() {
+    let Some((ours, theirs)) = programs("a_sync_group_moves_as_one") else { return };
+    let segment = Segment::new().unwrap();
+    let (first, second) = (VIP, "10.99.0.101");
+    let group = |priority| {
+        let one = with_password(priority);
+        let two = one.replace("VI_1", "VI_2").replace("_id 51", "_id 52").replace(first, second);
+        format!("vrrp_sync_group SG {{\n    group {{\n        VI_1\n        VI_2\n    }}\n}}\n{one}{two}")
+    };
+    let keepalived = segment.start(Host::Two, &theirs, &group(100)).unwrap();
+    assert!(segment.await_owner(second, Host::Two), "{}", keepalived.output());
+    let vrrpd = segment.start(Host::One, &ours, &group(150)).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    assert!(segment.await_owner(second, Host::One), "{}", vrrpd.output());
+    assert_line(&vrrpd, "VRRP_Group(SG) Syncing instances to MASTER state");
+    segment.ip(Host::One, &format!("addr del {second}/24 dev v0")).unwrap();
+    assert_line(&vrrpd, "VRRP_Group(SG) Syncing instances to BACKUP state");
+}
+
+#[test]
+fn reloads_keep_a_master_and_a_broken_file_changes_nothing() {
+    let Some((ours, _)) = programs("reloads_keep_a_master") else { return };
+    let segment = Segment::new().unwrap();
+    let vrrpd = segment.start(Host::One, &ours, &with_password(150)).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd]);
+    let reload = |text: &str| {
+        std::fs::write(vrrpd.path("keepalived.conf"), text).unwrap();
+        vrrpd.signal(Signal::SIGHUP).unwrap();
+    };
+    let second = "10.99.0.102";
+    reload(&with_password(150).replace(&format!("{VIP}/24"), &format!("{VIP}/24\n        {second}/24")));
+    assert!(segment.await_owner(second, Host::One), "{}", vrrpd.output());
+    reload("vrrp_instance VI_1 {\n    interface v0\n");
+    assert_line(&vrrpd, "Reload refused");
+    assert_eq!(segment.owners(second), [Host::One]);
+    reload(&with_password(150).replace("VI_1", "RENAMED"));
+    assert!(
+        testkit::wait::until(testkit::wait::LIMIT, || (!segment.has(Host::One, second)).then_some(()))
+            .is_some()
+    );
+    assert_eq!(segment.owners(VIP), [Host::One]);
+    assert_eq!(vrrpd.output().matches("Entering MASTER STATE").count(), 1, "{}", vrrpd.output());
+}
+
 /// The packet after the header line of `tcpdump -x`: only the words of bytes.
 fn packet_bytes(output: &str) -> String {
     output

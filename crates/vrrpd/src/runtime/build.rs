@@ -8,6 +8,15 @@ use crate::vrrp::{Group, Router, Settings, State};
 /// An instance that would behave differently from what its file says must not run.
 pub fn unsupported(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
+    for (wanted, feature) in [
+        (!config.static_routes.is_empty(), "static_routes"),
+        (!config.static_rules.is_empty(), "static_rules"),
+        (config.global.net_namespace.is_some(), "net_namespace"),
+    ] {
+        if wanted {
+            found.push(format!("{feature} is not supported yet"));
+        }
+    }
     for instance in &config.vrrp_instances {
         let mut refuse = |wanted: bool, feature: &str| {
             if wanted {
