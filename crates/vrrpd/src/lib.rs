@@ -11,5 +11,6 @@ pub mod notify;
 pub mod packet;
 pub mod runtime;
 pub mod status;
+pub mod track;
 pub mod version;
 pub mod vrrp;

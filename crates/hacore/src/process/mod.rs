@@ -5,5 +5,6 @@ pub mod daemonize;
 pub mod pidfile;
 pub mod privileges;
 pub mod rlimit;
+pub mod script;
 pub mod sd_notify;
 pub mod signals;

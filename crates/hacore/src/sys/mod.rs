@@ -4,12 +4,14 @@
 //! offers safely does not belong here.
 #![allow(unsafe_code)]
 
+mod close_on_exec;
 mod descriptor;
 mod fork;
 mod local_time;
 mod priority;
 mod readiness;
 
+pub use close_on_exec::close_on_exec_from;
 pub use descriptor::duplicate_descriptor;
 pub use fork::{Forked, fork_single_threaded};
 pub use local_time::{BrokenDownTime, local_time};

@@ -33,11 +33,11 @@ pub(super) fn resolve(draft: Draft, context: &mut Context<'_>) -> Config {
     let mut commands = Commands::new(&global, context);
     let mut config = Config { global: globals(&global, &mut commands, context), ..Config::default() };
 
-    let tracked = tracked::used_scripts(&instances, &groups);
+    // Without an instance keepalived does not even look at scripts.
+    let used = !instances.is_empty();
     for script in scripts {
         let name = script.name.clone();
         let Some(command) = script.command.as_ref() else { continue };
-        let used = tracked.contains(name.as_str());
         let Some(command) = commands.check_script(&name, command, script.user.as_ref(), used, context) else {
             continue;
         };

@@ -1,18 +1,9 @@
 //! Lines of `track_*` blocks: what they name must be there, and defaults come from it.
 
-use std::collections::HashSet;
-
 use crate::model::{Config, TrackSet, Tracked};
 
 use super::super::keyword::Context;
-use super::super::keywords::draft::{GroupDraft, InstanceDraft, TrackDraft, TrackedDraft};
-
-/// The names of all scripts that somebody tracks.
-pub(super) fn used_scripts<'d>(instances: &'d [InstanceDraft], groups: &'d [GroupDraft]) -> HashSet<&'d str> {
-    let of_instances = instances.iter().flat_map(|instance| &instance.track.scripts);
-    let of_groups = groups.iter().flat_map(|group| &group.track.scripts);
-    of_instances.chain(of_groups).map(|tracked| tracked.name.as_str()).collect()
-}
+use super::super::keywords::draft::{TrackDraft, TrackedDraft};
 
 /// Why weights are not allowed, as the end of keepalived's sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
