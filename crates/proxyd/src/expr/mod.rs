@@ -17,7 +17,7 @@ pub mod keywords;
 pub mod logformat;
 mod pattern_file;
 mod references;
-mod sample;
+pub(crate) mod sample;
 mod scope;
 pub mod vars;
 

@@ -4,7 +4,7 @@ mod condition;
 mod derived;
 mod expression;
 mod matcher;
-mod pattern;
+pub(crate) mod pattern;
 mod table;
 
 pub use condition::{Condition, Verdict};
