@@ -102,7 +102,6 @@ fn missing_and_wrong_arguments_are_blamed() {
             "frontend f\n bind 127.0.0.1\n",
             "frontend f\n bind 127.0.0.1:99999\n",
             "frontend\n bind :80\n",
-            "frontend f\n bind :8080\n acl\n",
             "frontend f\n bind :8080\n use_backend\n",
             "backend b\n errorfile 400\n",
             "backend b\n errorfile 400 /nonexistent\n",
