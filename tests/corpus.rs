@@ -19,16 +19,21 @@ fn agreement(test: &str, flag: &str, program: &str, reference: &str) -> Option<S
         return None;
     }
     let program = environment::built(program).expect("the workspace is built before its tests");
-    let output = Command::new("python3").arg(shared.join("corpus/check.py")).arg(flag).arg(program).output().unwrap();
+    let output =
+        Command::new("python3").arg(shared.join("corpus/check.py")).arg(flag).arg(program).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let prefix = format!("{reference}: agree ");
     let line = text.lines().find(|line| line.starts_with(&prefix));
-    Some(line.unwrap_or_else(|| panic!("no summary:\n{text}{}", String::from_utf8_lossy(&output.stderr))).to_owned())
+    Some(
+        line.unwrap_or_else(|| panic!("no summary:\n{text}{}", String::from_utf8_lossy(&output.stderr)))
+            .to_owned(),
+    )
 }
 
 /// How many entries agree, and of how many.
 fn counts(line: &str) -> (usize, usize) {
-    let (agree, all) = line.split("agree ").nth(1).and_then(|rest| rest.split(' ').next()?.split_once('/')).unwrap();
+    let (agree, all) =
+        line.split("agree ").nth(1).and_then(|rest| rest.split(' ').next()?.split_once('/')).unwrap();
     (agree.parse().unwrap(), all.parse().unwrap())
 }
 

@@ -18,6 +18,8 @@ use testkit::lab::{Lab, VIRTUAL_ADDRESS, now_us};
 const LINE_EVERY: Duration = Duration::from_millis(500);
 /// How long a good state must last before an act counts as over.
 const SETTLED: Duration = Duration::from_millis(1500);
+/// The same after a silent death: longer than a master-down time, so that a second holder would show.
+const SETTLED_AFTER_DEATH: Duration = Duration::from_millis(5000);
 const PROBE_INTERVAL_MS: &str = "5";
 
 /// What must be true when an act is over, and what a client may have noticed.
@@ -28,6 +30,7 @@ struct Expectation {
     /// From the theory of the timers, with an allowance for a busy machine.
     gap_max_ms: u64,
     failed_max: usize,
+    settled: Duration,
     within: Duration,
 }
 
@@ -46,110 +49,111 @@ const fn lost_in_ms(ms: u64) -> usize {
     (ms / 5) as usize
 }
 
-fn acts() -> Vec<Act> {
-    let act = |title,
-               theory,
-               commands,
-               holders: &'static [&'static str],
-               servers,
-               gap_max_ms,
-               failed_max,
-               within_s| Act {
-        title,
-        theory,
-        commands,
-        expect: Expectation {
-            holders,
-            servers,
-            gap_max_ms,
-            failed_max,
-            within: Duration::from_secs(within_s),
-        },
-    };
-    vec![
-        act(
-            "app2 dies",
-            "checks find it after 3 x 0.5 s; until then its requests are retried on another server",
-            &[&["kill", "app2", "origin"]],
-            &["lb1"],
-            &["app1", "app3"],
-            300,
-            0,
-            10,
-        ),
-        act("app2 comes back", "two good checks", &[&["start", "app2", "origin"]], &["lb1"], ALL, 300, 0, 10),
-        act(
-            "proxyd on lb1 dies (SIGKILL)",
-            "its script fails twice at 1 s, then one skew of 0.6 s",
-            &[&["kill", "lb1", "proxyd"]],
-            &["lb2"],
-            ALL,
-            4500,
-            lost_in_ms(4500),
-            15,
-        ),
-        act(
-            "proxyd on lb1 comes back",
-            "two good runs of the script, one master-down time, then lb1 preempts",
-            &[&["start", "lb1", "proxyd"]],
-            &["lb1"],
-            ALL,
-            500,
-            lost_in_ms(500),
-            20,
-        ),
-        act(
-            "vrrpd on lb1 is stopped (SIGTERM)",
-            "priority 0 on the wire; lb2 may move after one skew of 0.65 s",
-            &[&["stop", "lb1", "vrrpd"]],
-            &["lb2"],
-            ALL,
-            1200,
-            lost_in_ms(1200),
-            15,
-        ),
-        act(
-            "vrrpd on lb1 is started",
-            "preemption after one master-down time",
-            &[&["start", "lb1", "vrrpd"]],
-            &["lb1"],
-            ALL,
-            500,
-            lost_in_ms(500),
-            20,
-        ),
-        act(
-            "vrrpd on lb1 is killed (SIGKILL)",
-            "nobody may be left with an address that nobody answers for",
-            &[&["kill", "lb1", "vrrpd"]],
-            &["lb1", "lb2"],
-            ALL,
-            4500,
-            lost_in_ms(4500),
-            15,
-        ),
-        act(
-            "vrrpd on lb1 is started again",
-            "preemption, and still one holder",
-            &[&["start", "lb1", "vrrpd"]],
-            &["lb1"],
-            ALL,
-            500,
-            lost_in_ms(500),
-            20,
-        ),
-        act(
-            "lb1 dies whole, as if by its power",
-            "3 adverts + skew = 3.65 s at most",
-            &[&["kill", "lb1"]],
-            &["lb2"],
-            ALL,
-            4500,
-            lost_in_ms(4500),
-            15,
-        ),
-    ]
+impl Act {
+    /// An act after which lb1 holds the address, all servers serve, and a client noticed next to nothing.
+    const fn new(
+        title: &'static str,
+        theory: &'static str,
+        commands: &'static [&'static [&'static str]],
+    ) -> Self {
+        let expect = Expectation {
+            holders: &["lb1"],
+            servers: ALL,
+            gap_max_ms: 500,
+            failed_max: lost_in_ms(500),
+            settled: SETTLED,
+            within: Duration::from_secs(20),
+        };
+        Self { title, theory, commands, expect }
+    }
+
+    const fn holders(mut self, holders: &'static [&'static str]) -> Self {
+        self.expect.holders = holders;
+        self
+    }
+
+    const fn servers(mut self, servers: &'static [&'static str]) -> Self {
+        self.expect.servers = servers;
+        self
+    }
+
+    /// The longest gap that theory allows, and with it the requests that may fail in it.
+    const fn gap_max_ms(mut self, gap_ms: u64) -> Self {
+        self.expect.gap_max_ms = gap_ms;
+        self.expect.failed_max = lost_in_ms(gap_ms);
+        self
+    }
+
+    const fn none_fails(mut self) -> Self {
+        self.expect.failed_max = 0;
+        self
+    }
+
+    const fn settled(mut self, time: Duration) -> Self {
+        self.expect.settled = time;
+        self
+    }
 }
+
+const START: Act = Act::new(
+    "everything starts",
+    "lb1 has priority 100, lb2 90: lb1 takes the address after 3 adverts + skew = 3.6 s",
+    &[],
+)
+.gap_max_ms(20_000);
+
+const ACTS: [Act; 9] = [
+    Act::new(
+        "app2 dies",
+        "checks find it after 3 x 0.5 s; until then its requests are retried on another server",
+        &[&["kill", "app2", "origin"]],
+    )
+    .servers(&["app1", "app3"])
+    .none_fails(),
+    Act::new("app2 comes back", "two good checks", &[&["start", "app2", "origin"]]).none_fails(),
+    Act::new(
+        "proxyd on lb1 dies (SIGKILL)",
+        "its script fails twice at 1 s, then one skew of 0.6 s",
+        &[&["kill", "lb1", "proxyd"]],
+    )
+    .holders(&["lb2"])
+    .gap_max_ms(4500),
+    Act::new(
+        "proxyd on lb1 comes back",
+        "two good runs of the script, one master-down time, then lb1 preempts",
+        &[&["start", "lb1", "proxyd"]],
+    ),
+    Act::new(
+        "vrrpd on lb1 is stopped (SIGTERM)",
+        "priority 0 on the wire; lb2 may move after one skew of 0.65 s",
+        &[&["stop", "lb1", "vrrpd"]],
+    )
+    .holders(&["lb2"])
+    .gap_max_ms(1200),
+    Act::new(
+        "vrrpd on lb1 is started",
+        "preemption after one master-down time",
+        &[&["start", "lb1", "vrrpd"]],
+    ),
+    Act::new(
+        "vrrpd on lb1 is killed (SIGKILL)",
+        "nobody may be left with an address that nobody answers for",
+        &[&["kill", "lb1", "vrrpd"]],
+    )
+    .holders(&["lb1", "lb2"])
+    .gap_max_ms(4500)
+    .settled(SETTLED_AFTER_DEATH),
+    Act::new(
+        "vrrpd on lb1 is started again",
+        "preemption, and still one holder",
+        &[&["start", "lb1", "vrrpd"]],
+    )
+    .gap_max_ms(1200)
+    .settled(SETTLED_AFTER_DEATH),
+    Act::new("lb1 dies whole, as if by its power", "3 adverts + skew = 3.65 s at most", &[&["kill", "lb1"]])
+        .holders(&["lb2"])
+        .gap_max_ms(4500),
+];
 
 /// One line of the final table.
 struct Row {
@@ -229,7 +233,7 @@ impl Demo {
         );
     }
 
-    /// Shows the timeline until the expectation has held for [`SETTLED`] or time is up; the faults that remain.
+    /// Shows the timeline until the expectation has held for its time or time is up; the faults that remain.
     fn watch(&self, expect: &Expectation) -> Vec<String> {
         let deadline = Instant::now() + expect.within;
         let mut good_since: Option<Instant> = None;
@@ -241,7 +245,7 @@ impl Demo {
             last_line_us = now_us();
             if faults.is_empty() {
                 let since = *good_since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= SETTLED {
+                if since.elapsed() >= expect.settled {
                     return Vec::new();
                 }
             } else {
@@ -363,22 +367,10 @@ fn summary(rows: &[Row], seconds: f64) {
 #[allow(clippy::print_stdout)]
 fn run(keep: bool) -> Result<bool> {
     let mut demo = Demo::start()?;
-    let ready = Act {
-        title: "everything starts",
-        theory: "lb1 has priority 100, lb2 90: lb1 takes the address after 3 adverts + skew = 3.6 s",
-        commands: &[],
-        expect: Expectation {
-            holders: &["lb1"],
-            servers: ALL,
-            gap_max_ms: u64::MAX,
-            failed_max: usize::MAX,
-            within: Duration::from_secs(20),
-        },
-    };
-    let mut rows = vec![demo.play(&ready)?];
-    if rows[0].faults.is_empty() {
-        for act in acts() {
-            rows.push(demo.play(&act)?);
+    let mut rows = vec![demo.play(&START)?];
+    if rows.iter().all(|row| row.faults.is_empty()) {
+        for act in &ACTS {
+            rows.push(demo.play(act)?);
         }
     }
     summary(&rows, demo.started.elapsed().as_secs_f64());
@@ -391,7 +383,7 @@ fn run(keep: bool) -> Result<bool> {
              scripts/lab exec lb2 tcpdump -ni eth0 vrrp\n  scripts/lab down"
         );
     }
-    Ok(rows.len() == acts().len() + 1 && rows.iter().all(|row| row.faults.is_empty()))
+    Ok(rows.len() == ACTS.len() + 1 && rows.iter().all(|row| row.faults.is_empty()))
 }
 
 #[allow(clippy::print_stderr)]
