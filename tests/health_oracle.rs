@@ -137,7 +137,8 @@ fn the_same_results_give_the_same_log_as_haproxy() {
     }
     let proxy = Daemon::proxy(&haproxy, &configuration).unwrap();
     let mut genuine: HashMap<String, Vec<String>> = HashMap::new();
-    let expected: HashMap<&str, Vec<String>> = cases.iter().map(|case| (case.name.as_str(), case.lines())).collect();
+    let expected: HashMap<&str, Vec<String>> =
+        cases.iter().map(|case| (case.name.as_str(), case.lines())).collect();
     let deadline = Instant::now() + LIMIT;
     let complete = |genuine: &HashMap<String, Vec<String>>| {
         expected.iter().all(|(name, lines)| genuine.get(*name).is_some_and(|got| got.len() >= lines.len()))
@@ -152,7 +153,8 @@ fn the_same_results_give_the_same_log_as_haproxy() {
         }
     }
     for case in &cases {
-        let ours: Vec<String> = expected[case.name.as_str()].iter().map(|line| without_duration(line)).collect();
+        let ours: Vec<String> =
+            expected[case.name.as_str()].iter().map(|line| without_duration(line)).collect();
         let theirs = &genuine[&case.name][..ours.len()];
         assert_eq!(ours, theirs, "{}: rise {} fall {} {:?}", case.name, case.rise, case.fall, case.statuses);
     }
