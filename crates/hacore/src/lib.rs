@@ -3,6 +3,7 @@
 //! Everything that decides (balancing, health) is sans-IO: events and `now` go in, decisions come out.
 //! Everything that touches the system (probes, process, logging) sits in modules of its own.
 
+pub mod addr;
 pub mod balance;
 pub mod diag;
 pub mod hash;
@@ -13,3 +14,4 @@ pub mod process;
 pub mod stats;
 pub mod sys;
 pub mod time;
+pub mod units;

@@ -2,6 +2,7 @@
 //!
 //! One direction of dependency: `config` (text) → [`model`] (plain data) ← runtime. Sans-IO: [`http`], [`expr`].
 
+pub mod config;
 pub mod expr;
 pub mod http;
 pub mod model;
@@ -12,3 +13,4 @@ pub mod runtime;
 pub mod services;
 pub mod stream;
 pub mod txn;
+pub mod version;

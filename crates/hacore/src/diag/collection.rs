@@ -18,12 +18,26 @@ pub enum Severity {
     Alert,
 }
 
+/// How the original program writes the position into the first line of this message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub enum PositionForm {
+    /// The daemon's usual way.
+    #[default]
+    Usual,
+    /// Not at all, although the span is known: the snippet below still shows it.
+    Omitted,
+    /// With these texts before and after `file:line`.
+    Between(&'static str, &'static str),
+}
+
 /// One finding about a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
     pub severity: Severity,
     /// Where; `None` for what has no place in a file.
     pub span: Option<Span>,
+    /// How the first line shows `span`.
+    pub position: PositionForm,
     /// The sentence in the original program's wording, without prefix and position.
     pub message: String,
     /// A stable code such as `L003` by which a comment can silence it; only hints and some warnings have one.
@@ -39,6 +53,7 @@ impl Diagnostic {
         Self {
             severity,
             span: None,
+            position: PositionForm::Usual,
             message: message.into(),
             code: None,
             help: Vec::new(),
@@ -65,6 +80,12 @@ impl Diagnostic {
     /// Sets where it is.
     pub fn at(mut self, span: Span) -> Self {
         self.span = Some(span);
+        self
+    }
+
+    /// Sets how the first line shows the position.
+    pub fn positioned(mut self, position: PositionForm) -> Self {
+        self.position = position;
         self
     }
 

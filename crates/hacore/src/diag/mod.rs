@@ -9,6 +9,6 @@ mod source;
 pub mod suggest;
 mod words;
 
-pub use collection::{Diagnostic, Diagnostics, Severity};
+pub use collection::{Diagnostic, Diagnostics, PositionForm, Severity};
 pub use source::{FileId, SourceFile, SourceMap, Span};
 pub use words::{Word, Words};

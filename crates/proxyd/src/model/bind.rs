@@ -4,6 +4,13 @@ use serde::Serialize;
 
 use super::{Address, Location};
 
+/// One TLS word of a `bind` or `server` line with its argument, as written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TlsSetting {
+    pub name: String,
+    pub value: String,
+}
+
 /// One listening address. A `bind` line with several addresses or a port range gives several of these.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bind {
@@ -34,6 +41,18 @@ pub struct Bind {
     pub unix_group: Option<u32>,
     /// `level` of a CLI socket: user, operator or admin (`stats socket` lines are binds too).
     pub level: Option<&'static str>,
+    /// `ssl`.
+    pub tls: bool,
+    /// The TLS words of the line in order, whether or not `ssl` is among them.
+    pub tls_settings: Vec<TlsSetting>,
+    /// `proto`: the multiplexer that is forced, such as `h1` or `h2`.
+    pub protocol: Option<String>,
+    /// `namespace`: the network namespace.
+    pub namespace: Option<String>,
+    /// `expose-fd listeners`.
+    pub expose_listeners: bool,
+    /// `shards`: how many sockets share the address; `None` is one per thread.
+    pub shards: Option<u32>,
 }
 
 impl Bind {
@@ -61,6 +80,12 @@ impl Bind {
             unix_user: None,
             unix_group: None,
             level: None,
+            tls: false,
+            tls_settings: Vec::new(),
+            protocol: None,
+            namespace: None,
+            expose_listeners: false,
+            shards: None,
         }
     }
 }

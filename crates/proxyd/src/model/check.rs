@@ -8,6 +8,11 @@ pub enum CheckKind {
     /// A TCP connection that succeeds.
     #[default]
     Tcp,
+    /// `option tcp-check`, or an `option httpchk` with rules: the steps are in [`Check::rules`].
+    TcpSequence,
+    /// `option mysql-check [user U]`, `pgsql-check user U`, `redis-check`, `smtpchk`, `ldap-check`, `ssl-hello-chk`,
+    /// `spop-check`, `external-check`: the protocol's name and its argument.
+    Protocol { name: String, argument: String },
     /// `option httpchk [METHOD] URI [VERSION]`.
     Http { method: String, uri: String, version: String, headers: Vec<(String, String)> },
 }
@@ -20,4 +25,21 @@ pub struct Check {
     pub disable_on_404: bool,
     /// `option log-health-checks`.
     pub log: bool,
+    /// `http-check send-state`.
+    pub send_state: bool,
+    /// `http-check …` and `tcp-check …` in order.
+    pub rules: Vec<CheckRule>,
+    /// `external-check command`.
+    pub external_command: Option<String>,
+    /// `external-check path`.
+    pub external_path: Option<String>,
+}
+
+/// One `http-check` or `tcp-check` line: its words, and where it stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CheckRule {
+    /// `http` or `tcp`.
+    pub family: &'static str,
+    pub words: Vec<String>,
+    pub location: super::Location,
 }

@@ -1,5 +1,6 @@
 //! The `global` section.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,25 @@ pub enum User {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct StatsSocket {
     pub bind: Bind,
+}
+
+/// `unix-bind`: what Unix sockets have when their own line says nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct UnixBind {
+    pub prefix: Option<String>,
+    pub mode: Option<u32>,
+    pub user: Option<u32>,
+    pub group: Option<u32>,
+}
+
+/// `set-var` and `set-var-fmt` of the `global` section.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GlobalVariable {
+    /// With its scope: `proc.name`.
+    pub name: String,
+    /// The expression, or with `format` the log format.
+    pub text: String,
+    pub format: bool,
 }
 
 /// Settings of the process.
@@ -61,6 +81,38 @@ pub struct Global {
     pub http_cookie_length: usize,
     /// `tune.pool-low-fd-ratio` and relatives are added with the idle pools.
     pub ulimit_n: Option<u64>,
+    pub fd_hard_limit: Option<u64>,
+    /// `maxconnrate`, connections per second.
+    pub max_connection_rate: Option<u32>,
+    /// `maxsessrate`, sessions per second.
+    pub max_session_rate: Option<u32>,
+    pub max_spread_checks: Option<Duration>,
+    pub no_splice: bool,
+    pub no_reuse_port: bool,
+    /// `external-check`: external checks are allowed.
+    pub external_check: bool,
+    /// `expose-experimental-directives`.
+    pub experimental: bool,
+    pub h1_accept_payload_with_any_method: bool,
+    /// `h1-case-adjust`: lower-case name to the spelling for old programs.
+    pub h1_case_adjust: BTreeMap<String, String>,
+    /// `harden.reject-privileged-ports.tcp`.
+    pub reject_privileged_ports: bool,
+    pub server_state_base: Option<PathBuf>,
+    pub server_state_file: Option<PathBuf>,
+    pub unix_bind: UnixBind,
+    /// `localpeer`, or the machine's name.
+    pub local_peer: String,
+    pub variables: Vec<GlobalVariable>,
+    /// TLS defaults by keyword, as written; the TLS layer reads them.
+    pub tls: BTreeMap<String, String>,
+    /// `tune.maxaccept`.
+    pub max_accept: Option<i32>,
+    /// `tune.rcvbuf.client` and relatives; `None` is the kernel's default.
+    pub receive_buffer_client_bytes: Option<u32>,
+    pub receive_buffer_server_bytes: Option<u32>,
+    pub send_buffer_client_bytes: Option<u32>,
+    pub send_buffer_server_bytes: Option<u32>,
 }
 
 impl Default for Global {
@@ -92,6 +144,28 @@ impl Default for Global {
             http_log_uri_length: 1024,
             http_cookie_length: 63,
             ulimit_n: None,
+            fd_hard_limit: None,
+            max_connection_rate: None,
+            max_session_rate: None,
+            max_spread_checks: None,
+            no_splice: false,
+            no_reuse_port: false,
+            external_check: false,
+            experimental: false,
+            h1_accept_payload_with_any_method: false,
+            h1_case_adjust: BTreeMap::new(),
+            reject_privileged_ports: false,
+            server_state_base: None,
+            server_state_file: None,
+            unix_bind: UnixBind::default(),
+            local_peer: String::new(),
+            variables: Vec::new(),
+            tls: BTreeMap::new(),
+            max_accept: None,
+            receive_buffer_client_bytes: None,
+            receive_buffer_server_bytes: None,
+            send_buffer_client_bytes: None,
+            send_buffer_server_bytes: None,
         }
     }
 }

@@ -10,16 +10,20 @@ mod global;
 mod log;
 mod proxy;
 mod server;
+mod stats;
+mod userlist;
 
 pub use address::{Address, SourceAddress};
-pub use bind::Bind;
-pub use check::{Check, CheckKind};
-pub use global::{Global, StatsSocket, User};
+pub use bind::{Bind, TlsSetting};
+pub use check::{Check, CheckKind, CheckRule};
+pub use stats::{StatsAdmin, StatsPage};
+pub use userlist::{User as HttpUser, Userlist};
+pub use global::{Global, GlobalVariable, StatsSocket, UnixBind, User};
 pub use log::{LogFacility, LogLevel, LogSyslogFormat, LogTarget, LogTransport, SampleRange};
 pub use proxy::{
     Balance, BalanceAlgorithm, ConnectionMode, Cookie, ErrorReply, ForwardFor, HashFunction, HashKind,
-    HashType, HttpReuse, Mode, Proxy, ProxyId, ProxyKind, ProxyOptions, ServerSwitch, Timeouts, UseBackend,
-    UseBackendTarget,
+    HashType, HttpReuse, Mode, Proxy, ProxyId, ProxyKind, ProxyOptions, RestrictNames, ServerSwitch, TcpKeepAlive, Timeouts,
+    UseBackend, UseBackendTarget,
 };
 pub use server::{InitialState, OnError, OnMarkedDown, OnMarkedUp, Server, ServerId};
 
@@ -38,6 +42,8 @@ pub struct Config {
     pub global: Global,
     /// Frontends, backends and listens in configuration order; [`ProxyId`] is the index.
     pub proxies: Vec<Proxy>,
+    /// `userlist` sections by name.
+    pub userlists: std::collections::BTreeMap<String, Userlist>,
 }
 
 impl Config {

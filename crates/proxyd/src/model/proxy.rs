@@ -6,7 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::{Bind, Check, Location, LogTarget, Server, SourceAddress};
+use super::{Bind, Check, Location, LogTarget, Server, SourceAddress, StatsPage};
 use crate::expr::{Condition, Expr, LogFormat};
 use crate::rules::RuleSets;
 
@@ -79,6 +79,14 @@ pub enum HttpReuse {
     Always,
 }
 
+/// `option http-restrict-req-hdr-names`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum RestrictNames {
+    Preserve,
+    Delete,
+    Reject,
+}
+
 /// `option forwardfor`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ForwardFor {
@@ -122,6 +130,11 @@ pub struct ProxyOptions {
     pub tcp_smart_connect: bool,
     pub transparent: bool,
     pub disable_h2_upgrade: bool,
+    pub checkcache: bool,
+    pub h1_case_adjust_bogus_client: bool,
+    pub h1_case_adjust_bogus_server: bool,
+    pub http_drop_request_trailers: bool,
+    pub http_drop_response_trailers: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
@@ -300,6 +313,41 @@ pub struct Proxy {
     pub fullconn: Option<u32>,
     pub source: Option<SourceAddress>,
     pub dynamic_cookie_key: Option<String>,
+    /// `option originalto`.
+    pub original_to: Option<ForwardFor>,
+    /// `option forwarded`: its words.
+    pub forwarded: Option<Vec<String>>,
+    /// `stats …` of a proxy; `Some` when the page is on.
+    pub stats: Option<StatsPage>,
+    /// `http-send-name-header`.
+    pub send_name_header: Option<String>,
+    /// `max-keep-alive-queue`, -1 is unlimited.
+    pub max_keep_alive_queue: i32,
+    /// `tcp-request inspect-delay`.
+    pub request_inspect_delay: Option<Duration>,
+    /// `tcp-response inspect-delay`.
+    pub response_inspect_delay: Option<Duration>,
+    /// `force-persist` and `ignore-persist`, in order; the flag is true for `force-persist`.
+    pub persist_rules: Vec<(bool, Option<Arc<Condition>>)>,
+    /// `clitcpka-cnt`, `-idle`, `-intvl`.
+    pub client_keepalive: TcpKeepAlive,
+    /// `srvtcpka-cnt`, `-idle`, `-intvl`.
+    pub server_keepalive: TcpKeepAlive,
+    /// `persist rdp-cookie(NAME)`.
+    pub persist_rdp_cookie: Option<String>,
+    /// `load-server-state-from-file { global | local }`.
+    pub load_server_state: Option<&'static str>,
+    pub server_state_file_name: Option<String>,
+    pub guid: Option<String>,
+    pub restrict_header_names: Option<RestrictNames>,
+}
+
+/// Parameters of TCP keep-alive; `None` is the kernel's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+pub struct TcpKeepAlive {
+    pub count: Option<u32>,
+    pub idle: Option<Duration>,
+    pub interval: Option<Duration>,
 }
 
 impl Proxy {
@@ -348,6 +396,21 @@ impl Proxy {
             fullconn: None,
             source: None,
             dynamic_cookie_key: None,
+            original_to: None,
+            forwarded: None,
+            stats: None,
+            send_name_header: None,
+            max_keep_alive_queue: -1,
+            request_inspect_delay: None,
+            response_inspect_delay: None,
+            persist_rules: Vec::new(),
+            client_keepalive: TcpKeepAlive::default(),
+            server_keepalive: TcpKeepAlive::default(),
+            persist_rdp_cookie: None,
+            load_server_state: None,
+            server_state_file_name: None,
+            guid: None,
+            restrict_header_names: None,
         }
     }
 }

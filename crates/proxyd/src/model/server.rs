@@ -96,6 +96,37 @@ pub struct Server {
     pub on_error: OnError,
     pub on_marked_down: Option<OnMarkedDown>,
     pub on_marked_up: Option<OnMarkedUp>,
+    /// The host name that `address` was resolved from.
+    pub fqdn: Option<String>,
+    /// `init-addr` words; empty is `last,libc`.
+    pub init_addr: Vec<String>,
+    /// `ssl`.
+    pub tls: bool,
+    /// The TLS words of the line in order.
+    pub tls_settings: Vec<super::TlsSetting>,
+    /// `check-ssl`, `no-check-ssl`.
+    pub check_tls: Option<bool>,
+    pub check_send_proxy: bool,
+    /// `check-proto`, `proto`.
+    pub check_protocol: Option<String>,
+    pub protocol: Option<String>,
+    pub agent_port: Option<u16>,
+    pub agent_address: Option<String>,
+    pub agent_inter: Option<Duration>,
+    pub agent_send: Option<String>,
+    /// `send-proxy-v2-ssl` (1), `send-proxy-v2-ssl-cn` (2).
+    pub send_proxy_tls: u8,
+    /// `proxy-v2-options` words.
+    pub proxy_v2_options: Vec<String>,
+    pub non_stick: bool,
+    pub namespace: Option<String>,
+    /// `resolvers`, `resolve-prefer`, `resolve-opts`, `resolve-net`: as written.
+    pub resolvers: Option<String>,
+    pub resolve_settings: Vec<super::TlsSetting>,
+    pub guid: Option<String>,
+    pub strict_maxconn: bool,
+    /// `hash-key { id | addr | addr-port }`.
+    pub hash_key: Option<String>,
 }
 
 impl Server {
@@ -145,6 +176,27 @@ impl Server {
             on_error: OnError::default(),
             on_marked_down: None,
             on_marked_up: None,
+            fqdn: None,
+            init_addr: Vec::new(),
+            tls: false,
+            tls_settings: Vec::new(),
+            check_tls: None,
+            check_send_proxy: false,
+            check_protocol: None,
+            protocol: None,
+            agent_port: None,
+            agent_address: None,
+            agent_inter: None,
+            agent_send: None,
+            send_proxy_tls: 0,
+            proxy_v2_options: Vec::new(),
+            non_stick: false,
+            namespace: None,
+            resolvers: None,
+            resolve_settings: Vec::new(),
+            guid: None,
+            strict_maxconn: false,
+            hash_key: None,
         }
     }
 }

@@ -1,0 +1,69 @@
+//! `-dKcfg` in the genuine format, from the tables.
+
+use std::fmt::Write;
+
+use super::keyword::{Keyword, Places};
+use super::keywords::{self, bind, server};
+
+/// All configuration keywords.
+pub fn configuration() -> String {
+    let mut out = String::from("# List of registered configuration keywords:\n");
+    section(&mut out, "global", Places::GLOBAL);
+    out.push_str("listen\n");
+    let mut names: Vec<&str> = listed(Places::PROXY)
+        .filter(|keyword| !keyword.name.starts_with("option "))
+        .map(Keyword::head)
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        let _ = writeln!(out, "\t{name}");
+    }
+    let tls: Vec<&str> = bind::tls_keywords().iter().map(|keyword| keyword.name).collect();
+    for keyword in bind::keywords() {
+        let kind = if tls.contains(&keyword.name) { "ssl " } else { "" };
+        let _ = writeln!(out, "\tbind <addr> {kind}{}{}", keyword.name, skip(keyword.arguments));
+    }
+    for keyword in server::keywords() {
+        let skip = if keyword.name == "source" { " +-1" } else { skip(keyword.arguments) };
+        let _ = writeln!(out, "\tserver <name> <addr> {}{skip}", keyword.name);
+    }
+    for keyword in listed(Places::PROXY).filter(|keyword| keyword.name.starts_with("option ")) {
+        let mut sides = String::new();
+        if keyword.places.has(Places::FRONTEND) {
+            sides.push_str(" FE");
+        }
+        if keyword.places.has(Places::BACKEND) {
+            sides.push_str(" BE");
+        }
+        if super::keywords::proxy::needs_http(keyword.name) {
+            sides.push_str(" HTTP");
+        }
+        let _ = writeln!(out, "\t{} [{sides} ]", keyword.name);
+    }
+    section(&mut out, "userlist", Places::USERLIST);
+    out.push_str("peers\n");
+    out.push_str("crt-list\n");
+    section(&mut out, "crt-store", Places::CRT_STORE);
+    section(&mut out, "traces", Places::TRACES);
+    section(&mut out, "acme", Places::ACME);
+    out
+}
+
+fn listed(places: Places) -> impl Iterator<Item = &'static Keyword> {
+    keywords::tables().filter(move |keyword| keyword.listed && keyword.places.has(places))
+}
+
+fn section(out: &mut String, name: &str, place: Places) {
+    let _ = writeln!(out, "{name}");
+    let mut names: Vec<&str> = listed(place).map(Keyword::head).collect();
+    names.sort_unstable();
+    names.dedup();
+    for name in names {
+        let _ = writeln!(out, "\t{name}");
+    }
+}
+
+fn skip(arguments: &str) -> &'static str {
+    if arguments.is_empty() { "" } else { " +1" }
+}

@@ -1,0 +1,100 @@
+//! Sections that are read and refused, or read and skipped with a warning: their words are known, so that a typo is
+//! still found.
+
+use super::word;
+use crate::config::keyword::{Keyword, LineParser, Places, any};
+
+/// A word that `-dKcfg` does not show.
+const fn hidden(name: &'static str, places: Places, arguments: &'static str, doc: &'static str) -> Keyword {
+    word(name, places, arguments, doc, any as LineParser).unlisted()
+}
+
+const fn shown(name: &'static str, places: Places, arguments: &'static str, doc: &'static str) -> Keyword {
+    word(name, places, arguments, doc, any as LineParser)
+}
+
+pub const KEYWORDS: &[Keyword] = &[
+    // peers
+    hidden("peer", Places::PEERS, "<peername> [<address>]:<port> [param*]", "A peer."),
+    hidden("bind", Places::PEERS.or(Places::LOG_FORWARD), "[<address>]:port [param*]", "Where to listen."),
+    hidden("default-bind", Places::PEERS, "[param*]", "Defaults of the listener."),
+    hidden("default-server", Places::PEERS, "[param*]", "Defaults of the peers."),
+    hidden("disabled", Places::PEERS, "", "Disables the section."),
+    hidden("enabled", Places::PEERS, "", "Enables the section."),
+    hidden("log", Places::PEERS.or(Places::LOG_FORWARD), "<target> ...", "Where log lines go."),
+    hidden("shards", Places::PEERS, "<shards>", "How many shards there are."),
+    hidden("table", Places::PEERS, "<tablename> type <type> size <size> ...", "A table."),
+    // mailers
+    hidden("mailer", Places::MAILERS, "<mailername> <ip>:<port>", "A mail server."),
+    hidden("timeout mail", Places::MAILERS, "<time>", "How long a mail server may take."),
+    // ring
+    hidden("backing-file", Places::RING, "<path>", "Keeps the ring in a file."),
+    hidden("description", Places::RING, "<text>", "Describes the ring."),
+    hidden("format", Places::RING, "<format>", "The format of lines."),
+    hidden("maxlen", Places::RING.or(Places::LOG_FORWARD), "<length>", "The longest line."),
+    hidden("size", Places::RING, "<size>", "The ring's size."),
+    hidden("timeout connect", Places::RING, "<timeout>", "How long connecting may take."),
+    hidden("timeout server", Places::RING, "<timeout>", "How long a server may be silent."),
+    // cache
+    hidden("total-max-size", Places::CACHE, "<megabytes>", "The cache's size."),
+    hidden("max-object-size", Places::CACHE, "<bytes>", "The largest object."),
+    hidden("max-age", Places::CACHE, "<seconds>", "The longest age."),
+    hidden("process-vary", Places::CACHE, "{ on | off }", "Whether Vary is looked at."),
+    hidden("max-secondary-entries", Places::CACHE, "<number>", "The most variants of an object."),
+    // crt-store
+    shown("crt-base", Places::CRT_STORE, "<dir>", "Where certificates are."),
+    shown("key-base", Places::CRT_STORE, "<dir>", "Where keys are."),
+    shown("load", Places::CRT_STORE, "[crt <filename>] [param*]", "Loads a certificate."),
+    // log-forward
+    hidden("backlog", Places::LOG_FORWARD, "<conns>", "The length of the accept queue."),
+    hidden("dgram-bind", Places::LOG_FORWARD, "<addr> [param*]", "Where datagrams arrive."),
+    hidden("maxconn", Places::LOG_FORWARD, "<conns>", "The most connections."),
+    hidden("timeout client", Places::LOG_FORWARD, "<timeout>", "How long a client may be silent."),
+    hidden("option assume-rfc6587-ntf", Places::LOG_FORWARD, "", "Lines are not counted."),
+    hidden("option dont-parse-log", Places::LOG_FORWARD, "", "Lines are passed as they are."),
+    hidden("option host", Places::LOG_FORWARD, "<mode>", "What host name is passed on."),
+    // log-profile
+    hidden("log-tag", Places::LOG_PROFILE, "<string>", "The tag of log lines."),
+    hidden("on", Places::LOG_PROFILE, "<step> [drop] [format <fmt>] [sd <sd_fmt>]", "What is logged at a step."),
+    // program
+    hidden("command", Places::PROGRAM, "<command> [arguments*]", "What is run."),
+    hidden("user", Places::PROGRAM, "<username>", "As whom it runs."),
+    hidden("group", Places::PROGRAM, "<groupname>", "With which group it runs."),
+    // fcgi-app
+    hidden("acl", Places::FCGI_APP, "<aclname> <criterion> ...", "A condition."),
+    hidden("docroot", Places::FCGI_APP, "<path>", "The document root."),
+    hidden("index", Places::FCGI_APP, "<script-name>", "The index script."),
+    hidden("log-stderr", Places::FCGI_APP, "<target> ...", "Where stderr goes."),
+    hidden("pass-header", Places::FCGI_APP, "<name> [ { if | unless } <condition> ]", "A header that is passed."),
+    hidden("path-info", Places::FCGI_APP, "<regex>", "How the path is cut."),
+    hidden("set-param", Places::FCGI_APP, "<name> <fmt> [ { if | unless } <condition> ]", "A parameter."),
+    hidden("option get-values", Places::FCGI_APP, "", "Asks the application for its limits."),
+    hidden("option keep-conn", Places::FCGI_APP, "", "Keeps connections."),
+    hidden("option max-reqs", Places::FCGI_APP, "<reqs>", "The most requests of a connection."),
+    hidden("option mpxs-conns", Places::FCGI_APP, "", "Several requests on a connection."),
+    // traces
+    shown("trace", Places::TRACES, "<args>...", "A trace command."),
+    // acme
+    shown("account-key", Places::ACME, "<filename>", "The account's key."),
+    shown("acme-vars", Places::ACME, "<string>", "Variables for tools."),
+    shown("bits", Places::ACME, "<number>", "The size of RSA keys."),
+    shown("challenge", Places::ACME, "<string>", "The kind of challenge."),
+    shown("challenge-ready", Places::ACME, "<value>[,<value>]*", "When the challenge is ready."),
+    shown("contact", Places::ACME, "<string>", "An e-mail address."),
+    shown("curves", Places::ACME, "<string>", "The curve of ECDSA keys."),
+    shown("directory", Places::ACME, "<string>", "The authority's URL."),
+    shown("dns-delay", Places::ACME, "<time>", "How long DNS needs."),
+    shown("dns-timeout", Places::ACME, "<time>", "How long DNS may need."),
+    shown("eab-key-id", Places::ACME, "<string>", "External account binding."),
+    shown("eab-mac-alg", Places::ACME, "<string>", "External account binding."),
+    shown("eab-mac-key", Places::ACME, "<string>", "External account binding."),
+    shown("keytype", Places::ACME, "<string>", "The kind of keys."),
+    shown("map", Places::ACME, "<map>", "Where challenges are put."),
+    shown("profile", Places::ACME, "<string>", "The certificate's profile."),
+    shown("provider-name", Places::ACME, "<string>", "The DNS provider."),
+    shown("reuse-key", Places::ACME, "{ on | off }", "Whether keys are kept."),
+    // healthcheck
+    hidden("type", Places::HEALTHCHECK, "<type>", "The kind of check."),
+    hidden("http-check", Places::HEALTHCHECK, "...", "A step."),
+    hidden("tcp-check", Places::HEALTHCHECK, "...", "A step."),
+];

@@ -1,0 +1,218 @@
+//! The state of one load: what was read so far, what is being built, what was found wrong.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use hacore::diag::{Diagnostic, Diagnostics, FileId, SourceMap, Span, Word};
+
+use super::environment::Environment;
+use super::keyword::Places;
+use crate::expr::{Condition, LogFormat};
+use crate::model::{Config, Global, Location, Proxy, ProxyKind, Server};
+
+/// How to load.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// `-dD`: show `.diag` and other doubts.
+    pub diagnostic_mode: bool,
+    /// `-dr`: names that do not resolve are no error.
+    pub ignore_unresolved: bool,
+    /// `-W`/`-Ws` on the command line.
+    pub master_worker: bool,
+    /// `-L`: the local peer's name.
+    pub local_peer: Option<String>,
+    /// `-dW`: as `zero-warning`.
+    pub zero_warning: bool,
+}
+
+/// One `use_backend` line before names were resolved.
+#[derive(Debug, Clone)]
+pub struct SwitchDraft {
+    pub name: Word,
+    pub condition: Option<Arc<Condition>>,
+    pub location: Location,
+    /// Set when the name holds `%[`.
+    pub dynamic: Option<Arc<LogFormat>>,
+}
+
+/// A proxy or a `defaults` section that is being built.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    pub proxy: Proxy,
+    pub span: Span,
+    pub is_defaults: bool,
+    /// `log global` was given.
+    pub log_global: bool,
+    pub default_backend: Option<Word>,
+    pub switches: Vec<SwitchDraft>,
+    /// What `default-server` set.
+    pub default_server: Server,
+    /// Where each server's name stands, in the order of `proxy.servers`.
+    pub server_spans: Vec<Span>,
+    /// Whether `id` was written.
+    pub explicit_id: bool,
+    /// The first rule or switch that stands late in the evaluation order, for the order warnings.
+    pub seen_rules: SeenRules,
+    /// Keywords that need HTTP mode, with their place, checked when the mode is known.
+    pub http_only: Vec<(&'static str, Span)>,
+    /// `errorfiles`: the section's name and the statuses; none are all.
+    pub errorfiles: Vec<(Word, Vec<u16>)>,
+    /// Names of `use-server`, in the order of `proxy.use_server`.
+    pub use_server_names: Vec<Word>,
+}
+
+/// Which kinds of rules were met, because HAProxy warns about an order that is not the one of evaluation.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SeenRules {
+    pub session: bool,
+    pub content: bool,
+    pub monitor_fail: bool,
+    pub http_request: bool,
+    pub redirect: bool,
+    pub use_backend: bool,
+    pub use_server: bool,
+}
+
+impl Draft {
+    pub fn new(kind: ProxyKind, name: &str, location: Location, span: Span, is_defaults: bool) -> Self {
+        let unset = crate::model::Address::Name { host: String::new(), port: 0 };
+        Self {
+            proxy: Proxy::new(kind, name, location.clone()),
+            span,
+            is_defaults,
+            log_global: false,
+            default_backend: None,
+            switches: Vec::new(),
+            default_server: Server::new("", unset, location),
+            server_spans: Vec::new(),
+            explicit_id: false,
+            seen_rules: SeenRules::default(),
+            http_only: Vec::new(),
+            errorfiles: Vec::new(),
+            use_server_names: Vec::new(),
+        }
+    }
+}
+
+/// A named or nameless `defaults` section that was read to its end.
+#[derive(Debug, Clone)]
+pub struct NamedDefaults {
+    pub name: String,
+    pub location: Location,
+    pub draft: Draft,
+}
+
+/// The section that is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Section {
+    pub kind: &'static str,
+    pub place: Places,
+}
+
+/// Everything that the parsers work on.
+pub struct Loader {
+    pub options: LoadOptions,
+    pub sources: SourceMap,
+    pub diagnostics: Diagnostics,
+    pub environment: Environment,
+    pub global: Global,
+    pub defaults: Vec<NamedDefaults>,
+    /// The proxy or defaults being read; moved to `drafts` or `defaults` when the next section begins.
+    pub current: Option<Draft>,
+    pub drafts: Vec<Draft>,
+    /// Names of proxies already begun, with their index in `drafts` (the current one has the next index).
+    pub names: HashMap<String, Vec<usize>>,
+    pub section: Option<Section>,
+    /// The name of the section being read.
+    pub section_name: String,
+    /// Other sections' plain contents, by kind: `(kind, name)` to the lines.
+    pub others: BTreeMap<(String, String), Vec<String>>,
+    /// `http-errors` sections.
+    pub http_errors: BTreeMap<String, BTreeMap<u16, crate::model::ErrorReply>>,
+    /// Which notices about keywords without effect were given.
+    pub told: HashSet<&'static str>,
+    /// Interned names of files.
+    pub file_names: Vec<Arc<str>>,
+    /// Whether a section needs nothing more than skipping: its start was refused.
+    pub skipping: bool,
+    /// `default-path`: what relative file names begin with.
+    pub default_path: Option<std::path::PathBuf>,
+    /// `userlist` sections.
+    pub userlists: BTreeMap<String, crate::model::Userlist>,
+    /// `group … users`: the list's name, the group, its members, checked at the end.
+    pub group_members: Vec<(String, Word, Vec<String>)>,
+}
+
+impl Loader {
+    pub fn new(options: LoadOptions, environment: Environment) -> Self {
+        Self {
+            options,
+            sources: SourceMap::default(),
+            diagnostics: Diagnostics::default(),
+            environment,
+            global: Global::default(),
+            defaults: Vec::new(),
+            current: None,
+            drafts: Vec::new(),
+            names: HashMap::new(),
+            section: None,
+            section_name: String::new(),
+            others: BTreeMap::new(),
+            http_errors: BTreeMap::new(),
+            told: HashSet::new(),
+            file_names: Vec::new(),
+            skipping: false,
+            default_path: None,
+            userlists: BTreeMap::new(),
+            group_members: Vec::new(),
+        }
+    }
+
+    pub fn push(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    /// A file's position as the model keeps it.
+    pub fn location(&self, file: FileId, line: u32) -> Location {
+        let name = self.file_names.get(file.0 as usize).cloned().unwrap_or_default();
+        Location { file: name, line }
+    }
+
+    /// A file's name as `default-path` wants it.
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        match &self.default_path {
+            Some(base) => base.join(name),
+            None => name.into(),
+        }
+    }
+
+    /// The proxy or defaults being read.
+    ///
+    /// Errors: none is, which only a keyword table with wrong places can cause.
+    pub fn draft(&mut self) -> Result<&mut Draft, Diagnostic> {
+        self.current.as_mut().ok_or_else(|| Diagnostic::alert("keyword outside of a proxy section"))
+    }
+
+    /// The model of the proxy or defaults being read.
+    pub fn proxy(&mut self) -> Result<&mut Proxy, Diagnostic> {
+        self.draft().map(|draft| &mut draft.proxy)
+    }
+
+    /// Puts the section that was being read where it belongs.
+    pub fn finish_section(&mut self) {
+        if let Some(draft) = self.current.take() {
+            if draft.is_defaults {
+                let (name, location) = (draft.proxy.name.clone(), draft.proxy.location.clone());
+                self.defaults.push(NamedDefaults { name, location, draft });
+            } else {
+                self.drafts.push(draft);
+            }
+        }
+    }
+
+    /// What came of it, after all checks.
+    pub fn into_parts(self, config: Config) -> (Option<Config>, Diagnostics, SourceMap) {
+        let config = (!self.diagnostics.has_alerts()).then_some(config);
+        (config, self.diagnostics, self.sources)
+    }
+}

@@ -1,0 +1,288 @@
+//! What can only be said when everything was read (HAProxy says these things at the same moment, mostly without a
+//! position; the position is kept for the snippet).
+
+use std::collections::HashMap;
+
+use hacore::diag::{Diagnostic, PositionForm};
+
+use super::loader::{Draft, Loader};
+use super::resolve;
+use crate::model::{Config, Mode, ProxyKind};
+
+/// Resolves and checks everything, and gives the model.
+pub fn finish(loader: &mut Loader) -> Config {
+    let mut drafts = std::mem::take(&mut loader.drafts);
+    userlists(loader);
+    resolve::proxy_ids(loader, &mut drafts);
+    let mut cache = HashMap::new();
+    for draft in &mut drafts {
+        logs(loader, draft);
+        error_sections(loader, draft);
+        mode_conflicts(loader, draft);
+        resolve::server_ids(loader, draft);
+        resolve::server_addresses(loader, draft, &mut cache);
+        use_server(loader, draft);
+        cookies(loader, draft);
+    }
+    resolve::switching(loader, &mut drafts);
+    tracking(loader, &drafts);
+    let used = used_backends(&drafts);
+    for (index, draft) in drafts.iter().enumerate() {
+        completeness(loader, draft, used.get(index).copied().unwrap_or_default());
+    }
+    Config {
+        global: std::mem::take(&mut loader.global),
+        proxies: drafts.into_iter().map(|draft| draft.proxy).collect(),
+        userlists: std::mem::take(&mut loader.userlists),
+    }
+}
+
+fn plain(diagnostic: Diagnostic, draft: &Draft) -> Diagnostic {
+    diagnostic.at(draft.span).positioned(PositionForm::Omitted)
+}
+
+/// A proxy as messages name it: `frontend`, `backend` or `proxy`.
+fn kind_name(draft: &Draft) -> &'static str {
+    match draft.proxy.kind {
+        ProxyKind::Frontend => "frontend",
+        ProxyKind::Backend => "backend",
+        ProxyKind::Listen => "proxy",
+    }
+}
+
+fn userlists(loader: &mut Loader) {
+    for (list_name, group, members) in std::mem::take(&mut loader.group_members) {
+        let Some(list) = loader.userlists.get_mut(&list_name) else { continue };
+        let mut missing = Vec::new();
+        for member in members {
+            match list.users.get_mut(&member) {
+                Some(user) => user.groups.push(group.as_str().to_owned()),
+                None => missing.push(member),
+            }
+        }
+        for member in missing {
+            let message = format!("userlist '{list_name}': no such user '{member}' specified in group '{}'", group.as_str());
+            loader.push(Diagnostic::alert(message).at(group.span).positioned(PositionForm::Omitted));
+        }
+    }
+    let mut missing = Vec::new();
+    for (list_name, list) in &loader.userlists {
+        for (name, user) in &list.users {
+            for group in user.groups.iter().filter(|group| !list.groups.contains(group)) {
+                missing.push(format!("userlist '{list_name}': no such group '{group}' specified in user '{name}'"));
+            }
+        }
+    }
+    for message in missing {
+        loader.push(Diagnostic::alert(message));
+    }
+}
+
+fn logs(loader: &Loader, draft: &mut Draft) {
+    if draft.log_global {
+        let mut logs = loader.global.logs.clone();
+        logs.append(&mut draft.proxy.logs);
+        draft.proxy.logs = logs;
+    }
+}
+
+fn error_sections(loader: &mut Loader, draft: &mut Draft) {
+    for (name, only) in std::mem::take(&mut draft.errorfiles) {
+        let Some(section) = loader.http_errors.get(name.as_str()) else {
+            let message = format!(
+                "proxy '{}': unable to find the http-errors section '{}'.",
+                draft.proxy.name,
+                name.as_str()
+            );
+            let known: Vec<String> = loader.http_errors.keys().cloned().collect();
+            loader.push(
+                Diagnostic::alert(message)
+                    .at(name.span)
+                    .positioned(PositionForm::Omitted)
+                    .did_you_mean(name.as_str(), known.iter().map(String::as_str)),
+            );
+            continue;
+        };
+        for (status, reply) in section {
+            if only.is_empty() || only.contains(status) {
+                draft.proxy.error_replies.entry(*status).or_insert_with(|| reply.clone());
+            }
+        }
+    }
+}
+
+fn mode_conflicts(loader: &mut Loader, draft: &mut Draft) {
+    if draft.proxy.mode == Mode::Http {
+        return;
+    }
+    let kind = kind_name(draft);
+    let name = draft.proxy.name.clone();
+    let mut told: Vec<&str> = Vec::new();
+    for (keyword, span) in std::mem::take(&mut draft.http_only) {
+        if told.contains(&keyword) {
+            continue;
+        }
+        told.push(keyword);
+        let message = format!("{kind} '{name}' : '{keyword}' rules will be ignored (needs 'mode http').");
+        loader.push(Diagnostic::warning(message).at(span).positioned(PositionForm::Omitted));
+    }
+    let mut ignored = |condition: bool, what: &str| {
+        if condition {
+            let message = format!("'{what}' ignored for {kind} '{name}' as it requires HTTP mode.");
+            loader.push(plain(Diagnostic::warning(message), draft));
+        }
+    };
+    let proxy = &draft.proxy;
+    ignored(proxy.forward_for.is_some() , "option forwardfor");
+    ignored(proxy.original_to.is_some(), "option originalto");
+    ignored(proxy.cookie.is_some(), "cookie");
+    ignored(proxy.monitor_uri.is_some() && proxy.kind.is_frontend(), "monitor-uri");
+    ignored(proxy.options.http_buffer_request, "option http-buffer-request");
+    if proxy.kind.is_frontend() && uses_http_log(draft) {
+        let location = &draft.proxy.location;
+        let message = format!(
+            "parsing [{}:{}] : 'option httplog' not usable with proxy '{name}' (needs 'mode http'). Falling back to 'option tcplog'.",
+            location.file, location.line
+        );
+        loader.push(plain(Diagnostic::warning(message), draft));
+    }
+}
+
+fn uses_http_log(draft: &Draft) -> bool {
+    draft.proxy.log_format.as_ref().is_some_and(|format| {
+        let text = super::expression::text(format);
+        text.contains("%ST") && text.contains("%hr %hs")
+    })
+}
+
+fn use_server(loader: &mut Loader, draft: &Draft) {
+    for name in draft.use_server_names.iter().filter(|name| !name.as_str().contains('%')) {
+        if !draft.proxy.servers.iter().any(|server| *name == *server.name.as_str()) {
+            let message = format!(
+                "{} '{}' : unable to find server '{}' referenced in a 'use-server' rule.",
+                kind_name(draft),
+                draft.proxy.name,
+                name.as_str()
+            );
+            let known = draft.proxy.servers.iter().map(|server| server.name.as_str());
+            let diagnostic = Diagnostic::alert(message).at(name.span).positioned(PositionForm::Omitted);
+            loader.push(diagnostic.did_you_mean(name.as_str(), known));
+        }
+    }
+}
+
+fn cookies(loader: &mut Loader, draft: &Draft) {
+    if !draft.proxy.kind.is_backend() || draft.proxy.mode != Mode::Http || draft.proxy.cookie.is_some() {
+        return;
+    }
+    for (index, server) in draft.proxy.servers.iter().enumerate().filter(|(_, server)| server.cookie.is_some()) {
+        let span = draft.server_spans.get(index).copied().unwrap_or(draft.span);
+        let message = format!(
+            "ignored cookie for server '{}': backend '{}' has no 'cookie' line.",
+            server.name, draft.proxy.name
+        );
+        loader.push(Diagnostic::notice(message).at(span));
+    }
+}
+
+/// `track` must lead to a checked server, and not in a circle.
+fn tracking(loader: &mut Loader, drafts: &[Draft]) {
+    let mut targets: HashMap<(usize, usize), (usize, usize)> = HashMap::new();
+    for (proxy_index, draft) in drafts.iter().enumerate() {
+        for (server_index, server) in draft.proxy.servers.iter().enumerate() {
+            let Some(track) = &server.track else { continue };
+            let span = draft.server_spans.get(server_index).copied().unwrap_or(draft.span);
+            let (backend, wanted) = match track.rsplit_once('/') {
+                Some((backend, wanted)) => (backend, wanted),
+                None => (draft.proxy.name.as_str(), track.as_str()),
+            };
+            let intro = format!("config : server {}/{}", draft.proxy.name, server.name);
+            let mut alert = |problem: String| {
+                loader.push(Diagnostic::alert(problem).at(span).positioned(PositionForm::Omitted));
+            };
+            let Some((other_index, other)) =
+                drafts.iter().enumerate().find(|(_, other)| other.proxy.name == backend && other.proxy.kind.is_backend())
+            else {
+                alert(format!("{intro}: unable to find required proxy '{backend}' for tracking."));
+                continue;
+            };
+            let found = other.proxy.servers.iter().enumerate().find(|(_, candidate)| candidate.name == wanted);
+            let Some((found_index, found)) = found else {
+                alert(format!("{intro}: unable to find required server '{wanted}' for tracking."));
+                continue;
+            };
+            if !found.check && !found.agent_check && found.track.is_none() {
+                alert(format!("{intro}: unable to use {backend}/{wanted} for tracking as it does not have any check nor agent enabled."));
+            }
+            targets.insert((proxy_index, server_index), (other_index, found_index));
+        }
+    }
+    for start in targets.keys() {
+        let mut at = *start;
+        for _ in 0..=targets.len() {
+            match targets.get(&at) {
+                Some(next) => at = *next,
+                None => break,
+            }
+            if at == *start {
+                let server = drafts.get(start.0).and_then(|draft| draft.proxy.servers.get(start.1));
+                let name = server.map_or("?", |server| server.name.as_str());
+                loader.push(Diagnostic::alert(format!("unable to track server '{name}': tracking is circular.")));
+                return;
+            }
+        }
+    }
+}
+
+/// How a backend is reached.
+#[derive(Debug, Clone, Copy, Default)]
+struct Used {
+    by_name: bool,
+}
+
+fn used_backends(drafts: &[Draft]) -> Vec<Used> {
+    let mut used = vec![Used::default(); drafts.len()];
+    for draft in drafts {
+        let ids = draft.proxy.default_backend.iter().chain(draft.proxy.use_backend.iter().filter_map(|switch| {
+            match &switch.target {
+                crate::model::UseBackendTarget::Static(id) => Some(id),
+                crate::model::UseBackendTarget::Dynamic(_) => None,
+            }
+        }));
+        for id in ids {
+            if let Some(entry) = used.get_mut(id.0 as usize) {
+                entry.by_name = true;
+            }
+        }
+    }
+    used
+}
+
+/// Warnings about what is missing.
+fn completeness(loader: &mut Loader, draft: &Draft, _used: Used) {
+    let proxy = &draft.proxy;
+    if proxy.disabled {
+        return;
+    }
+    let kind = kind_name(draft);
+    let name = &proxy.name;
+    if proxy.kind == ProxyKind::Frontend && proxy.binds.is_empty() {
+        let message = format!("{kind} '{name}' has no 'bind' directive. Please declare it as a backend if this was intended.");
+        loader.push(plain(Diagnostic::warning(message), draft));
+    }
+    let timeouts = &proxy.timeouts;
+    let missing = (proxy.kind.is_frontend() && timeouts.client.is_none())
+        || (proxy.kind.is_backend()
+            && (timeouts.connect.is_none() || timeouts.server.is_none())
+            && (!proxy.servers.is_empty() || proxy.options.transparent));
+    if missing {
+        let message = format!(
+            "missing timeouts for {kind} '{name}'.\n   | While not properly invalid, you will certainly encounter various problems\n   | with such a configuration. To fix this, please ensure that all following\n   | timeouts are set to a non-zero value: 'client', 'connect', 'server'."
+        );
+        loader.push(plain(Diagnostic::warning(message), draft));
+    }
+    if proxy.kind == ProxyKind::Listen && proxy.binds.is_empty() && proxy.servers.is_empty() {
+        let message = format!("{kind} '{name}' has neither 'bind' nor 'server' lines.");
+        loader.push(plain(Diagnostic::hint("L010", message), draft));
+    }
+}

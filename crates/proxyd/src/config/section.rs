@@ -1,0 +1,362 @@
+//! Sections: where they begin, and which keyword of which section a line belongs to.
+
+use hacore::diag::{Diagnostic, PositionForm, Word, Words};
+
+use super::keyword::{Keyword, Line, Parsed, Places, Prefix, Support};
+use super::keywords;
+use super::loader::{Draft, Loader, Section};
+use super::preprocessor::TIGHT;
+use crate::model::ProxyKind;
+
+/// How a section's first line is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start {
+    Global,
+    Defaults,
+    Proxy(ProxyKind),
+    /// Needs a name.
+    Named,
+    /// Takes no name.
+    Nameless,
+}
+
+/// A kind of section.
+#[derive(Debug)]
+pub struct SectionKind {
+    pub name: &'static str,
+    pub place: Places,
+    start: Start,
+    pub support: Support,
+    pub doc: &'static str,
+}
+
+const fn section(name: &'static str, place: Places, start: Start, support: Support, doc: &'static str) -> SectionKind {
+    SectionKind { name, place, start, support, doc }
+}
+
+/// All sections, in the order of the manual.
+pub const SECTIONS: &[SectionKind] = &[
+    section("global", Places::GLOBAL, Start::Global, Support::Yes, "Settings of the process."),
+    section("defaults", Places::DEFAULTS, Start::Defaults, Support::Yes, "Defaults of the proxies that follow."),
+    section(
+        "frontend",
+        Places::FRONTEND,
+        Start::Proxy(ProxyKind::Frontend),
+        Support::Yes,
+        "Listening sockets that accept client connections.",
+    ),
+    section(
+        "backend",
+        Places::BACKEND,
+        Start::Proxy(ProxyKind::Backend),
+        Support::Yes,
+        "Servers to which connections are forwarded.",
+    ),
+    section(
+        "listen",
+        Places::LISTEN,
+        Start::Proxy(ProxyKind::Listen),
+        Support::Yes,
+        "A frontend and a backend in one.",
+    ),
+    section("userlist", Places::USERLIST, Start::Named, Support::Yes, "Users and groups for HTTP authentication."),
+    section(
+        "resolvers",
+        Places::RESOLVERS,
+        Start::Named,
+        Support::Later("servers keep the addresses that the system's resolver gave at start"),
+        "Name servers for resolving at run time.",
+    ),
+    section("peers", Places::PEERS, Start::Named, Support::Refused("peers"), "Exchange of stick tables."),
+    section(
+        "mailers",
+        Places::MAILERS,
+        Start::Named,
+        Support::Later("no e-mail alert is sent"),
+        "Mail servers for alerts.",
+    ),
+    section("ring", Places::RING, Start::Named, Support::Refused("log rings"), "A ring buffer of log messages."),
+    section("cache", Places::CACHE, Start::Named, Support::Refused("the HTTP cache"), "A small-object HTTP cache."),
+    section("http-errors", Places::HTTP_ERRORS, Start::Named, Support::Yes, "A named group of error files."),
+    section("crt-store", Places::CRT_STORE, Start::Named, Support::Refused("TLS"), "Names for certificates."),
+    section("log-forward", Places::LOG_FORWARD, Start::Named, Support::Refused("log forwarding"), "A syslog relay."),
+    section("log-profile", Places::LOG_PROFILE, Start::Named, Support::Refused("log profiles"), "Formats per log step."),
+    section(
+        "program",
+        Places::PROGRAM,
+        Start::Named,
+        Support::Later("the program is not started"),
+        "A command that the master process runs.",
+    ),
+    section("fcgi-app", Places::FCGI_APP, Start::Named, Support::Refused("FastCGI"), "A FastCGI application."),
+    section(
+        "traces",
+        Places::TRACES,
+        Start::Nameless,
+        Support::NoEffect("traces are HAProxy's own debugging output"),
+        "Trace settings at start.",
+    ),
+    section("acme", Places::ACME, Start::Named, Support::Refused("ACME"), "A certificate authority account."),
+    section(
+        "healthcheck",
+        Places::HEALTHCHECK,
+        Start::Named,
+        Support::Refused("health-check sections"),
+        "A named health check.",
+    ),
+];
+
+/// Reads one line of words; the first is not empty.
+pub fn read(loader: &mut Loader, words: &[Word]) -> Parsed {
+    let Some(first) = words.first() else { return Ok(()) };
+    if let Some(kind) = SECTIONS.iter().find(|kind| *first == *kind.name)
+        && !is_keyword_here(loader, first)
+    {
+        return begin(loader, kind, words);
+    }
+    let (prefix, words) = prefixed(loader, words);
+    let Some(first) = words.first() else { return Ok(()) };
+    let Some(section) = loader.section else {
+        let names = SECTIONS.iter().map(|kind| kind.name);
+        return Err(Diagnostic::alert(format!("unknown keyword '{}' out of section.", first.as_str()))
+            .at(first.span)
+            .positioned(TIGHT)
+            .did_you_mean(first.as_str(), names));
+    };
+    if loader.skipping {
+        return Ok(());
+    }
+    let (keyword, used) = keywords::find(section.place, words).map_err(|error| error.explain(loader, section, words))?;
+    let span = words.get(used - 1).map_or(first.span, |last| first.span.to(last.span));
+    let location = loader.location(first.span.file, first.span.line);
+    let arguments = words.get(used..).unwrap_or_default();
+    let mut line = Line {
+        name: keyword.name,
+        words: Words::new(arguments, span),
+        span,
+        place: section.place,
+        prefix,
+        location,
+    };
+    run(loader, keyword, &mut line)
+}
+
+/// `user`, `group`, `log` and such are no sections; but `cache` or `acme` within another section may be keywords.
+fn is_keyword_here(loader: &Loader, first: &Word) -> bool {
+    loader.section.is_some_and(|section| {
+        section.place.has(Places::TRACES.or(Places::ACME).or(Places::HEALTHCHECK))
+            && keywords::find(section.place, std::slice::from_ref(first)).is_ok()
+    })
+}
+
+fn run(loader: &mut Loader, keyword: &'static Keyword, line: &mut Line<'_>) -> Parsed {
+    if let Support::Removed(instead) = keyword.support {
+        let message = format!("the '{}' directive is not supported anymore.", keyword.name);
+        return Err(line.alert(message).help(instead));
+    }
+    (keyword.parse)(loader, line)?;
+    tell_support(loader, keyword.name, keyword.support, line)
+}
+
+/// Says once what is not carried out, or refuses.
+pub fn tell_support(loader: &mut Loader, name: &'static str, support: Support, line: &Line<'_>) -> Parsed {
+    match support {
+        Support::Yes => Ok(()),
+        Support::NoEffect(reason) => {
+            if loader.told.insert(name) {
+                loader.push(Diagnostic::notice(format!("'{name}' has no effect: {reason}.")).at(line.span));
+            }
+            Ok(())
+        }
+        Support::Later(what) => {
+            if loader.told.insert(name) {
+                loader.push(line.warning(format!("'{name}' is not supported yet and is ignored: {what}.")));
+            }
+            Ok(())
+        }
+        Support::Refused(feature) => {
+            Err(line.alert(format!("'{name}' is not supported yet: {feature} will come with a later release.")))
+        }
+        Support::Removed(instead) => {
+            Err(line.alert(format!("the '{name}' directive is not supported anymore.")).help(instead))
+        }
+    }
+}
+
+/// Takes `no` or `default` off the line where it is a prefix.
+fn prefixed<'a>(loader: &mut Loader, words: &'a [Word]) -> (Prefix, &'a [Word]) {
+    let Some(first) = words.first() else { return (Prefix::None, words) };
+    let prefix = match first.as_str() {
+        "no" => Prefix::No,
+        "default" => Prefix::Default,
+        _ => return (Prefix::None, words),
+    };
+    let rest = words.get(1..).unwrap_or_default();
+    let keyword = rest.first().map_or("", Word::as_str);
+    if !keywords::NEGATABLE.contains(&keyword) {
+        let message = format!(
+            "negation/default currently supported only for {}.",
+            "options, log, busy-polling, set-dumpable, strict-limits, insecure-fork-wanted and numa-cpu-mapping"
+        );
+        loader.push(Diagnostic::alert(message).at(first.span).positioned(TIGHT));
+        return (Prefix::None, &[]);
+    }
+    (prefix, rest)
+}
+
+fn begin(loader: &mut Loader, kind: &'static SectionKind, words: &[Word]) -> Parsed {
+    loader.finish_section();
+    loader.section = Some(Section { kind: kind.name, place: kind.place });
+    loader.section_name.clear();
+    loader.skipping = false;
+    let Some(first) = words.first() else { return Ok(()) };
+    let arguments = words.get(1..).unwrap_or_default();
+    let mut line = Line {
+        name: kind.name,
+        words: Words::new(arguments, first.span),
+        span: first.span,
+        place: kind.place,
+        prefix: Prefix::None,
+        location: loader.location(first.span.file, first.span.line),
+    };
+    let started = match kind.start {
+        Start::Global | Start::Nameless => line.end(),
+        Start::Defaults => begin_defaults(loader, &mut line),
+        Start::Proxy(proxy) => begin_proxy(loader, proxy, &mut line),
+        Start::Named => begin_named(loader, &mut line),
+    };
+    started.and_then(|()| tell_support(loader, kind.name, kind.support, &line))
+}
+
+fn begin_named(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let Some(name) = line.words.next().filter(|word| !word.as_str().is_empty()) else {
+        return Err(line.alert(format!("missing name for {} section.", line.name)));
+    };
+    check_name(line, name)?;
+    loader.section_name = name.as_str().to_owned();
+    loader.others.entry((line.name.to_owned(), name.as_str().to_owned())).or_default();
+    line.words.seek(usize::MAX);
+    Ok(())
+}
+
+/// A name has letters, digits, `-`, `_`, `.`, `:` only.
+fn check_name(line: &Line<'_>, name: &Word) -> Parsed {
+    match name.as_str().chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':'))) {
+        None => Ok(()),
+        Some(c) => {
+            let message = format!("character '{c}' is not permitted in '{}' name '{}'.", line.name, name.as_str());
+            Err(line.alert_at(name, message))
+        }
+    }
+}
+
+/// `from NAME`: the defaults to begin with.
+fn inherited(loader: &Loader, line: &mut Line<'_>, name: &str) -> Result<Option<Draft>, Diagnostic> {
+    if !line.words.take_if("from") {
+        return Ok(loader.defaults.last().map(|defaults| defaults.draft.clone()));
+    }
+    let Some(wanted) = line.words.next() else {
+        return Ok(loader.defaults.last().map(|defaults| defaults.draft.clone()));
+    };
+    let mut found = loader.defaults.iter().filter(|defaults| *wanted == *defaults.name.as_str());
+    let section = line.name;
+    match (found.next(), found.next()) {
+        (Some(one), None) => Ok(Some(one.draft.clone())),
+        (Some(one), Some(other)) => Err(line.alert_at(
+            wanted,
+            format!(
+                "ambiguous defaults section name '{}' referenced by {section} '{name}' exists at least at {}:{} and {}:{}.",
+                wanted.as_str(),
+                one.location.file,
+                one.location.line,
+                other.location.file,
+                other.location.line
+            ),
+        )),
+        (None, _) => {
+            let known = loader.defaults.iter().map(|defaults| defaults.name.as_str());
+            Err(line
+                .alert_at(wanted, format!("defaults section '{}' not found for {section} '{name}'.", wanted.as_str()))
+                .did_you_mean(wanted.as_str(), known))
+        }
+    }
+}
+
+fn begin_defaults(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let name = match line.words.peek() {
+        Some(word) if *word != "from" => {
+            line.words.next();
+            check_name(line, word)?;
+            word.as_str()
+        }
+        _ => "",
+    };
+    // Without `from` a defaults section begins empty, whatever was before it.
+    let base = if line.words.peek_str() == Some("from") { inherited(loader, line, name)? } else { None };
+    let mut draft = base
+        .unwrap_or_else(|| Draft::new(ProxyKind::Listen, name, line.location.clone(), line.span, true));
+    draft.proxy.name = name.to_owned();
+    draft.proxy.location = line.location.clone();
+    draft.span = line.span;
+    loader.section_name = name.to_owned();
+    loader.current = Some(draft);
+    Ok(())
+}
+
+fn kind_word(kind: ProxyKind) -> &'static str {
+    match kind {
+        ProxyKind::Frontend => "frontend",
+        ProxyKind::Backend => "backend",
+        ProxyKind::Listen => "proxy",
+    }
+}
+
+fn begin_proxy(loader: &mut Loader, kind: ProxyKind, line: &mut Line<'_>) -> Parsed {
+    // Even when something is wrong a proxy is begun, so that its lines are checked too.
+    loader.current = Some(Draft::new(kind, "", line.location.clone(), line.span, false));
+    let Some(name) = line.words.next().filter(|word| !word.as_str().is_empty()) else {
+        return Err(line.alert(format!("'{}' expects an <id> argument", line.name)));
+    };
+    check_name(line, name)?;
+    loader.section_name = name.as_str().to_owned();
+    let base = inherited(loader, line, name.as_str());
+    let mut draft = match &base {
+        Ok(Some(defaults)) => defaults.clone(),
+        _ => Draft::new(kind, name.as_str(), line.location.clone(), name.span, false),
+    };
+    draft.proxy.kind = kind;
+    draft.proxy.name = name.as_str().to_owned();
+    draft.proxy.location = line.location.clone();
+    draft.is_defaults = false;
+    draft.span = name.span;
+    loader.current = Some(draft);
+    base?;
+    if let Some(address) = line.words.next() {
+        let diagnostic = Diagnostic::warning("please use the 'bind' keyword for listening addresses.")
+            .at(address.span)
+            .help(format!("write 'bind {}' on a line of its own", address.as_str()));
+        loader.push(diagnostic);
+    }
+    let index = loader.drafts.len();
+    let same = loader.names.entry(name.as_str().to_owned()).or_default();
+    same.push(index);
+    let other = same.iter().filter_map(|&other| loader.drafts.get(other)).find(|other| {
+        let (a, b) = (kind, other.proxy.kind);
+        (a.is_frontend() && b.is_frontend()) || (a.is_backend() && b.is_backend())
+    });
+    match other {
+        None => Ok(()),
+        Some(other) => {
+            let message = format!(
+                "{} '{}' has the same name as {} '{}' declared at {}:{}.",
+                kind_word(kind),
+                name.as_str(),
+                kind_word(other.proxy.kind),
+                name.as_str(),
+                other.proxy.location.file,
+                other.proxy.location.line
+            );
+            Err(line.alert_at(name, message).positioned(PositionForm::Between("Parsing [", "]: ")))
+        }
+    }
+}
