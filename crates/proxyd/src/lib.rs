@@ -2,7 +2,9 @@
 //!
 //! One direction of dependency: `config` (text) → [`model`] (plain data) ← runtime. Sans-IO: [`http`], [`expr`].
 
+pub mod cli;
 pub mod config;
+pub mod diagnose;
 pub mod expr;
 pub mod http;
 pub mod model;
@@ -11,6 +13,7 @@ pub mod proxy;
 pub mod rules;
 pub mod runtime;
 pub mod services;
+pub mod startup;
 pub mod stream;
 pub mod txn;
 pub mod version;

@@ -1,1 +1,15 @@
-fn main() {}
+//! `proxyd`: reads haproxy.cfg and does what HAProxy does.
+
+use std::process::ExitCode;
+
+use proxyd::startup::{self, Outcome};
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().map(|argument| argument.to_string_lossy().into_owned());
+    let program = arguments.next().unwrap_or_else(|| "proxyd".to_owned());
+    let arguments: Vec<String> = arguments.collect();
+    match startup::begin(&program, &arguments) {
+        Outcome::Done(code) => code,
+        Outcome::Run { .. } => ExitCode::SUCCESS,
+    }
+}

@@ -68,7 +68,10 @@ pub fn full() -> String {
 
 /// The first line of `-v`.
 pub fn banner() -> String {
-    format!("HAProxy version {} {DATE} - https://haproxy.org/ (proxyd, an independent implementation)", full())
+    format!(
+        "HAProxy version {} {DATE} - https://haproxy.org/ (proxyd, an independent implementation)",
+        full()
+    )
 }
 
 /// Everything that `-v` prints.
@@ -91,8 +94,10 @@ fn running_on() -> String {
 
 /// What `-vv` prints.
 pub fn long() -> String {
-    let features: Vec<String> =
-        FEATURES.iter().map(|(name, present)| format!("{}{name}", if *present { '+' } else { '-' })).collect();
+    let features: Vec<String> = FEATURES
+        .iter()
+        .map(|(name, present)| format!("{}{name}", if *present { '+' } else { '-' }))
+        .collect();
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     format!(
         "{}Build options : \n  TARGET  = linux-glibc\n  CC      = rustc\n  OPTIONS = \n  DEBUG   = {}\n\n\
@@ -126,9 +131,9 @@ fn parts(version: &str) -> ([u32; 3], u32) {
     let (numbers, suffix) = version.split_once('-').unwrap_or((version, ""));
     let mut split = numbers.split('.').map(|part| part.parse().unwrap_or(0));
     let numbers = [split.next().unwrap_or(0), split.next().unwrap_or(0), split.next().unwrap_or(0)];
-    let development = suffix
-        .strip_prefix("dev")
-        .map_or(u32::MAX, |n| n.split(|c: char| !c.is_ascii_digit()).next().unwrap_or("").parse().unwrap_or(0));
+    let development = suffix.strip_prefix("dev").map_or(u32::MAX, |n| {
+        n.split(|c: char| !c.is_ascii_digit()).next().unwrap_or("").parse().unwrap_or(0)
+    });
     (numbers, development)
 }
 

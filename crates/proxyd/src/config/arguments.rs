@@ -39,10 +39,12 @@ impl Line<'_> {
     /// The next word as a number of bytes with an optional `k`, `m` or `g`.
     pub fn size(&mut self, max: u64) -> Result<u64, Diagnostic> {
         let word = self.required("a size as argument.")?;
-        let value = units::parse_size(word.as_str())
-            .map_err(|error| self.alert_at(word, format!("'{}' : {error} in '{}'.", self.name, word.as_str())))?;
+        let value = units::parse_size(word.as_str()).map_err(|error| {
+            self.alert_at(word, format!("'{}' : {error} in '{}'.", self.name, word.as_str()))
+        })?;
         if value > max {
-            return Err(self.alert_at(word, format!("'{}' expects a value of at most {max}, got {value}.", self.name)));
+            return Err(self
+                .alert_at(word, format!("'{}' expects a value of at most {max}, got {value}.", self.name)));
         }
         Ok(value)
     }
@@ -72,11 +74,8 @@ pub fn expand_variables(loader: &Loader, text: &str) -> String {
         let after = after.get(1..).unwrap_or_default();
         let braced = after.starts_with('{');
         let name_start = usize::from(braced);
-        let name: String = after
-            .chars()
-            .skip(name_start)
-            .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-            .collect();
+        let name: String =
+            after.chars().skip(name_start).take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
         let mut used = name_start + name.len();
         if braced && after.get(used..).is_some_and(|tail| tail.starts_with('}')) {
             used += 1;
@@ -133,7 +132,9 @@ pub fn endpoint(loader: &Loader, text: &str, purpose: Purpose) -> Result<Endpoin
         Port::Offset(offset) => (None, Some(offset)),
     };
     match purpose {
-        Purpose::Listen if offset.is_some() => return Err(format!("port offsets are not permitted here in '{text}'")),
+        Purpose::Listen if offset.is_some() => {
+            return Err(format!("port offsets are not permitted here in '{text}'"));
+        }
         Purpose::Listen if ports.is_none() => return Err(format!("missing port number: '{text}'")),
         Purpose::Log if offset.is_some() => return Err(format!("port offset is not permitted in '{text}'")),
         Purpose::Log if ports.is_some_and(|(a, b)| a != b) => {

@@ -46,7 +46,8 @@ pub fn evaluate(text: &str, facts: &Facts<'_>) -> Result<bool, ConditionError> {
         };
         failure(text, at).unwrap_or_else(|| unparsable(blame(text, at)))
     })?;
-    let or = pairs.next().and_then(|condition| condition.into_inner().find(|pair| pair.as_rule() == Rule::or));
+    let or =
+        pairs.next().and_then(|condition| condition.into_inner().find(|pair| pair.as_rule() == Rule::or));
     or.map_or(Err(unparsable(0)), |or| evaluate_or(or, text, facts))
 }
 
@@ -197,15 +198,37 @@ mod tests {
 
     #[test]
     fn predicates_and_operators_are_the_manuals() {
-        for text in ["1", "-1", "1||0 && 0", "!0", "!!1", "(1)", "defined(HOME)", "streq(a,a)", "strneq(a,b)",
-            "strstr(abc,b)", "version_atleast(2.4-dev19)", "version_before(99.0)", "feature(THREAD)",
-            "1 && (0 || 1)", "streq(\"a b\",'a b')"]
-        {
+        for text in [
+            "1",
+            "-1",
+            "1||0 && 0",
+            "!0",
+            "!!1",
+            "(1)",
+            "defined(HOME)",
+            "streq(a,a)",
+            "strneq(a,b)",
+            "strstr(abc,b)",
+            "version_atleast(2.4-dev19)",
+            "version_before(99.0)",
+            "feature(THREAD)",
+            "1 && (0 || 1)",
+            "streq(\"a b\",'a b')",
+        ] {
             assert_eq!(check(text), Ok(true), "{text}");
         }
-        for text in ["", "0", "00", "!1", "0 && 1", "defined(NOPE)", "streq(a,b)", "feature(NOPE)", "defined",
-            "version_before(2.0)"]
-        {
+        for text in [
+            "",
+            "0",
+            "00",
+            "!1",
+            "0 && 1",
+            "defined(NOPE)",
+            "streq(a,b)",
+            "feature(NOPE)",
+            "defined",
+            "version_before(2.0)",
+        ] {
             assert_eq!(check(text), Ok(false), "{text}");
         }
     }
@@ -223,7 +246,11 @@ mod tests {
         );
         assert_eq!(error("1)").0, "unexpected character ')' at the end of conditional expression '1)'");
         assert_eq!(error("(1"), ("expected ')' after conditional expression '(1'".into(), 1));
-        assert!(error("streq(a)").0.starts_with("missing arguments (got 1/2), type 'string' expected in argument 1"));
+        assert!(
+            error("streq(a)")
+                .0
+                .starts_with("missing arguments (got 1/2), type 'string' expected in argument 1")
+        );
         assert!(check(&"(".repeat(100_000)).is_err());
     }
 

@@ -67,3 +67,34 @@ fn section(out: &mut String, name: &str, place: Places) {
 fn skip(arguments: &str) -> &'static str {
     if arguments.is_empty() { "" } else { " +1" }
 }
+
+/// The classes of `-dK`, in the order of `all`.
+pub const CLASSES: &[&str] = &["acl", "cfg", "cli", "cnv", "flt", "smp", "svc"];
+
+/// What `-dK<classes>` prints; without classes, or with `help`, the list of classes.
+pub fn classes(wanted: &[String]) -> String {
+    let all = wanted.iter().any(|class| class == "all");
+    if wanted.is_empty() || wanted.iter().any(|class| class == "help") {
+        return "# List of supported keyword classes:\nall: list all keywords\nacl: ACL keywords\ncfg: configuration keywords\ncli: CLI keywords\ncnv: sample converter keywords\nflt: filter names\nsmp: sample fetch functions\nsvc: service names\n".to_owned();
+    }
+    let mut out = String::new();
+    for class in CLASSES.iter().filter(|class| all || wanted.iter().any(|wanted| wanted == *class)) {
+        let (title, lines) = match *class {
+            "acl" => ("ACL keywords", crate::expr::keywords::acl_lines()),
+            "cfg" => {
+                out.push_str(&configuration());
+                continue;
+            }
+            "cli" => ("CLI keywords", Vec::new()),
+            "cnv" => ("sample converter functions", crate::expr::keywords::converter_lines()),
+            "flt" => ("filter names", Vec::new()),
+            "smp" => ("sample fetch functions", crate::expr::keywords::fetch_lines()),
+            _ => ("service names", Vec::new()),
+        };
+        let _ = writeln!(out, "# List of registered {title}:");
+        for line in lines {
+            let _ = writeln!(out, "{line}");
+        }
+    }
+    out
+}

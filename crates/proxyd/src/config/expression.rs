@@ -2,51 +2,144 @@
 //!
 //! Only this file calls `crate::expr`'s and `crate::rules`' parsers.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use hacore::diag::{Diagnostic, Word};
 
-use super::keyword::{Line, Parsed};
+use super::keyword::{Line, Parsed, Places};
 use super::loader::Loader;
-use crate::expr::{Condition, Expr, LogFormat};
+use crate::expr::{
+    AclTable, Condition, Contexts, Expr, FileLoader, LoadError, LoadState, LogFormat, LogFormatOptions,
+    NameRef, ParseScope, RefKind, RefTarget, Resolver,
+};
+use crate::model::{Config, Mode, ProxyId, ServerId};
 use crate::rules::RuleSet;
 
+/// Reads pattern files from the disk; relative names begin at `default-path`.
+struct Disk {
+    base: Option<std::path::PathBuf>,
+}
+
+impl FileLoader for Disk {
+    fn load(&self, path: &str) -> Result<Arc<[u8]>, LoadError> {
+        let full = match &self.base {
+            Some(base) => base.join(path),
+            None => path.into(),
+        };
+        match std::fs::read(full) {
+            Ok(bytes) => Ok(bytes.into()),
+            Err(error) => Err(LoadError::Open { path: path.to_owned(), reason: super::describe(&error) }),
+        }
+    }
+}
+
+/// Runs a parser with the scope of the current proxy and its ACLs; collects the warnings that it leaves.
+fn scoped<T>(
+    loader: &mut Loader,
+    contexts: Contexts,
+    parse: impl FnOnce(&ParseScope<'_>, &AclTable) -> Result<T, Diagnostic>,
+) -> Result<T, Diagnostic> {
+    let state: Rc<LoadState> = Rc::clone(&loader.expressions);
+    let disk = Disk { base: loader.default_path.clone() };
+    let empty = AclTable::default();
+    let result = match &loader.current {
+        Some(draft) => {
+            let name = (!draft.is_defaults).then_some(draft.proxy.name.as_str());
+            parse(&state.scope(contexts, draft.proxy.mode, name, &disk), &draft.acls)
+        }
+        None => parse(&state.scope(contexts, Mode::Tcp, None, &disk), &empty),
+    };
+    let warnings = state.warnings.take();
+    loader.diagnostics.extend(warnings);
+    result
+}
+
+/// The sides of a proxy at which something is evaluated.
+fn sides(place: Places, frontend: Contexts, backend: Contexts) -> Contexts {
+    match place {
+        Places::FRONTEND => frontend,
+        Places::BACKEND => backend,
+        _ => frontend | backend,
+    }
+}
+
+/// Where the conditions of `line`'s keyword are evaluated.
+fn contexts(line: &Line<'_>) -> Contexts {
+    match line.name {
+        "use_backend" => Contexts::FE_SWITCHING,
+        "use-server" | "force-persist" | "ignore-persist" => Contexts::BE_SET_SERVER,
+        _ => sides(line.place, Contexts::FE_HTTP_REQUEST, Contexts::BE_HTTP_REQUEST),
+    }
+}
+
 /// The optional `if …` or `unless …` that ends a line.
-pub fn condition(_loader: &mut Loader, line: &mut Line<'_>) -> Result<Option<Arc<Condition>>, Diagnostic> {
-    let Some(word) = line.words.next() else { return Ok(None) };
-    if !matches!(word.as_str(), "if" | "unless") {
-        let message = format!("'{}' expects 'if' or 'unless' followed by a condition, got '{}'.", line.name, word.as_str());
-        return Err(line.alert_at(word, message));
-    }
-    if line.words.is_empty() {
-        return Err(line.alert_at(word, format!("missing condition after '{}'.", word.as_str())));
-    }
-    let text = format!("{} {}", word.as_str(), line.rest_text());
-    Ok(Some(Arc::new(Condition { text })))
+pub fn condition(loader: &mut Loader, line: &mut Line<'_>) -> Result<Option<Arc<Condition>>, Diagnostic> {
+    let contexts = contexts(line);
+    let what = format!("'{}'", line.name);
+    scoped(loader, contexts, |scope, acls| Condition::parse_optional(&mut line.words, acls, scope, &what))
+        .map(|condition| condition.map(Arc::new))
+        .map_err(|diagnostic| or_at(diagnostic, line))
+}
+
+fn or_at(mut diagnostic: Diagnostic, line: &Line<'_>) -> Diagnostic {
+    diagnostic.span.get_or_insert(line.span);
+    diagnostic
+}
+
+/// What a format is for; it decides how it is cut and where it is evaluated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FormatUse {
+    Log,
+    UniqueId,
+    /// `use_backend`, `use-server`.
+    Name,
 }
 
 /// One word as a log format.
-pub fn log_format(_loader: &mut Loader, word: &Word) -> Result<Arc<LogFormat>, Diagnostic> {
-    Ok(Arc::new(LogFormat { text: word.as_str().to_owned() }))
+pub fn log_format(
+    loader: &mut Loader,
+    line: &Line<'_>,
+    word: &Word,
+    purpose: FormatUse,
+) -> Result<Arc<LogFormat>, Diagnostic> {
+    let (options, contexts) = match purpose {
+        FormatUse::Log => (LogFormatOptions::LOG, Contexts::LOG),
+        FormatUse::UniqueId => (
+            LogFormatOptions::UNIQUE_ID,
+            sides(line.place, Contexts::FE_HTTP_REQUEST, Contexts::BE_HTTP_REQUEST),
+        ),
+        FormatUse::Name if line.name == "use-server" => (LogFormatOptions::STRING, Contexts::BE_SET_SERVER),
+        FormatUse::Name => (LogFormatOptions::STRING, Contexts::FE_SWITCHING),
+    };
+    scoped(loader, contexts, |scope, _| LogFormat::parse(word, options, scope)).map(Arc::new).map_err(
+        |mut diagnostic| {
+            diagnostic.message = format!("'{}' : {}", line.name, diagnostic.message);
+            or_at(diagnostic, line)
+        },
+    )
 }
 
 /// A sample expression that takes the rest of the line.
-pub fn expression(_loader: &mut Loader, line: &mut Line<'_>) -> Result<Arc<Expr>, Diagnostic> {
+pub fn expression(loader: &mut Loader, line: &mut Line<'_>) -> Result<Arc<Expr>, Diagnostic> {
     if line.words.is_empty() {
         return Err(line.alert(format!("'{}' : missing expression.", line.name)));
     }
-    Ok(Arc::new(Expr { text: line.rest_text() }))
+    let contexts = match line.name {
+        "set-var" => Contexts::CONFIG_PARSER,
+        _ => Contexts::BE_SET_SERVER,
+    };
+    scoped(loader, contexts, |scope, _| Expr::parse(&mut line.words, scope)).map(Arc::new).map_err(
+        |mut diagnostic| {
+            diagnostic.message = format!("'{}' : {}", line.name, diagnostic.message);
+            or_at(diagnostic, line)
+        },
+    )
 }
 
 /// A rule of one of the rule sets: action, arguments, condition.
 pub fn rule(_loader: &mut Loader, line: &mut Line<'_>, _set: RuleSet) -> Parsed {
     line.required("an action.")?;
-    line.words.seek(usize::MAX);
-    Ok(())
-}
-
-/// `acl NAME CRITERION …`.
-pub fn acl(_loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     line.words.seek(usize::MAX);
     Ok(())
 }
@@ -58,7 +151,57 @@ pub fn redirect(_loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     Ok(())
 }
 
+/// `acl NAME CRITERION …`.
+pub fn acl(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let name = line.required("<name> and <criterion> as arguments.")?;
+    let contexts = sides(line.place, Contexts::FE_HTTP_REQUEST, Contexts::BE_HTTP_REQUEST);
+    scoped(loader, contexts, |scope, acls| acls.define(name, &mut line.words, scope))
+        .map_err(|diagnostic| or_at(diagnostic, line))
+}
+
 /// A log format's source text.
 pub fn text(format: &LogFormat) -> &str {
-    &format.text
+    format.text()
+}
+
+struct Names<'a> {
+    config: &'a Config,
+}
+
+impl Names<'_> {
+    fn proxy(&self, name: &str, wanted: impl Fn(crate::model::ProxyKind) -> bool) -> Option<ProxyId> {
+        let found = self.config.proxies.iter().position(|proxy| proxy.name == name && wanted(proxy.kind));
+        found.map(|index| ProxyId(index as u32))
+    }
+}
+
+impl Resolver for Names<'_> {
+    fn resolve(&self, reference: &NameRef) -> Option<RefTarget> {
+        let own = reference.proxy.as_deref().unwrap_or_default();
+        let name = if reference.name.is_empty() { own } else { &*reference.name };
+        match reference.kind {
+            RefKind::Frontend => self.proxy(name, |kind| kind.is_frontend()).map(RefTarget::Proxy),
+            RefKind::Backend => self.proxy(name, |kind| kind.is_backend()).map(RefTarget::Proxy),
+            RefKind::Table => None,
+            RefKind::UserList => self
+                .config
+                .userlists
+                .keys()
+                .position(|list| list == name)
+                .map(|index| RefTarget::UserList(index as u32)),
+            RefKind::Server => {
+                let (backend, server) = name.rsplit_once('/').unwrap_or((own, name));
+                let id = self.proxy(backend, |kind| kind.is_backend())?;
+                let servers = &self.config.proxy(id)?.servers;
+                let index = servers.iter().position(|candidate| candidate.name == server)?;
+                Some(RefTarget::Server(id, ServerId(index as u32)))
+            }
+        }
+    }
+}
+
+/// Gives every name in arguments its target.
+pub fn resolve_names(loader: &mut Loader, config: &Config) {
+    let found = loader.expressions.references.resolve(&Names { config });
+    loader.diagnostics.extend(found);
 }

@@ -199,10 +199,12 @@ impl<'a> Line<'a> {
     /// The next word as a whole number within `range`.
     pub fn integer(&mut self, range: std::ops::RangeInclusive<i64>) -> Result<i64, Diagnostic> {
         let word = self.required("an integer argument.")?;
-        let value: i64 = word
-            .as_str()
-            .parse()
-            .map_err(|_| self.alert_at(word, format!("'{}' expects an integer argument, got '{}'.", self.name, word.as_str())))?;
+        let value: i64 = word.as_str().parse().map_err(|_| {
+            self.alert_at(
+                word,
+                format!("'{}' expects an integer argument, got '{}'.", self.name, word.as_str()),
+            )
+        })?;
         if !range.contains(&value) {
             let message = format!(
                 "'{}' expects a value between {} and {}, got {value}.",
@@ -221,7 +223,10 @@ impl<'a> Line<'a> {
         match word.as_str() {
             "on" => Ok(true),
             "off" => Ok(false),
-            other => Err(self.alert_at(word, format!("'{}' expects 'on' or 'off' as argument, got '{other}'.", self.name))),
+            other => Err(self.alert_at(
+                word,
+                format!("'{}' expects 'on' or 'off' as argument, got '{other}'.", self.name),
+            )),
         }
     }
 

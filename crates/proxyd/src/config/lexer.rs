@@ -126,7 +126,8 @@ fn split_quoted(
     let text = Text::new(line);
     let parsed = LineGrammar::parse(Rule::line, &text.text);
     // The grammar accepts every line; a failure here would be its own mistake and is still only an error.
-    let mut pairs = parsed.map_err(|_| LexError { message: "unparsable line".into(), at: 0, shows_line: true })?;
+    let mut pairs =
+        parsed.map_err(|_| LexError { message: "unparsable line".into(), at: 0, shows_line: true })?;
     let Some(line_pair) = pairs.next() else { return Ok(()) };
     for pair in line_pair.into_inner().filter(|pair| pair.as_rule() == Rule::word) {
         let (start, end) = (text.offset(pair.as_span().start()), text.offset(pair.as_span().end()));
@@ -233,7 +234,9 @@ impl Builder<'_> {
             self.current.extend(value);
             return Ok(());
         }
-        for (n, part) in value.split(|&b| is_blank(b) || b == b'\n').filter(|part| !part.is_empty()).enumerate() {
+        for (n, part) in
+            value.split(|&b| is_blank(b) || b == b'\n').filter(|part| !part.is_empty()).enumerate()
+        {
             if n > 0 {
                 self.done.push(std::mem::take(&mut self.current));
             }

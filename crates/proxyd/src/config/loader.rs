@@ -7,7 +7,7 @@ use hacore::diag::{Diagnostic, Diagnostics, FileId, SourceMap, Span, Word};
 
 use super::environment::Environment;
 use super::keyword::Places;
-use crate::expr::{Condition, LogFormat};
+use crate::expr::{AclTable, Condition, LoadState, LogFormat};
 use crate::model::{Config, Global, Location, Proxy, ProxyKind, Server};
 
 /// How to load.
@@ -59,6 +59,8 @@ pub struct Draft {
     pub errorfiles: Vec<(Word, Vec<u16>)>,
     /// Names of `use-server`, in the order of `proxy.use_server`.
     pub use_server_names: Vec<Word>,
+    /// ACLs that conditions here may name.
+    pub acls: AclTable,
 }
 
 /// Which kinds of rules were met, because HAProxy warns about an order that is not the one of evaluation.
@@ -90,6 +92,7 @@ impl Draft {
             http_only: Vec::new(),
             errorfiles: Vec::new(),
             use_server_names: Vec::new(),
+            acls: AclTable::default(),
         }
     }
 }
@@ -141,6 +144,8 @@ pub struct Loader {
     pub userlists: BTreeMap<String, crate::model::Userlist>,
     /// `group … users`: the list's name, the group, its members, checked at the end.
     pub group_members: Vec<(String, Word, Vec<String>)>,
+    /// Names and files that expressions use.
+    pub expressions: std::rc::Rc<LoadState>,
 }
 
 impl Loader {
@@ -165,6 +170,7 @@ impl Loader {
             default_path: None,
             userlists: BTreeMap::new(),
             group_members: Vec::new(),
+            expressions: std::rc::Rc::default(),
         }
     }
 

@@ -16,6 +16,7 @@ mod postcheck;
 mod preprocessor;
 mod resolve;
 mod section;
+pub mod support;
 
 use std::path::{Path, PathBuf};
 
@@ -40,6 +41,12 @@ pub struct Loaded {
     pub files: Vec<String>,
     /// Each file with at least one alert of its own.
     pub failed_files: Vec<String>,
+    /// A file could not be opened; HAProxy says nothing more then.
+    pub unreadable: bool,
+    /// `zero-warning` or `-dW`: warnings are fatal.
+    pub zero_warning: bool,
+    /// The variables after `setenv` and relatives.
+    pub environment: Environment,
 }
 
 /// Whether `enabled(NAME)` is true in conditions.
@@ -88,8 +95,15 @@ pub fn load(paths: &[String], options: LoadOptions, environment: Environment) ->
     } else {
         Config::default()
     };
+    give(loader, config, files, failed_files)
+}
+
+fn give(mut loader: Loader, config: Config, files: Vec<String>, failed_files: Vec<String>) -> Loaded {
+    let zero_warning = loader.options.zero_warning;
+    let unreadable = failed_files.is_empty() && loader.file_names.is_empty();
+    let environment = std::mem::take(&mut loader.environment);
     let (config, diagnostics, sources) = loader.into_parts(config);
-    Loaded { config, diagnostics, sources, files, failed_files }
+    Loaded { config, diagnostics, sources, files, failed_files, unreadable, zero_warning, environment }
 }
 
 /// Reads one text as a file of that name, for tests and tools.
@@ -97,13 +111,15 @@ pub fn load_text(name: &str, text: &str, options: LoadOptions, environment: Envi
     let mut loader = Loader::new(options, environment);
     let failed = read_text(&mut loader, name, text.as_bytes().to_vec());
     let config = if failed { Config::default() } else { postcheck::finish(&mut loader) };
-    let (config, diagnostics, sources) = loader.into_parts(config);
     let failed_files = if failed { vec![name.to_owned()] } else { Vec::new() };
-    Loaded { config, diagnostics, sources, files: vec![name.to_owned()], failed_files }
+    give(loader, config, vec![name.to_owned()], failed_files)
 }
 
 fn host_name() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "localhost".into())
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "localhost".into())
 }
 
 /// The system's words for an error, without Rust's "(os error N)".
@@ -194,7 +210,12 @@ fn read_text(loader: &mut Loader, name: &str, text: Vec<u8>) -> bool {
     loader.diagnostics.count(hacore::diag::Severity::Alert) > alerts_before
 }
 
-fn lex_diagnostic(error: &lexer::LexError, line: &[u8], file: hacore::diag::FileId, number: u32) -> Diagnostic {
+fn lex_diagnostic(
+    error: &lexer::LexError,
+    line: &[u8],
+    file: hacore::diag::FileId,
+    number: u32,
+) -> Diagnostic {
     /// Longer lines are cut around the position.
     const SHOWN_MAX: usize = 80;
     let span = Span { file, line: number, start: error.at as u32, end: error.at as u32 + 1 };

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use hacore::diag::{Diagnostic, PositionForm};
 
 use super::loader::{Draft, Loader};
-use super::resolve;
+use super::{expression, resolve};
 use crate::model::{Config, Mode, ProxyKind};
 
 /// Resolves and checks everything, and gives the model.
@@ -30,11 +30,13 @@ pub fn finish(loader: &mut Loader) -> Config {
     for (index, draft) in drafts.iter().enumerate() {
         completeness(loader, draft, used.get(index).copied().unwrap_or_default());
     }
-    Config {
+    let config = Config {
         global: std::mem::take(&mut loader.global),
         proxies: drafts.into_iter().map(|draft| draft.proxy).collect(),
         userlists: std::mem::take(&mut loader.userlists),
-    }
+    };
+    expression::resolve_names(loader, &config);
+    config
 }
 
 fn plain(diagnostic: Diagnostic, draft: &Draft) -> Diagnostic {
@@ -61,7 +63,10 @@ fn userlists(loader: &mut Loader) {
             }
         }
         for member in missing {
-            let message = format!("userlist '{list_name}': no such user '{member}' specified in group '{}'", group.as_str());
+            let message = format!(
+                "userlist '{list_name}': no such user '{member}' specified in group '{}'",
+                group.as_str()
+            );
             loader.push(Diagnostic::alert(message).at(group.span).positioned(PositionForm::Omitted));
         }
     }
@@ -69,7 +74,9 @@ fn userlists(loader: &mut Loader) {
     for (list_name, list) in &loader.userlists {
         for (name, user) in &list.users {
             for group in user.groups.iter().filter(|group| !list.groups.contains(group)) {
-                missing.push(format!("userlist '{list_name}': no such group '{group}' specified in user '{name}'"));
+                missing.push(format!(
+                    "userlist '{list_name}': no such group '{group}' specified in user '{name}'"
+                ));
             }
         }
     }
@@ -133,7 +140,7 @@ fn mode_conflicts(loader: &mut Loader, draft: &mut Draft) {
         }
     };
     let proxy = &draft.proxy;
-    ignored(proxy.forward_for.is_some() , "option forwardfor");
+    ignored(proxy.forward_for.is_some(), "option forwardfor");
     ignored(proxy.original_to.is_some(), "option originalto");
     ignored(proxy.cookie.is_some(), "cookie");
     ignored(proxy.monitor_uri.is_some() && proxy.kind.is_frontend(), "monitor-uri");
@@ -150,7 +157,7 @@ fn mode_conflicts(loader: &mut Loader, draft: &mut Draft) {
 
 fn uses_http_log(draft: &Draft) -> bool {
     draft.proxy.log_format.as_ref().is_some_and(|format| {
-        let text = super::expression::text(format);
+        let text = expression::text(format);
         text.contains("%ST") && text.contains("%hr %hs")
     })
 }
@@ -175,7 +182,9 @@ fn cookies(loader: &mut Loader, draft: &Draft) {
     if !draft.proxy.kind.is_backend() || draft.proxy.mode != Mode::Http || draft.proxy.cookie.is_some() {
         return;
     }
-    for (index, server) in draft.proxy.servers.iter().enumerate().filter(|(_, server)| server.cookie.is_some()) {
+    for (index, server) in
+        draft.proxy.servers.iter().enumerate().filter(|(_, server)| server.cookie.is_some())
+    {
         let span = draft.server_spans.get(index).copied().unwrap_or(draft.span);
         let message = format!(
             "ignored cookie for server '{}': backend '{}' has no 'cookie' line.",
@@ -200,19 +209,24 @@ fn tracking(loader: &mut Loader, drafts: &[Draft]) {
             let mut alert = |problem: String| {
                 loader.push(Diagnostic::alert(problem).at(span).positioned(PositionForm::Omitted));
             };
-            let Some((other_index, other)) =
-                drafts.iter().enumerate().find(|(_, other)| other.proxy.name == backend && other.proxy.kind.is_backend())
+            let Some((other_index, other)) = drafts
+                .iter()
+                .enumerate()
+                .find(|(_, other)| other.proxy.name == backend && other.proxy.kind.is_backend())
             else {
                 alert(format!("{intro}: unable to find required proxy '{backend}' for tracking."));
                 continue;
             };
-            let found = other.proxy.servers.iter().enumerate().find(|(_, candidate)| candidate.name == wanted);
+            let found =
+                other.proxy.servers.iter().enumerate().find(|(_, candidate)| candidate.name == wanted);
             let Some((found_index, found)) = found else {
                 alert(format!("{intro}: unable to find required server '{wanted}' for tracking."));
                 continue;
             };
             if !found.check && !found.agent_check && found.track.is_none() {
-                alert(format!("{intro}: unable to use {backend}/{wanted} for tracking as it does not have any check nor agent enabled."));
+                alert(format!(
+                    "{intro}: unable to use {backend}/{wanted} for tracking as it does not have any check nor agent enabled."
+                ));
             }
             targets.insert((proxy_index, server_index), (other_index, found_index));
         }
@@ -227,7 +241,9 @@ fn tracking(loader: &mut Loader, drafts: &[Draft]) {
             if at == *start {
                 let server = drafts.get(start.0).and_then(|draft| draft.proxy.servers.get(start.1));
                 let name = server.map_or("?", |server| server.name.as_str());
-                loader.push(Diagnostic::alert(format!("unable to track server '{name}': tracking is circular.")));
+                loader.push(Diagnostic::alert(format!(
+                    "unable to track server '{name}': tracking is circular."
+                )));
                 return;
             }
         }
@@ -243,12 +259,13 @@ struct Used {
 fn used_backends(drafts: &[Draft]) -> Vec<Used> {
     let mut used = vec![Used::default(); drafts.len()];
     for draft in drafts {
-        let ids = draft.proxy.default_backend.iter().chain(draft.proxy.use_backend.iter().filter_map(|switch| {
-            match &switch.target {
-                crate::model::UseBackendTarget::Static(id) => Some(id),
-                crate::model::UseBackendTarget::Dynamic(_) => None,
-            }
-        }));
+        let ids =
+            draft.proxy.default_backend.iter().chain(draft.proxy.use_backend.iter().filter_map(|switch| {
+                match &switch.target {
+                    crate::model::UseBackendTarget::Static(id) => Some(id),
+                    crate::model::UseBackendTarget::Dynamic(_) => None,
+                }
+            }));
         for id in ids {
             if let Some(entry) = used.get_mut(id.0 as usize) {
                 entry.by_name = true;
@@ -267,7 +284,9 @@ fn completeness(loader: &mut Loader, draft: &Draft, _used: Used) {
     let kind = kind_name(draft);
     let name = &proxy.name;
     if proxy.kind == ProxyKind::Frontend && proxy.binds.is_empty() {
-        let message = format!("{kind} '{name}' has no 'bind' directive. Please declare it as a backend if this was intended.");
+        let message = format!(
+            "{kind} '{name}' has no 'bind' directive. Please declare it as a backend if this was intended."
+        );
         loader.push(plain(Diagnostic::warning(message), draft));
     }
     let timeouts = &proxy.timeouts;

@@ -25,8 +25,11 @@ pub fn backends(drafts: &[Draft]) -> HashMap<String, ProxyId> {
 pub fn switching(loader: &mut Loader, drafts: &mut [Draft]) {
     let backends = backends(drafts);
     let modes: Vec<_> = drafts.iter().map(|draft| draft.proxy.mode).collect();
-    let frontends: HashSet<String> =
-        drafts.iter().filter(|draft| !draft.proxy.kind.is_backend()).map(|draft| draft.proxy.name.clone()).collect();
+    let frontends: HashSet<String> = drafts
+        .iter()
+        .filter(|draft| !draft.proxy.kind.is_backend())
+        .map(|draft| draft.proxy.name.clone())
+        .collect();
     for draft in drafts.iter_mut().filter(|draft| draft.proxy.kind.is_frontend()) {
         let kind = if draft.proxy.kind.is_backend() { "proxy" } else { "frontend" };
         let owner = draft.proxy.name.clone();
@@ -45,7 +48,8 @@ pub fn switching(loader: &mut Loader, drafts: &mut [Draft]) {
                             name.as_str(),
                             mode_name(other)
                         );
-                        loader.push(Diagnostic::alert(message).at(name.span).positioned(PositionForm::Omitted));
+                        loader
+                            .push(Diagnostic::alert(message).at(name.span).positioned(PositionForm::Omitted));
                     }
                     Some(*id)
                 }
@@ -56,11 +60,15 @@ pub fn switching(loader: &mut Loader, drafts: &mut [Draft]) {
                             name.as_str()
                         )
                     } else if what == "default_backend" {
-                        format!("Proxy '{owner}': unable to find required default_backend: '{}'.", name.as_str())
+                        format!(
+                            "Proxy '{owner}': unable to find required default_backend: '{}'.",
+                            name.as_str()
+                        )
                     } else {
                         format!("Proxy '{owner}': unable to find required use_backend: '{}'.", name.as_str())
                     };
-                    let diagnostic = Diagnostic::alert(message).at(name.span).positioned(PositionForm::Omitted);
+                    let diagnostic =
+                        Diagnostic::alert(message).at(name.span).positioned(PositionForm::Omitted);
                     loader.push(diagnostic.did_you_mean(name.as_str(), backends.keys().map(String::as_str)));
                     None
                 }
@@ -102,10 +110,8 @@ pub fn proxy_ids(loader: &mut Loader, drafts: &mut [Draft]) {
     let mut used: HashMap<u32, String> = HashMap::new();
     for draft in drafts.iter().filter(|draft| draft.explicit_id) {
         if let Some(other) = used.insert(draft.proxy.numeric_id, draft.proxy.name.clone()) {
-            let message = format!(
-                "'{}' has the same id as '{other}': {}.",
-                draft.proxy.name, draft.proxy.numeric_id
-            );
+            let message =
+                format!("'{}' has the same id as '{other}': {}.", draft.proxy.name, draft.proxy.numeric_id);
             loader.push(Diagnostic::alert(message).at(draft.span));
         }
     }
@@ -127,7 +133,10 @@ pub fn server_ids(loader: &mut Loader, draft: &mut Draft) {
     for (index, server) in draft.proxy.servers.iter().enumerate() {
         let span = draft.server_spans.get(index).copied().unwrap_or(draft.span);
         if server.numeric_id != 0 && !used.insert(server.numeric_id) {
-            let message = format!("'server {}' : custom id {} is already used in {name}.", server.name, server.numeric_id);
+            let message = format!(
+                "'server {}' : custom id {} is already used in {name}.",
+                server.name, server.numeric_id
+            );
             loader.push(Diagnostic::alert(message).at(span));
         }
         if let Some(first) = names.insert(server.name.clone(), index) {
@@ -136,7 +145,9 @@ pub fn server_ids(loader: &mut Loader, draft: &mut Draft) {
                 "config: backend '{name}', another server named '{}' was already defined at line {line}, please use distinct names.",
                 server.name
             );
-            loader.push(Diagnostic::alert(message).at(span).positioned(PositionForm::Between("parsing [", "] : ")));
+            loader.push(
+                Diagnostic::alert(message).at(span).positioned(PositionForm::Between("parsing [", "] : ")),
+            );
         }
     }
     let mut next = 1;
@@ -150,7 +161,11 @@ pub fn server_ids(loader: &mut Loader, draft: &mut Draft) {
 }
 
 /// Finds the addresses of servers that were given by name, in the order of `init-addr`.
-pub fn server_addresses(loader: &mut Loader, draft: &mut Draft, cache: &mut HashMap<(String, u8), Option<IpAddr>>) {
+pub fn server_addresses(
+    loader: &mut Loader,
+    draft: &mut Draft,
+    cache: &mut HashMap<(String, u8), Option<IpAddr>>,
+) {
     let backend = draft.proxy.name.clone();
     for (index, server) in draft.proxy.servers.iter_mut().enumerate() {
         let Address::Name { host, port } = server.address.clone() else { continue };
@@ -159,18 +174,18 @@ pub fn server_addresses(loader: &mut Loader, draft: &mut Draft, cache: &mut Hash
             Initial::Found(ip) => server.address = Address::Inet(std::net::SocketAddr::new(ip, port)),
             Initial::WithoutAddress => server.disabled = true,
             Initial::Failed => {
-                let message = format!("'server {backend}/{}' : could not resolve address '{host}'", server.name);
+                let message =
+                    format!("'server {backend}/{}' : could not resolve address '{host}'", server.name);
                 let at = PositionForm::Between("parsing [", "] : ");
                 if loader.options.ignore_unresolved {
-                    loader.push(Diagnostic::warning(format!("{message}, disabling server.")).at(span).positioned(at));
+                    loader.push(
+                        Diagnostic::warning(format!("{message}, disabling server.")).at(span).positioned(at),
+                    );
                     server.disabled = true;
                 } else {
-                    loader.push(
-                        Diagnostic::alert(format!("{message}."))
-                            .at(span)
-                            .positioned(at)
-                            .help("add 'init-addr last,libc,none' to start without an address, or check the name"),
-                    );
+                    loader.push(Diagnostic::alert(format!("{message}.")).at(span).positioned(at).help(
+                        "add 'init-addr last,libc,none' to start without an address, or check the name",
+                    ));
                 }
             }
         }

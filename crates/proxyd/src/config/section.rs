@@ -30,14 +30,26 @@ pub struct SectionKind {
     pub doc: &'static str,
 }
 
-const fn section(name: &'static str, place: Places, start: Start, support: Support, doc: &'static str) -> SectionKind {
+const fn section(
+    name: &'static str,
+    place: Places,
+    start: Start,
+    support: Support,
+    doc: &'static str,
+) -> SectionKind {
     SectionKind { name, place, start, support, doc }
 }
 
 /// All sections, in the order of the manual.
 pub const SECTIONS: &[SectionKind] = &[
     section("global", Places::GLOBAL, Start::Global, Support::Yes, "Settings of the process."),
-    section("defaults", Places::DEFAULTS, Start::Defaults, Support::Yes, "Defaults of the proxies that follow."),
+    section(
+        "defaults",
+        Places::DEFAULTS,
+        Start::Defaults,
+        Support::Yes,
+        "Defaults of the proxies that follow.",
+    ),
     section(
         "frontend",
         Places::FRONTEND,
@@ -59,7 +71,13 @@ pub const SECTIONS: &[SectionKind] = &[
         Support::Yes,
         "A frontend and a backend in one.",
     ),
-    section("userlist", Places::USERLIST, Start::Named, Support::Yes, "Users and groups for HTTP authentication."),
+    section(
+        "userlist",
+        Places::USERLIST,
+        Start::Named,
+        Support::Yes,
+        "Users and groups for HTTP authentication.",
+    ),
     section(
         "resolvers",
         Places::RESOLVERS,
@@ -75,12 +93,36 @@ pub const SECTIONS: &[SectionKind] = &[
         Support::Later("no e-mail alert is sent"),
         "Mail servers for alerts.",
     ),
-    section("ring", Places::RING, Start::Named, Support::Refused("log rings"), "A ring buffer of log messages."),
-    section("cache", Places::CACHE, Start::Named, Support::Refused("the HTTP cache"), "A small-object HTTP cache."),
+    section(
+        "ring",
+        Places::RING,
+        Start::Named,
+        Support::Refused("log rings"),
+        "A ring buffer of log messages.",
+    ),
+    section(
+        "cache",
+        Places::CACHE,
+        Start::Named,
+        Support::Refused("the HTTP cache"),
+        "A small-object HTTP cache.",
+    ),
     section("http-errors", Places::HTTP_ERRORS, Start::Named, Support::Yes, "A named group of error files."),
     section("crt-store", Places::CRT_STORE, Start::Named, Support::Refused("TLS"), "Names for certificates."),
-    section("log-forward", Places::LOG_FORWARD, Start::Named, Support::Refused("log forwarding"), "A syslog relay."),
-    section("log-profile", Places::LOG_PROFILE, Start::Named, Support::Refused("log profiles"), "Formats per log step."),
+    section(
+        "log-forward",
+        Places::LOG_FORWARD,
+        Start::Named,
+        Support::Refused("log forwarding"),
+        "A syslog relay.",
+    ),
+    section(
+        "log-profile",
+        Places::LOG_PROFILE,
+        Start::Named,
+        Support::Refused("log profiles"),
+        "Formats per log step.",
+    ),
     section(
         "program",
         Places::PROGRAM,
@@ -88,7 +130,13 @@ pub const SECTIONS: &[SectionKind] = &[
         Support::Later("the program is not started"),
         "A command that the master process runs.",
     ),
-    section("fcgi-app", Places::FCGI_APP, Start::Named, Support::Refused("FastCGI"), "A FastCGI application."),
+    section(
+        "fcgi-app",
+        Places::FCGI_APP,
+        Start::Named,
+        Support::Refused("FastCGI"),
+        "A FastCGI application.",
+    ),
     section(
         "traces",
         Places::TRACES,
@@ -126,7 +174,8 @@ pub fn read(loader: &mut Loader, words: &[Word]) -> Parsed {
     if loader.skipping {
         return Ok(());
     }
-    let (keyword, used) = keywords::find(section.place, words).map_err(|error| error.explain(loader, section, words))?;
+    let (keyword, used) =
+        keywords::find(section.place, words).map_err(|error| error.explain(loader, section, words))?;
     let span = words.get(used - 1).map_or(first.span, |last| first.span.to(last.span));
     let location = loader.location(first.span.file, first.span.line);
     let arguments = words.get(used..).unwrap_or_default();
@@ -175,7 +224,8 @@ pub fn tell_support(loader: &mut Loader, name: &'static str, support: Support, l
             Ok(())
         }
         Support::Refused(feature) => {
-            Err(line.alert(format!("'{name}' is not supported yet: {feature} will come with a later release.")))
+            Err(line
+                .alert(format!("'{name}' is not supported yet: {feature} will come with a later release.")))
         }
         Support::Removed(instead) => {
             Err(line.alert(format!("the '{name}' directive is not supported anymore.")).help(instead))
@@ -244,7 +294,8 @@ fn check_name(line: &Line<'_>, name: &Word) -> Parsed {
     match name.as_str().chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':'))) {
         None => Ok(()),
         Some(c) => {
-            let message = format!("character '{c}' is not permitted in '{}' name '{}'.", line.name, name.as_str());
+            let message =
+                format!("character '{c}' is not permitted in '{}' name '{}'.", line.name, name.as_str());
             Err(line.alert_at(name, message))
         }
     }
@@ -293,8 +344,8 @@ fn begin_defaults(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     };
     // Without `from` a defaults section begins empty, whatever was before it.
     let base = if line.words.peek_str() == Some("from") { inherited(loader, line, name)? } else { None };
-    let mut draft = base
-        .unwrap_or_else(|| Draft::new(ProxyKind::Listen, name, line.location.clone(), line.span, true));
+    let mut draft =
+        base.unwrap_or_else(|| Draft::new(ProxyKind::Listen, name, line.location.clone(), line.span, true));
     draft.proxy.name = name.to_owned();
     draft.proxy.location = line.location.clone();
     draft.span = line.span;

@@ -16,16 +16,16 @@ mod userlist;
 pub use address::{Address, SourceAddress};
 pub use bind::{Bind, TlsSetting};
 pub use check::{Check, CheckKind, CheckRule};
-pub use stats::{StatsAdmin, StatsPage};
-pub use userlist::{User as HttpUser, Userlist};
 pub use global::{Global, GlobalVariable, StatsSocket, UnixBind, User};
 pub use log::{LogFacility, LogLevel, LogSyslogFormat, LogTarget, LogTransport, SampleRange};
 pub use proxy::{
     Balance, BalanceAlgorithm, ConnectionMode, Cookie, ErrorReply, ForwardFor, HashFunction, HashKind,
-    HashType, HttpReuse, Mode, Proxy, ProxyId, ProxyKind, ProxyOptions, RestrictNames, ServerSwitch, TcpKeepAlive, Timeouts,
-    UseBackend, UseBackendTarget,
+    HashType, HttpReuse, Mode, Proxy, ProxyId, ProxyKind, ProxyOptions, RestrictNames, ServerSwitch,
+    TcpKeepAlive, Timeouts, UseBackend, UseBackendTarget,
 };
 pub use server::{InitialState, OnError, OnMarkedDown, OnMarkedUp, Server, ServerId};
+pub use stats::{StatsAdmin, StatsPage};
+pub use userlist::{User as HttpUser, Userlist};
 
 use serde::Serialize;
 

@@ -65,10 +65,11 @@ pub fn find(place: Places, words: &[Word]) -> Result<(&'static Keyword, usize), 
     for keyword in family {
         let name_words = keyword.name.split(' ');
         let mut used = 0;
-        let fits = name_words.zip(words.iter().map(Some).chain(std::iter::repeat(None))).all(|(part, word)| {
-            used += 1;
-            word.is_some_and(|word| *word == part)
-        });
+        let fits =
+            name_words.zip(words.iter().map(Some).chain(std::iter::repeat(None))).all(|(part, word)| {
+                used += 1;
+                word.is_some_and(|word| *word == part)
+            });
         here |= keyword.places.has(place);
         if !fits {
             continue;
@@ -94,9 +95,11 @@ impl Unknown {
         let Some(first) = words.first() else { return Diagnostic::alert("empty line") };
         let second = words.get(1);
         let known_here = |head: Option<&'static str>| {
-            tables().filter(move |keyword| keyword.places.has(section.place)).filter_map(move |keyword| match head {
-                None => Some(keyword.head()),
-                Some(head) => keyword.name.strip_prefix(head).and_then(|rest| rest.strip_prefix(' ')),
+            tables().filter(move |keyword| keyword.places.has(section.place)).filter_map(move |keyword| {
+                match head {
+                    None => Some(keyword.head()),
+                    Some(head) => keyword.name.strip_prefix(head).and_then(|rest| rest.strip_prefix(' ')),
+                }
             })
         };
         match self {
@@ -149,7 +152,11 @@ fn misplaced(loader: &Loader, section: Section, words: &[Word]) -> Diagnostic {
     let fitting: Vec<&&Keyword> = candidates
         .iter()
         .filter(|keyword| {
-            keyword.name.split(' ').enumerate().all(|(n, part)| words.get(n).is_some_and(|word| *word == part))
+            keyword
+                .name
+                .split(' ')
+                .enumerate()
+                .all(|(n, part)| words.get(n).is_some_and(|word| *word == part))
         })
         .collect();
     let keyword = fitting.iter().max_by_key(|keyword| keyword.name.len());
@@ -180,7 +187,11 @@ fn misplaced(loader: &Loader, section: Section, words: &[Word]) -> Diagnostic {
         ))
     };
     diagnostic.span = Some(first.span);
-    if where_else.is_empty() { diagnostic } else { diagnostic.help(format!("'{shown}' belongs into {where_else}")) }
+    if where_else.is_empty() {
+        diagnostic
+    } else {
+        diagnostic.help(format!("'{shown}' belongs into {where_else}"))
+    }
 }
 
 fn where_allowed(candidates: &[&'static Keyword]) -> String {

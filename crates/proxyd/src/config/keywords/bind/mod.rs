@@ -24,7 +24,12 @@ pub type BindParser = fn(&mut Bind, &mut Line<'_>) -> Parsed;
 /// A word of a `bind` line.
 pub type BindKeyword = Item<BindParser>;
 
-const fn bind(name: &'static str, arguments: &'static str, doc: &'static str, parse: BindParser) -> BindKeyword {
+const fn bind(
+    name: &'static str,
+    arguments: &'static str,
+    doc: &'static str,
+    parse: BindParser,
+) -> BindKeyword {
     Item::new(name, Places::FRONT_ONLY, arguments, doc, parse)
 }
 
@@ -35,12 +40,14 @@ pub const KEYWORDS: &[BindKeyword] = &[
         .refused("the NetScaler protocol"),
     bind("accept-proxy", "", "Takes the client's address from a PROXY header.", accept_proxy),
     bind("backlog", "<backlog>", "The length of the accept queue.", backlog),
-    bind("cc", "<algorithm>", "Congestion control.", skip_one).later("the kernel's default congestion control is used"),
+    bind("cc", "<algorithm>", "Congestion control.", skip_one)
+        .later("the kernel's default congestion control is used"),
     bind("defer-accept", "", "Waits for data before accepting.", defer_accept),
     bind("expose-fd", "listeners", "Gives listening sockets to a new process.", expose_fd),
     bind("gid", "<gid>", "Group id of a Unix socket.", gid),
     bind("group", "<group>", "Group of a Unix socket.", group),
-    bind("guid-prefix", "<string>", "Begins the listeners' unique names.", skip_one).later("listeners have no unique names"),
+    bind("guid-prefix", "<string>", "Begins the listeners' unique names.", skip_one)
+        .later("listeners have no unique names"),
     bind("id", "<id>", "The listener's number.", id),
     bind("idle-ping", "<delay>", "Pings idle HTTP/2 clients.", skip_one).later("there is no HTTP/2 yet"),
     bind("interface", "<interface>", "Listens on an interface only.", interface),
@@ -53,7 +60,8 @@ pub const KEYWORDS: &[BindKeyword] = &[
     bind("namespace", "<name>", "The network namespace.", namespace).refused("network namespaces"),
     bind("nbconn", "<nbconn>", "Connections of a reverse HTTP listener.", skip_one).refused("reverse HTTP"),
     bind("nice", "<nice>", "Priority of the listener's tasks.", nice),
-    bind("process", "[all|odd|even|<set>][/[<threads>]]", "Which processes listen.", skip_one).no_effect("there is one process"),
+    bind("process", "[all|odd|even|<set>][/[<threads>]]", "Which processes listen.", skip_one)
+        .no_effect("there is one process"),
     bind("proto", "<name>", "The protocol that is spoken.", proto),
     bind("quic-cc-algo", "<algorithm>", "QUIC's congestion control.", skip_one).no_effect(UNUSED_QUIC),
     bind("quic-force-retry", "", "QUIC's address validation.", nothing).no_effect(UNUSED_QUIC),
@@ -61,7 +69,8 @@ pub const KEYWORDS: &[BindKeyword] = &[
     bind("severity-output", "<format>", "How an admin socket shows severities.", severity),
     bind("shards", "<number>", "How many sockets share the address.", shards),
     bind("tcp-md5sig", "<password>", "TCP MD5 signatures.", skip_one).refused("TCP MD5 signatures"),
-    bind("tcp-ss", "<mode>", "Saves the client's SYN.", skip_one).later("saved SYNs are read by fetches that do not exist yet"),
+    bind("tcp-ss", "<mode>", "Saves the client's SYN.", skip_one)
+        .later("saved SYNs are read by fetches that do not exist yet"),
     bind("tcp-ut", "<delay>", "The TCP user timeout.", tcp_ut),
     bind("tfo", "", "TCP fast open.", tfo),
     bind("thread", "<thread-set>", "Which threads accept.", skip_one).no_effect("every thread accepts"),
@@ -102,7 +111,10 @@ pub fn parse(loader: &mut Loader, line: &mut Line<'_>, role: Role) -> Result<Vec
     options(loader, line, &mut template, &intro)?;
     if template.tls {
         return Err(line
-            .alert_at(word, format!("{intro} : 'ssl' is not supported yet: TLS will come with a later release."))
+            .alert_at(
+                word,
+                format!("{intro} : 'ssl' is not supported yet: TLS will come with a later release."),
+            )
             .help("listen without 'ssl' for now, or put a TLS terminator in front"));
     }
     Ok(places.into_iter().map(|(address, text)| Bind { address, text, ..template.clone() }).collect())
@@ -120,7 +132,9 @@ fn listeners(
         let alert = |problem: String| line.alert_at(word, format!("'{}' : {problem}", line.name));
         let endpoint = arguments::endpoint(loader, part, Purpose::Listen).map_err(alert)?;
         if endpoint.transport == Transport::Quic {
-            return Err(alert(format!("'{part}' is not supported yet: QUIC will come with a later release.")));
+            return Err(alert(format!(
+                "'{part}' is not supported yet: QUIC will come with a later release."
+            )));
         }
         if endpoint.transport == Transport::Datagram {
             return Err(alert(format!("stream-type address not acceptable in '{part}'.")));
@@ -162,7 +176,8 @@ fn prefixed(loader: &Loader, path: std::path::PathBuf, _text: &str, role: Role) 
 
 fn options(loader: &mut Loader, line: &mut Line<'_>, template: &mut Bind, intro: &str) -> Parsed {
     let defaults = &loader.global.unix_bind;
-    (template.unix_mode, template.unix_user, template.unix_group) = (defaults.mode, defaults.user, defaults.group);
+    (template.unix_mode, template.unix_user, template.unix_group) =
+        (defaults.mode, defaults.user, defaults.group);
     let keyword_name = line.name;
     while let Some(word) = line.words.next() {
         let Some(keyword) = keywords().find(|keyword| *word == keyword.name) else {
@@ -240,9 +255,9 @@ pub fn group_id(line: &Line<'_>, word: &Word) -> Result<u32, Diagnostic> {
 
 /// A user or group id as a number.
 pub fn numeric_id(line: &Line<'_>, word: &Word) -> Result<u32, Diagnostic> {
-    word.as_str()
-        .parse()
-        .map_err(|_| line.alert_at(word, format!("'{}' expects a number, got '{}'.", line.name, word.as_str())))
+    word.as_str().parse().map_err(|_| {
+        line.alert_at(word, format!("'{}' expects a number, got '{}'.", line.name, word.as_str()))
+    })
 }
 
 fn gid(bind: &mut Bind, line: &mut Line<'_>) -> Parsed {
@@ -300,8 +315,12 @@ fn maxconn(bind: &mut Bind, line: &mut Line<'_>) -> Parsed {
 
 fn mode(bind: &mut Bind, line: &mut Line<'_>) -> Parsed {
     let word = line.required("an octal mode.")?;
-    let mode = u32::from_str_radix(word.as_str(), 8)
-        .map_err(|_| line.alert_at(word, format!("'mode' : missing or invalid mode '{}' (octal integer expected)", word.as_str())))?;
+    let mode = u32::from_str_radix(word.as_str(), 8).map_err(|_| {
+        line.alert_at(
+            word,
+            format!("'mode' : missing or invalid mode '{}' (octal integer expected)", word.as_str()),
+        )
+    })?;
     bind.unix_mode = Some(mode);
     Ok(())
 }
@@ -338,7 +357,9 @@ fn proto(bind: &mut Bind, line: &mut Line<'_>) -> Parsed {
 fn severity(_: &mut Bind, line: &mut Line<'_>) -> Parsed {
     let word = line.required("'none', 'number' or 'string'.")?;
     if !matches!(word.as_str(), "none" | "number" | "string") {
-        return Err(line.alert_at(word, format!("'{}' only supports 'none', 'number', and 'string'.", line.name)));
+        return Err(
+            line.alert_at(word, format!("'{}' only supports 'none', 'number', and 'string'.", line.name))
+        );
     }
     Ok(())
 }

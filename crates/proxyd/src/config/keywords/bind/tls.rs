@@ -5,7 +5,8 @@ use super::{BindKeyword, bind, flag, setting};
 pub const KEYWORDS: &[BindKeyword] = &[
     bind("allow-0rtt", "", "TLS of listeners: allow-0rtt.", flag).refused("TLS"),
     bind("alpn", "<value>", "TLS of listeners: alpn protocols.", setting).refused("TLS"),
-    bind("ca-file", "<value>", "TLS of listeners: authorities for client certificates.", setting).refused("TLS"),
+    bind("ca-file", "<value>", "TLS of listeners: authorities for client certificates.", setting)
+        .refused("TLS"),
     bind("ca-ignore-err", "<value>", "TLS of listeners: ca-ignore-err.", setting).refused("TLS"),
     bind("ca-sign-file", "<value>", "TLS of listeners: ca-sign-file.", setting).refused("TLS"),
     bind("ca-sign-pass", "<value>", "TLS of listeners: ca-sign-pass.", setting).refused("TLS"),
@@ -44,5 +45,6 @@ pub const KEYWORDS: &[BindKeyword] = &[
     bind("strict-sni", "", "TLS of listeners: strict-sni.", flag).refused("TLS"),
     bind("tls-ticket-keys", "<value>", "TLS of listeners: tls-ticket-keys.", setting).refused("TLS"),
     bind("tls-tickets", "", "TLS of listeners: tls-tickets.", flag).refused("TLS"),
-    bind("verify", "<value>", "TLS of listeners: whether client certificates are asked for.", setting).refused("TLS"),
+    bind("verify", "<value>", "TLS of listeners: whether client certificates are asked for.", setting)
+        .refused("TLS"),
 ];

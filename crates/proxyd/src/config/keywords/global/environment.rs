@@ -10,14 +10,21 @@ pub const KEYWORDS: &[Keyword] = &[
     global("unsetenv", "[<name> ...]", "Removes environment variables.", unsetenv),
     global("resetenv", "[<name> ...]", "Removes all environment variables but the named.", resetenv),
     global("set-var", "<name> <expr>", "Sets a process-wide variable at start.", set_var),
-    global("set-var-fmt", "<name> <fmt>", "Sets a process-wide variable to a formatted string at start.", set_var_fmt),
+    global(
+        "set-var-fmt",
+        "<name> <fmt>",
+        "Sets a process-wide variable to a formatted string at start.",
+        set_var_fmt,
+    ),
 ];
 
 fn two<'a>(line: &mut Line<'a>) -> Result<(&'a str, &'a str), hacore::diag::Diagnostic> {
     let expects = "an env variable name and a value.";
     let name = line.required(expects)?;
     // The value may be empty, but it must be there.
-    let Some(value) = line.words.next() else { return Err(line.alert(format!("'{}' expects {expects}", line.name))) };
+    let Some(value) = line.words.next() else {
+        return Err(line.alert(format!("'{}' expects {expects}", line.name)));
+    };
     line.end()?;
     Ok((name.as_str(), value.as_str()))
 }
@@ -65,6 +72,10 @@ fn variable(loader: &mut Loader, line: &mut Line<'_>, format: bool) -> Parsed {
         return Err(line.alert(format!("'{}' : missing expression.", line.name)));
     }
     let text = line.rest_text();
-    loader.global.variables.push(crate::model::GlobalVariable { name: name.as_str().to_owned(), text, format });
+    loader.global.variables.push(crate::model::GlobalVariable {
+        name: name.as_str().to_owned(),
+        text,
+        format,
+    });
     Ok(())
 }

@@ -10,7 +10,12 @@ mod tune;
 use super::super::keyword::{Item, Keyword, LineParser, Places};
 
 /// A keyword of the `global` section.
-const fn global(name: &'static str, arguments: &'static str, doc: &'static str, parse: LineParser) -> Keyword {
+const fn global(
+    name: &'static str,
+    arguments: &'static str,
+    doc: &'static str,
+    parse: LineParser,
+) -> Keyword {
     Item::new(name, Places::GLOBAL, arguments, doc, parse)
 }
 

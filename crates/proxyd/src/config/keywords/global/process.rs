@@ -13,7 +13,12 @@ const EPOLL: &str = "epoll is the only poller";
 
 pub const KEYWORDS: &[Keyword] = &[
     global("daemon", "", "Makes the process fork into the background.", daemon).unlisted(),
-    global("master-worker", "[no-exit-on-failure]", "Runs a master process that watches the workers.", master_worker),
+    global(
+        "master-worker",
+        "[no-exit-on-failure]",
+        "Runs a master process that watches the workers.",
+        master_worker,
+    ),
     global("mworker-max-reloads", "<number>", "Ends a worker that has survived this many reloads.", one)
         .no_effect("a reload happens in place and leaves no old worker behind"),
     global("quiet", "", "Shows no message at start.", quiet).unlisted(),
@@ -28,28 +33,37 @@ pub const KEYWORDS: &[Keyword] = &[
     global("maxconn", "<number>", "The most concurrent connections.", maxconn).unlisted(),
     global("maxconnrate", "<number>", "The most connections per second.", maxconnrate).unlisted(),
     global("maxsessrate", "<number>", "The most sessions per second.", maxsessrate).unlisted(),
-    global("maxpipes", "<number>", "The most pipes for splicing.", number).unlisted()
+    global("maxpipes", "<number>", "The most pipes for splicing.", number)
+        .unlisted()
         .later("pipes are limited by the process's descriptors"),
-    global("maxcomprate", "<number>", "Limits the rate of compression.", number).unlisted()
+    global("maxcomprate", "<number>", "Limits the rate of compression.", number)
+        .unlisted()
         .later("nothing is compressed"),
-    global("maxcompcpuusage", "<number>", "Limits the CPU use of compression.", number).unlisted()
+    global("maxcompcpuusage", "<number>", "Limits the CPU use of compression.", number)
+        .unlisted()
         .later("nothing is compressed"),
-    global("maxzlibmem", "<number>", "Limits the memory of zlib.", number).unlisted().later("nothing is compressed"),
+    global("maxzlibmem", "<number>", "Limits the memory of zlib.", number)
+        .unlisted()
+        .later("nothing is compressed"),
     global("ulimit-n", "<number>", "Sets the limit of descriptors.", ulimit_n).unlisted(),
-    global("fd-hard-limit", "<number>", "The most descriptors that are ever asked for.", fd_hard_limit).unlisted(),
-    global("strict-limits", "", "Refuses to start when a limit cannot be set.", none).unlisted()
+    global("fd-hard-limit", "<number>", "The most descriptors that are ever asked for.", fd_hard_limit)
+        .unlisted(),
+    global("strict-limits", "", "Refuses to start when a limit cannot be set.", none)
+        .unlisted()
         .no_effect("limits are always set as far as the system allows and said otherwise"),
     global("node", "<name>", "The node's name in statistics.", node).unlisted(),
     global("description", "<text>", "A text for the statistics page.", description).unlisted(),
     global("nbthread", "<number>", "The number of threads.", nbthread),
     global("nbproc", "<number>", "The number of processes; only 1 is possible.", nbproc),
-    global("cpu-map", "[auto:]<thread-group>[/<thread-set>] <cpu-set>[...]", "Binds threads to CPUs.", any).unlisted()
+    global("cpu-map", "[auto:]<thread-group>[/<thread-set>] <cpu-set>[...]", "Binds threads to CPUs.", any)
+        .unlisted()
         .no_effect(THREADS),
     global("cpu-affinity", "<affinity>", "How threads are bound to CPUs.", any).no_effect(THREADS),
     global("cpu-policy", "<policy>", "How CPUs are chosen.", any).no_effect(THREADS),
     global("cpu-set", "<directive>...", "Which CPUs are used.", any).no_effect(THREADS),
     global("numa-cpu-mapping", "", "Keeps to one NUMA node.", none).unlisted().no_effect(THREADS),
-    global("thread-group", "<group> [<thread-range>...]", "Puts threads into a group.", any).no_effect(THREADS),
+    global("thread-group", "<group> [<thread-range>...]", "Puts threads into a group.", any)
+        .no_effect(THREADS),
     global("thread-groups", "<number>", "The number of thread groups.", number).no_effect(THREADS),
     global("thread-hard-limit", "<number>", "The most threads.", number).no_effect(THREADS),
     global("max-threads-per-group", "<number>", "The most threads of a group.", number).no_effect(THREADS),
@@ -57,70 +71,132 @@ pub const KEYWORDS: &[Keyword] = &[
     global("grace", "<time>", "Keeps listening this long after a soft stop began.", grace),
     global("close-spread-time", "<time>", "Spreads the closing of idle connections on a soft stop.", any)
         .later("idle connections are closed at once on a soft stop"),
-    global("spread-checks", "<percent>", "Spreads health checks by up to this many percent.", spread_checks).unlisted(),
-    global("max-spread-checks", "<delay>", "The most that checks are spread at start.", max_spread_checks).unlisted(),
+    global("spread-checks", "<percent>", "Spreads health checks by up to this many percent.", spread_checks)
+        .unlisted(),
+    global("max-spread-checks", "<delay>", "The most that checks are spread at start.", max_spread_checks)
+        .unlisted(),
     global("busy-polling", "", "Polls without sleeping.", none).unlisted().no_effect(EPOLL),
     global("noepoll", "", "Does not use epoll.", none).no_effect(EPOLL),
     global("nopoll", "", "Does not use poll.", none).no_effect(EPOLL),
     global("nokqueue", "", "Does not use kqueue.", none).no_effect(EPOLL),
     global("noevports", "", "Does not use event ports.", none).no_effect(EPOLL),
-    global("nogetaddrinfo", "", "Does not use getaddrinfo.", none).unlisted()
+    global("nogetaddrinfo", "", "Does not use getaddrinfo.", none)
+        .unlisted()
         .no_effect("names are resolved by the system's resolver"),
     global("nosplice", "", "Never uses splice().", no_splice).unlisted(),
     global("noreuseport", "", "Does not use SO_REUSEPORT.", no_reuse_port).unlisted(),
     global("noktls", "", "Does not use kernel TLS.", none).no_effect("kernel TLS is not used"),
     global("no-memory-trimming", "", "Does not give memory back on reload.", none)
         .no_effect("the allocator decides"),
-    global("set-dumpable", "", "Allows core dumps.", none).unlisted().later("core dumps follow the system's setting"),
-    global("insecure-fork-wanted", "", "Allows forking at run time.", none).unlisted()
+    global("set-dumpable", "", "Allows core dumps.", none)
+        .unlisted()
+        .later("core dumps follow the system's setting"),
+    global("insecure-fork-wanted", "", "Allows forking at run time.", none)
+        .unlisted()
         .no_effect("external commands are always started by a process of their own"),
-    global("insecure-setuid-wanted", "", "Allows set-uid programs at run time.", none).unlisted()
+    global("insecure-setuid-wanted", "", "Allows set-uid programs at run time.", none)
+        .unlisted()
         .later("set-uid programs gain nothing here"),
     global("external-check", "[preserve-env]", "Allows external checks.", external_check).unlisted(),
     global("localpeer", "<name>", "The local peer's name.", local_peer),
-    global("default-path", "{ current | config | parent | origin <path> }", "Where relative paths begin.", default_path),
-    global("default-cc-algo", "<algorithm>", "The default congestion control.", one).unlisted()
+    global(
+        "default-path",
+        "{ current | config | parent | origin <path> }",
+        "Where relative paths begin.",
+        default_path,
+    ),
+    global("default-cc-algo", "<algorithm>", "The default congestion control.", one)
+        .unlisted()
         .later("the kernel's default congestion control is used"),
     global("dns-accept-family", "<family>[,...]", "Which address families are taken from DNS.", one)
         .later("names are resolved by the system's resolver"),
     global("expose-experimental-directives", "", "Allows experimental keywords.", expose_experimental),
     global("expose-deprecated-directives", "", "Allows deprecated keywords without warning.", none)
         .no_effect("deprecated keywords are always allowed, with their warning"),
-    global("force-cfg-parser-pause", "<time>", "Waits after parsing, for tests.", any).no_effect("it is a debugging aid"),
-    global("h1-accept-payload-with-any-method", "", "Accepts bodies with GET, HEAD, DELETE in HTTP/1.0.", h1_payload),
-    global("h1-case-adjust", "<from> <to>", "Gives a header name this spelling for old programs.", h1_case_adjust),
-    global("h1-case-adjust-file", "<file>", "Reads spellings of header names from a file.", h1_case_adjust_file),
-    global("h1-do-not-close-on-insecure-transfer-encoding", "", "Keeps connections with doubtful framing.", none)
-        .refused("insecure transfer encodings"),
-    global("harden.reject-privileged-ports.tcp", "{ on | off }", "Refuses clients with ports below 1024.", reject_ports),
-    global("harden.reject-privileged-ports.quic", "{ on | off }", "Refuses QUIC clients with ports below 1024.", any)
-        .no_effect("there is no QUIC"),
+    global("force-cfg-parser-pause", "<time>", "Waits after parsing, for tests.", any)
+        .no_effect("it is a debugging aid"),
+    global(
+        "h1-accept-payload-with-any-method",
+        "",
+        "Accepts bodies with GET, HEAD, DELETE in HTTP/1.0.",
+        h1_payload,
+    ),
+    global(
+        "h1-case-adjust",
+        "<from> <to>",
+        "Gives a header name this spelling for old programs.",
+        h1_case_adjust,
+    ),
+    global(
+        "h1-case-adjust-file",
+        "<file>",
+        "Reads spellings of header names from a file.",
+        h1_case_adjust_file,
+    ),
+    global(
+        "h1-do-not-close-on-insecure-transfer-encoding",
+        "",
+        "Keeps connections with doubtful framing.",
+        none,
+    )
+    .refused("insecure transfer encodings"),
+    global(
+        "harden.reject-privileged-ports.tcp",
+        "{ on | off }",
+        "Refuses clients with ports below 1024.",
+        reject_ports,
+    ),
+    global(
+        "harden.reject-privileged-ports.quic",
+        "{ on | off }",
+        "Refuses QUIC clients with ports below 1024.",
+        any,
+    )
+    .no_effect("there is no QUIC"),
     global("http-err-codes", "[+-]<range>[...]", "Which statuses count as errors in stick tables.", any)
         .later("there are no stick tables yet"),
     global("http-fail-codes", "[+-]<range>[...]", "Which statuses count as failures in stick tables.", any)
         .later("there are no stick tables yet"),
     global("pp2-never-send-local", "", "Never sends LOCAL in PROXY v2 headers.", none)
         .later("checks announce themselves as LOCAL"),
-    global("prealloc-fd", "", "Allocates the descriptor table at start.", none).no_effect("the kernel grows it"),
-    global("profiling.tasks", "{ on | off | auto }", "Profiles tasks.", any).no_effect("it is a debugging aid"),
-    global("profiling.memory", "{ on | off }", "Profiles memory.", any).unlisted().no_effect("it is a debugging aid"),
-    global("shm-stats-file", "<file>", "Shares counters between processes.", any).refused("shared statistics"),
+    global("prealloc-fd", "", "Allocates the descriptor table at start.", none)
+        .no_effect("the kernel grows it"),
+    global("profiling.tasks", "{ on | off | auto }", "Profiles tasks.", any)
+        .no_effect("it is a debugging aid"),
+    global("profiling.memory", "{ on | off }", "Profiles memory.", any)
+        .unlisted()
+        .no_effect("it is a debugging aid"),
+    global("shm-stats-file", "<file>", "Shares counters between processes.", any)
+        .refused("shared statistics"),
     global("shm-stats-file-max-objects", "<number>", "The most objects in the shared file.", any)
         .later("counters are not shared between processes"),
     global("stress-level", "<level>", "Simulates failures.", any).no_effect("it is a debugging aid"),
     global("warn-blocked-traffic-after", "<time>", "Warns when a thread was blocked this long.", any)
         .later("blocked threads are not watched"),
-    global("limited-quic", "", "Uses QUIC without full TLS support.", none).unlisted().no_effect("there is no QUIC"),
+    global("limited-quic", "", "Uses QUIC without full TLS support.", none)
+        .unlisted()
+        .no_effect("there is no QUIC"),
     global("no-quic", "", "Does not use QUIC.", none).unlisted().no_effect("there is no QUIC"),
-    global("anonkey", "<key>", "The key of anonymised dumps.", one).unlisted().no_effect("dumps are not anonymised"),
-    global("quick-exit", "", "Ends without cleaning up.", none).unlisted().no_effect("the process always ends at once"),
+    global("anonkey", "<key>", "The key of anonymised dumps.", one)
+        .unlisted()
+        .no_effect("dumps are not anonymised"),
+    global("quick-exit", "", "Ends without cleaning up.", none)
+        .unlisted()
+        .no_effect("the process always ends at once"),
     global("server-state-base", "<directory>", "Where server-state files are.", server_state_base).unlisted(),
     global("server-state-file", "<file>", "The file with the servers' states.", server_state_file).unlisted(),
-    global("unix-bind", "[prefix <p>] [mode <m>] [user <u>] [uid <n>] [group <g>] [gid <n>]", "Defaults of Unix sockets.", unix_bind)
-        .unlisted(),
+    global(
+        "unix-bind",
+        "[prefix <p>] [mode <m>] [user <u>] [uid <n>] [group <g>] [gid <n>]",
+        "Defaults of Unix sockets.",
+        unix_bind,
+    )
+    .unlisted(),
     global("wurfl-data-file", "<file>", "The WURFL data file.", any).unlisted().refused("WURFL"),
     global("51degrees-data-file", "<file>", "The 51Degrees data file.", any).unlisted().refused("51Degrees"),
-    global("deviceatlas-json-file", "<file>", "The DeviceAtlas data file.", any).unlisted().refused("DeviceAtlas"),
+    global("deviceatlas-json-file", "<file>", "The DeviceAtlas data file.", any)
+        .unlisted()
+        .refused("DeviceAtlas"),
     global("httpclient.resolvers.disabled", "{ on | off }", "Resolver of the internal HTTP client.", any)
         .no_effect("there is no internal HTTP client"),
     global("httpclient.resolvers.id", "<name>", "Resolver of the internal HTTP client.", any)
@@ -365,7 +441,9 @@ fn default_path(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
         other => {
             return Err(line.alert_at(
                 base,
-                format!("'default-path' only supports 'current', 'config', 'parent' and 'origin', got '{other}'."),
+                format!(
+                    "'default-path' only supports 'current', 'config', 'parent' and 'origin', got '{other}'."
+                ),
             ));
         }
     };
@@ -387,7 +465,10 @@ fn h1_case_adjust(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let from = line.required("<from> and <to> header names as arguments.")?;
     let to = line.required("<from> and <to> header names as arguments.")?;
     if !from.as_str().eq_ignore_ascii_case(to.as_str()) {
-        return Err(line.alert_at(to, format!("'h1-case-adjust' : '{}' and '{}' must only differ by case.", from.as_str(), to.as_str())));
+        return Err(line.alert_at(
+            to,
+            format!("'h1-case-adjust' : '{}' and '{}' must only differ by case.", from.as_str(), to.as_str()),
+        ));
     }
     loader.global.h1_case_adjust.insert(from.as_str().to_ascii_lowercase(), to.as_str().to_owned());
     line.end()
@@ -397,7 +478,11 @@ fn h1_case_adjust_file(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let file = line.required("a file name as an argument.")?;
     line.end()?;
     let text = std::fs::read_to_string(file.as_str()).map_err(|error| {
-        let message = format!("'h1-case-adjust-file': failed to open '{}': {}.", file.as_str(), crate::config::describe(&error));
+        let message = format!(
+            "'h1-case-adjust-file': failed to open '{}': {}.",
+            file.as_str(),
+            crate::config::describe(&error)
+        );
         line.alert_at(file, message)
     })?;
     for entry in text.lines().map(str::trim).filter(|entry| !entry.is_empty() && !entry.starts_with('#')) {
@@ -447,4 +532,3 @@ fn unix_bind(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     }
     Ok(())
 }
-

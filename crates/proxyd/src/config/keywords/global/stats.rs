@@ -12,9 +12,12 @@ pub const KEYWORDS: &[Keyword] = &[
     global("stats socket", "[<address:port>|<path>] [param*]", "Opens an admin socket.", socket).unlisted(),
     global("stats timeout", "<time>", "How long an admin connection may be idle.", timeout).unlisted(),
     global("stats maxconn", "<number>", "The most admin connections.", maxconn).unlisted(),
-    global("stats bind-process", "{ all | odd | even | <set> }", "Which processes serve the socket.", any).unlisted()
+    global("stats bind-process", "{ all | odd | even | <set> }", "Which processes serve the socket.", any)
+        .unlisted()
         .no_effect("there is one process"),
-    global("stats-file", "<path>", "Reads counters from a file at start.", any).unlisted().refused("statistics files"),
+    global("stats-file", "<path>", "Reads counters from a file at start.", any)
+        .unlisted()
+        .refused("statistics files"),
 ];
 
 fn socket(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {

@@ -12,18 +12,39 @@ pub const KEYWORDS: &[Keyword] = &[
     global("key-base", "<dir>", "Where relative key names begin.", path_setting),
     global("issuers-chain-path", "<dir>", "Where issuers' chains are.", one),
     global("ssl-default-bind-ciphers", "<ciphers>", "Default ciphers of listeners up to TLS 1.2.", ciphers),
-    global("ssl-default-bind-ciphersuites", "<ciphersuites>", "Default cipher suites of listeners for TLS 1.3.", one),
-    global("ssl-default-bind-client-sigalgs", "<sigalgs>", "Default client signature algorithms of listeners.", one),
+    global(
+        "ssl-default-bind-ciphersuites",
+        "<ciphersuites>",
+        "Default cipher suites of listeners for TLS 1.3.",
+        one,
+    ),
+    global(
+        "ssl-default-bind-client-sigalgs",
+        "<sigalgs>",
+        "Default client signature algorithms of listeners.",
+        one,
+    ),
     global("ssl-default-bind-curves", "<curves>", "Default curves of listeners.", one),
     global("ssl-default-bind-options", "[<option>]...", "Default TLS options of listeners.", bind_options),
     global("ssl-default-bind-sigalgs", "<sigalgs>", "Default signature algorithms of listeners.", one),
     global("ssl-default-server-ciphers", "<ciphers>", "Default ciphers to servers up to TLS 1.2.", ciphers),
-    global("ssl-default-server-ciphersuites", "<ciphersuites>", "Default cipher suites to servers for TLS 1.3.", one),
-    global("ssl-default-server-client-sigalgs", "<sigalgs>", "Default client signature algorithms to servers.", one),
+    global(
+        "ssl-default-server-ciphersuites",
+        "<ciphersuites>",
+        "Default cipher suites to servers for TLS 1.3.",
+        one,
+    ),
+    global(
+        "ssl-default-server-client-sigalgs",
+        "<sigalgs>",
+        "Default client signature algorithms to servers.",
+        one,
+    ),
     global("ssl-default-server-curves", "<curves>", "Default curves to servers.", one),
     global("ssl-default-server-options", "[<option>]...", "Default TLS options to servers.", server_options),
     global("ssl-default-server-sigalgs", "<sigalgs>", "Default signature algorithms to servers.", one),
-    global("ssl-server-verify", "{ none | required }", "Whether servers are verified by default.", verify).unlisted(),
+    global("ssl-server-verify", "{ none | required }", "Whether servers are verified by default.", verify)
+        .unlisted(),
     global("ssl-dh-param-file", "<file>", "Diffie-Hellman parameters.", one)
         .no_effect("finite-field Diffie-Hellman is not used"),
     global("ssl-engine", "<name> [algo <list>]", "An OpenSSL engine.", any).refused("OpenSSL engines"),
@@ -32,17 +53,24 @@ pub const KEYWORDS: &[Keyword] = &[
     global("ssl-mode-async", "", "Asynchronous OpenSSL engines.", none).no_effect("there is no OpenSSL"),
     global("ssl-passphrase-cmd", "<command>", "A command that gives the keys' passphrase.", any)
         .later("encrypted keys are refused"),
-    global("ssl-propquery", "<query>", "OpenSSL provider property query.", one).no_effect("there is no OpenSSL"),
+    global("ssl-propquery", "<query>", "OpenSSL provider property query.", one)
+        .no_effect("there is no OpenSSL"),
     global("ssl-provider", "<name>", "An OpenSSL provider.", one).no_effect("there is no OpenSSL"),
-    global("ssl-provider-path", "<path>", "Where OpenSSL providers are.", one).no_effect("there is no OpenSSL"),
-    global("ssl-security-level", "<number>", "OpenSSL's security level.", one).no_effect("there is no OpenSSL"),
+    global("ssl-provider-path", "<path>", "Where OpenSSL providers are.", one)
+        .no_effect("there is no OpenSSL"),
+    global("ssl-security-level", "<number>", "OpenSSL's security level.", one)
+        .no_effect("there is no OpenSSL"),
     global("ssl-skip-self-issued-ca", "", "Leaves self-issued authorities out of chains.", none),
     global("maxsslconn", "<number>", "The most TLS connections.", one),
     global("maxsslrate", "<number>", "The most TLS handshakes per second.", one).unlisted(),
-    global("acme.scheduler", "{ auto | off }", "Whether certificates are renewed by ACME.", one).later(NO_TLS),
-    global("jwt.decrypt_alg_list", "<list>", "Algorithms that the jwt_decrypt converters may use.", one).later(NO_TLS),
-    global("jwt.decrypt_enc_list", "<list>", "Encodings that the jwt_decrypt converters may use.", one).later(NO_TLS),
-    global("ocsp-update.disable", "{ on | off }", "Whether OCSP responses are never updated.", one).later(NO_TLS),
+    global("acme.scheduler", "{ auto | off }", "Whether certificates are renewed by ACME.", one)
+        .later(NO_TLS),
+    global("jwt.decrypt_alg_list", "<list>", "Algorithms that the jwt_decrypt converters may use.", one)
+        .later(NO_TLS),
+    global("jwt.decrypt_enc_list", "<list>", "Encodings that the jwt_decrypt converters may use.", one)
+        .later(NO_TLS),
+    global("ocsp-update.disable", "{ on | off }", "Whether OCSP responses are never updated.", one)
+        .later(NO_TLS),
     global("ocsp-update.httpproxy", "<address>", "The proxy for OCSP updates.", one).later(NO_TLS),
     global("ocsp-update.maxdelay", "<seconds>", "The longest time between OCSP updates.", one).later(NO_TLS),
     global("ocsp-update.mindelay", "<seconds>", "The shortest time between OCSP updates.", one).later(NO_TLS),
@@ -73,15 +101,42 @@ fn ciphers(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 
 /// Words of `ssl-default-bind-options`.
 const BIND_OPTIONS: &[&str] = &[
-    "force-sslv3", "force-tlsv10", "force-tlsv11", "force-tlsv12", "force-tlsv13", "no-alpn", "no-sslv3",
-    "no-strict-sni", "no-tls-tickets", "no-tlsv10", "no-tlsv11", "no-tlsv12", "no-tlsv13", "prefer-client-ciphers",
-    "prefer-server-ciphers", "strict-sni", "tls-tickets",
+    "force-sslv3",
+    "force-tlsv10",
+    "force-tlsv11",
+    "force-tlsv12",
+    "force-tlsv13",
+    "no-alpn",
+    "no-sslv3",
+    "no-strict-sni",
+    "no-tls-tickets",
+    "no-tlsv10",
+    "no-tlsv11",
+    "no-tlsv12",
+    "no-tlsv13",
+    "prefer-client-ciphers",
+    "prefer-server-ciphers",
+    "strict-sni",
+    "tls-tickets",
 ];
 
 /// Words of `ssl-default-server-options`.
 const SERVER_OPTIONS: &[&str] = &[
-    "force-sslv3", "force-tlsv10", "force-tlsv11", "force-tlsv12", "force-tlsv13", "no-renegotiate", "no-ssl-reuse",
-    "no-sslv3", "no-tls-tickets", "no-tlsv10", "no-tlsv11", "no-tlsv12", "no-tlsv13", "renegotiate", "ssl-reuse",
+    "force-sslv3",
+    "force-tlsv10",
+    "force-tlsv11",
+    "force-tlsv12",
+    "force-tlsv13",
+    "no-renegotiate",
+    "no-ssl-reuse",
+    "no-sslv3",
+    "no-tls-tickets",
+    "no-tlsv10",
+    "no-tlsv11",
+    "no-tlsv12",
+    "no-tlsv13",
+    "renegotiate",
+    "ssl-reuse",
     "tls-tickets",
 ];
 
@@ -103,7 +158,8 @@ fn options(loader: &mut Loader, line: &mut Line<'_>, known: &[&str]) -> Parsed {
         if matches!(word.as_str(), "ssl-min-ver" | "ssl-max-ver") {
             let version = line.required("a TLS version.")?;
             if !matches!(version.as_str(), "SSLv3" | "TLSv1.0" | "TLSv1.1" | "TLSv1.2" | "TLSv1.3") {
-                let message = format!("'{}' '{}' : unknown version '{}'.", line.name, word.as_str(), version.as_str());
+                let message =
+                    format!("'{}' '{}' : unknown version '{}'.", line.name, word.as_str(), version.as_str());
                 return Err(line.alert_at(version, message));
             }
             list.push(version.as_str().to_owned());

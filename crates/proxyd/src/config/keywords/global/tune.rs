@@ -13,97 +13,162 @@ const TLS_LATER: &str = "no listener and no server can use TLS yet";
 const H2_LATER: &str = "there is no HTTP/2 yet";
 
 pub const KEYWORDS: &[Keyword] = &[
-    global("tune.applet.zero-copy-forwarding", "<value>", "Internal tuning: applet.zero-copy-forwarding.", any).no_effect(INTERNAL),
+    global(
+        "tune.applet.zero-copy-forwarding",
+        "<value>",
+        "Internal tuning: applet.zero-copy-forwarding.",
+        any,
+    )
+    .no_effect(INTERNAL),
     global("tune.buffers.limit", "<value>", "Internal tuning: buffers.limit.", any).no_effect(INTERNAL),
     global("tune.buffers.reserve", "<value>", "Internal tuning: buffers.reserve.", any).no_effect(INTERNAL),
     global("tune.bufsize", "<number>", "Size of a connection's buffer.", bufsize),
     global("tune.bufsize.large", "<value>", "Internal tuning: bufsize.large.", any).no_effect(INTERNAL),
     global("tune.bufsize.small", "<value>", "Internal tuning: bufsize.small.", any).no_effect(INTERNAL),
     global("tune.chksize", "<value>", "Internal tuning: chksize.", any).no_effect(INTERNAL),
-    global("tune.cli.max-payload-size", "<value>", "Internal tuning: cli.max-payload-size.", any).no_effect(INTERNAL),
+    global("tune.cli.max-payload-size", "<value>", "Internal tuning: cli.max-payload-size.", any)
+        .no_effect(INTERNAL),
     global("tune.comp.maxlevel", "<value>", "Compression: comp.maxlevel.", any).no_effect(NO_COMPRESSION),
     global("tune.defaults.purge", "<value>", "Internal tuning: defaults.purge.", any).no_effect(INTERNAL),
-    global("tune.disable-fast-forward", "<value>", "Internal tuning: disable-fast-forward.", any).no_effect(INTERNAL),
-    global("tune.disable-zero-copy-forwarding", "<value>", "Internal tuning: disable-zero-copy-forwarding.", any).no_effect(INTERNAL),
-    global("tune.epoll.mask-events", "<value>", "Internal tuning: epoll.mask-events.", any).no_effect(INTERNAL),
-    global("tune.events.max-events-at-once", "<value>", "Internal tuning: events.max-events-at-once.", any).no_effect(INTERNAL),
+    global("tune.disable-fast-forward", "<value>", "Internal tuning: disable-fast-forward.", any)
+        .no_effect(INTERNAL),
+    global(
+        "tune.disable-zero-copy-forwarding",
+        "<value>",
+        "Internal tuning: disable-zero-copy-forwarding.",
+        any,
+    )
+    .no_effect(INTERNAL),
+    global("tune.epoll.mask-events", "<value>", "Internal tuning: epoll.mask-events.", any)
+        .no_effect(INTERNAL),
+    global("tune.events.max-events-at-once", "<value>", "Internal tuning: events.max-events-at-once.", any)
+        .no_effect(INTERNAL),
     global("tune.fail-alloc", "<value>", "Internal tuning: fail-alloc.", any).no_effect(INTERNAL),
-    global("tune.fd.edge-triggered", "<value>", "Internal tuning: fd.edge-triggered.", any).no_effect(INTERNAL),
+    global("tune.fd.edge-triggered", "<value>", "Internal tuning: fd.edge-triggered.", any)
+        .no_effect(INTERNAL),
     global("tune.fd.tables", "<value>", "Internal tuning: fd.tables.", any).no_effect(INTERNAL),
-    global("tune.glitches.kill.cpu-usage", "<value>", "Internal tuning: glitches.kill.cpu-usage.", any).no_effect(INTERNAL),
-    global("tune.h1.be.glitches-threshold", "<value>", "Internal tuning: h1.be.glitches-threshold.", any).no_effect(INTERNAL),
-    global("tune.h1.fe.glitches-threshold", "<value>", "Internal tuning: h1.fe.glitches-threshold.", any).no_effect(INTERNAL),
-    global("tune.h1.zero-copy-fwd-recv", "<value>", "Internal tuning: h1.zero-copy-fwd-recv.", any).no_effect(INTERNAL),
-    global("tune.h1.zero-copy-fwd-send", "<value>", "Internal tuning: h1.zero-copy-fwd-send.", any).no_effect(INTERNAL),
-    global("tune.h2.be.glitches-threshold", "<value>", "HTTP/2: h2.be.glitches-threshold.", any).no_effect(H2_LATER),
-    global("tune.h2.be.initial-window-size", "<value>", "HTTP/2: h2.be.initial-window-size.", any).no_effect(H2_LATER),
-    global("tune.h2.be.max-concurrent-streams", "<value>", "HTTP/2: h2.be.max-concurrent-streams.", any).no_effect(H2_LATER),
-    global("tune.h2.be.max-frames-at-once", "<value>", "HTTP/2: h2.be.max-frames-at-once.", any).no_effect(H2_LATER),
+    global("tune.glitches.kill.cpu-usage", "<value>", "Internal tuning: glitches.kill.cpu-usage.", any)
+        .no_effect(INTERNAL),
+    global("tune.h1.be.glitches-threshold", "<value>", "Internal tuning: h1.be.glitches-threshold.", any)
+        .no_effect(INTERNAL),
+    global("tune.h1.fe.glitches-threshold", "<value>", "Internal tuning: h1.fe.glitches-threshold.", any)
+        .no_effect(INTERNAL),
+    global("tune.h1.zero-copy-fwd-recv", "<value>", "Internal tuning: h1.zero-copy-fwd-recv.", any)
+        .no_effect(INTERNAL),
+    global("tune.h1.zero-copy-fwd-send", "<value>", "Internal tuning: h1.zero-copy-fwd-send.", any)
+        .no_effect(INTERNAL),
+    global("tune.h2.be.glitches-threshold", "<value>", "HTTP/2: h2.be.glitches-threshold.", any)
+        .no_effect(H2_LATER),
+    global("tune.h2.be.initial-window-size", "<value>", "HTTP/2: h2.be.initial-window-size.", any)
+        .no_effect(H2_LATER),
+    global("tune.h2.be.max-concurrent-streams", "<value>", "HTTP/2: h2.be.max-concurrent-streams.", any)
+        .no_effect(H2_LATER),
+    global("tune.h2.be.max-frames-at-once", "<value>", "HTTP/2: h2.be.max-frames-at-once.", any)
+        .no_effect(H2_LATER),
     global("tune.h2.be.rxbuf", "<value>", "HTTP/2: h2.be.rxbuf.", any).no_effect(H2_LATER),
-    global("tune.h2.fe.glitches-threshold", "<value>", "HTTP/2: h2.fe.glitches-threshold.", any).no_effect(H2_LATER),
-    global("tune.h2.fe.initial-window-size", "<value>", "HTTP/2: h2.fe.initial-window-size.", any).no_effect(H2_LATER),
-    global("tune.h2.fe.max-concurrent-streams", "<value>", "HTTP/2: h2.fe.max-concurrent-streams.", any).no_effect(H2_LATER),
-    global("tune.h2.fe.max-frames-at-once", "<value>", "HTTP/2: h2.fe.max-frames-at-once.", any).no_effect(H2_LATER),
-    global("tune.h2.fe.max-rst-at-once", "<value>", "HTTP/2: h2.fe.max-rst-at-once.", any).no_effect(H2_LATER),
-    global("tune.h2.fe.max-total-streams", "<value>", "HTTP/2: h2.fe.max-total-streams.", any).no_effect(H2_LATER),
+    global("tune.h2.fe.glitches-threshold", "<value>", "HTTP/2: h2.fe.glitches-threshold.", any)
+        .no_effect(H2_LATER),
+    global("tune.h2.fe.initial-window-size", "<value>", "HTTP/2: h2.fe.initial-window-size.", any)
+        .no_effect(H2_LATER),
+    global("tune.h2.fe.max-concurrent-streams", "<value>", "HTTP/2: h2.fe.max-concurrent-streams.", any)
+        .no_effect(H2_LATER),
+    global("tune.h2.fe.max-frames-at-once", "<value>", "HTTP/2: h2.fe.max-frames-at-once.", any)
+        .no_effect(H2_LATER),
+    global("tune.h2.fe.max-rst-at-once", "<value>", "HTTP/2: h2.fe.max-rst-at-once.", any)
+        .no_effect(H2_LATER),
+    global("tune.h2.fe.max-total-streams", "<value>", "HTTP/2: h2.fe.max-total-streams.", any)
+        .no_effect(H2_LATER),
     global("tune.h2.fe.rxbuf", "<value>", "HTTP/2: h2.fe.rxbuf.", any).no_effect(H2_LATER),
     global("tune.h2.header-table-size", "<value>", "HTTP/2: h2.header-table-size.", any).no_effect(H2_LATER),
-    global("tune.h2.initial-window-size", "<value>", "HTTP/2: h2.initial-window-size.", any).no_effect(H2_LATER),
+    global("tune.h2.initial-window-size", "<value>", "HTTP/2: h2.initial-window-size.", any)
+        .no_effect(H2_LATER),
     global("tune.h2.log-errors", "<value>", "HTTP/2: h2.log-errors.", any).no_effect(H2_LATER),
-    global("tune.h2.max-concurrent-streams", "<value>", "HTTP/2: h2.max-concurrent-streams.", any).no_effect(H2_LATER),
+    global("tune.h2.max-concurrent-streams", "<value>", "HTTP/2: h2.max-concurrent-streams.", any)
+        .no_effect(H2_LATER),
     global("tune.h2.max-frame-size", "<value>", "HTTP/2: h2.max-frame-size.", any).no_effect(H2_LATER),
-    global("tune.h2.zero-copy-fwd-send", "<value>", "HTTP/2: h2.zero-copy-fwd-send.", any).no_effect(H2_LATER),
+    global("tune.h2.zero-copy-fwd-send", "<value>", "HTTP/2: h2.zero-copy-fwd-send.", any)
+        .no_effect(H2_LATER),
     global("tune.http.cookielen", "<number>", "Longest captured cookie.", cookielen),
     global("tune.http.logurilen", "<number>", "Longest URI in logs.", logurilen),
     global("tune.http.maxhdr", "<number>", "Most header fields of a message.", maxhdr),
     global("tune.idle-pool.shared", "<value>", "Internal tuning: idle-pool.shared.", any).no_effect(INTERNAL),
     global("tune.idletimer", "<value>", "Internal tuning: idletimer.", any).no_effect(INTERNAL),
-    global("tune.listener.default-shards", "<value>", "Internal tuning: listener.default-shards.", any).no_effect(INTERNAL),
-    global("tune.listener.multi-queue", "<value>", "Internal tuning: listener.multi-queue.", any).no_effect(INTERNAL),
-    global("tune.max-checks-per-thread", "<value>", "Internal tuning: max-checks-per-thread.", any).no_effect(INTERNAL),
-    global("tune.max-rules-at-once", "<value>", "Internal tuning: max-rules-at-once.", any).no_effect(INTERNAL),
+    global("tune.listener.default-shards", "<value>", "Internal tuning: listener.default-shards.", any)
+        .no_effect(INTERNAL),
+    global("tune.listener.multi-queue", "<value>", "Internal tuning: listener.multi-queue.", any)
+        .no_effect(INTERNAL),
+    global("tune.max-checks-per-thread", "<value>", "Internal tuning: max-checks-per-thread.", any)
+        .no_effect(INTERNAL),
+    global("tune.max-rules-at-once", "<value>", "Internal tuning: max-rules-at-once.", any)
+        .no_effect(INTERNAL),
     global("tune.maxaccept", "<number>", "Most connections accepted in a row.", maxaccept),
     global("tune.maxpollevents", "<value>", "Internal tuning: maxpollevents.", any).no_effect(INTERNAL),
     global("tune.maxrewrite", "<number>", "Room that is kept for header rewriting.", maxrewrite),
     global("tune.memory.hot-size", "<value>", "Internal tuning: memory.hot-size.", any).no_effect(INTERNAL),
-    global("tune.notsent-lowat.client", "<value>", "Internal tuning: notsent-lowat.client.", any).no_effect(INTERNAL),
-    global("tune.notsent-lowat.server", "<value>", "Internal tuning: notsent-lowat.server.", any).no_effect(INTERNAL),
-    global("tune.pattern.cache-size", "<value>", "Internal tuning: pattern.cache-size.", any).no_effect(INTERNAL),
-    global("tune.peers.max-updates-at-once", "<value>", "Stick tables: peers.max-updates-at-once.", any).no_effect(NO_TABLES),
+    global("tune.notsent-lowat.client", "<value>", "Internal tuning: notsent-lowat.client.", any)
+        .no_effect(INTERNAL),
+    global("tune.notsent-lowat.server", "<value>", "Internal tuning: notsent-lowat.server.", any)
+        .no_effect(INTERNAL),
+    global("tune.pattern.cache-size", "<value>", "Internal tuning: pattern.cache-size.", any)
+        .no_effect(INTERNAL),
+    global("tune.peers.max-updates-at-once", "<value>", "Stick tables: peers.max-updates-at-once.", any)
+        .no_effect(NO_TABLES),
     global("tune.pipesize", "<value>", "Internal tuning: pipesize.", any).no_effect(INTERNAL),
-    global("tune.pool-high-fd-ratio", "<value>", "Internal tuning: pool-high-fd-ratio.", any).no_effect(INTERNAL),
-    global("tune.pool-low-fd-ratio", "<value>", "Internal tuning: pool-low-fd-ratio.", any).no_effect(INTERNAL),
-    global("tune.pt.zero-copy-forwarding", "<value>", "Internal tuning: pt.zero-copy-forwarding.", any).no_effect(INTERNAL),
-    global("tune.quic.be.cc.cubic-min-losses", "<value>", "QUIC: quic.be.cc.cubic-min-losses.", any).no_effect(NO_QUIC),
+    global("tune.pool-high-fd-ratio", "<value>", "Internal tuning: pool-high-fd-ratio.", any)
+        .no_effect(INTERNAL),
+    global("tune.pool-low-fd-ratio", "<value>", "Internal tuning: pool-low-fd-ratio.", any)
+        .no_effect(INTERNAL),
+    global("tune.pt.zero-copy-forwarding", "<value>", "Internal tuning: pt.zero-copy-forwarding.", any)
+        .no_effect(INTERNAL),
+    global("tune.quic.be.cc.cubic-min-losses", "<value>", "QUIC: quic.be.cc.cubic-min-losses.", any)
+        .no_effect(NO_QUIC),
     global("tune.quic.be.cc.hystart", "<value>", "QUIC: quic.be.cc.hystart.", any).no_effect(NO_QUIC),
-    global("tune.quic.be.cc.max-frame-loss", "<value>", "QUIC: quic.be.cc.max-frame-loss.", any).no_effect(NO_QUIC),
-    global("tune.quic.be.cc.max-win-size", "<value>", "QUIC: quic.be.cc.max-win-size.", any).no_effect(NO_QUIC),
-    global("tune.quic.be.cc.reorder-ratio", "<value>", "QUIC: quic.be.cc.reorder-ratio.", any).no_effect(NO_QUIC),
-    global("tune.quic.be.max-idle-timeout", "<value>", "QUIC: quic.be.max-idle-timeout.", any).no_effect(NO_QUIC),
-    global("tune.quic.be.sec.glitches-threshold", "<value>", "QUIC: quic.be.sec.glitches-threshold.", any).no_effect(NO_QUIC),
-    global("tune.quic.be.stream.data-ratio", "<value>", "QUIC: quic.be.stream.data-ratio.", any).no_effect(NO_QUIC),
-    global("tune.quic.be.stream.max-concurrent", "<value>", "QUIC: quic.be.stream.max-concurrent.", any).no_effect(NO_QUIC),
+    global("tune.quic.be.cc.max-frame-loss", "<value>", "QUIC: quic.be.cc.max-frame-loss.", any)
+        .no_effect(NO_QUIC),
+    global("tune.quic.be.cc.max-win-size", "<value>", "QUIC: quic.be.cc.max-win-size.", any)
+        .no_effect(NO_QUIC),
+    global("tune.quic.be.cc.reorder-ratio", "<value>", "QUIC: quic.be.cc.reorder-ratio.", any)
+        .no_effect(NO_QUIC),
+    global("tune.quic.be.max-idle-timeout", "<value>", "QUIC: quic.be.max-idle-timeout.", any)
+        .no_effect(NO_QUIC),
+    global("tune.quic.be.sec.glitches-threshold", "<value>", "QUIC: quic.be.sec.glitches-threshold.", any)
+        .no_effect(NO_QUIC),
+    global("tune.quic.be.stream.data-ratio", "<value>", "QUIC: quic.be.stream.data-ratio.", any)
+        .no_effect(NO_QUIC),
+    global("tune.quic.be.stream.max-concurrent", "<value>", "QUIC: quic.be.stream.max-concurrent.", any)
+        .no_effect(NO_QUIC),
     global("tune.quic.be.stream.rxbuf", "<value>", "QUIC: quic.be.stream.rxbuf.", any).no_effect(NO_QUIC),
     global("tune.quic.be.tx.pacing", "<value>", "QUIC: quic.be.tx.pacing.", any).no_effect(NO_QUIC),
     global("tune.quic.be.tx.udp-gso", "<value>", "QUIC: quic.be.tx.udp-gso.", any).no_effect(NO_QUIC),
-    global("tune.quic.fe.cc.cubic-min-losses", "<value>", "QUIC: quic.fe.cc.cubic-min-losses.", any).no_effect(NO_QUIC),
+    global("tune.quic.fe.cc.cubic-min-losses", "<value>", "QUIC: quic.fe.cc.cubic-min-losses.", any)
+        .no_effect(NO_QUIC),
     global("tune.quic.fe.cc.hystart", "<value>", "QUIC: quic.fe.cc.hystart.", any).no_effect(NO_QUIC),
-    global("tune.quic.fe.cc.max-frame-loss", "<value>", "QUIC: quic.fe.cc.max-frame-loss.", any).no_effect(NO_QUIC),
-    global("tune.quic.fe.cc.max-win-size", "<value>", "QUIC: quic.fe.cc.max-win-size.", any).no_effect(NO_QUIC),
-    global("tune.quic.fe.cc.reorder-ratio", "<value>", "QUIC: quic.fe.cc.reorder-ratio.", any).no_effect(NO_QUIC),
-    global("tune.quic.fe.max-idle-timeout", "<value>", "QUIC: quic.fe.max-idle-timeout.", any).no_effect(NO_QUIC),
-    global("tune.quic.fe.sec.glitches-threshold", "<value>", "QUIC: quic.fe.sec.glitches-threshold.", any).no_effect(NO_QUIC),
-    global("tune.quic.fe.sec.retry-threshold", "<value>", "QUIC: quic.fe.sec.retry-threshold.", any).no_effect(NO_QUIC),
+    global("tune.quic.fe.cc.max-frame-loss", "<value>", "QUIC: quic.fe.cc.max-frame-loss.", any)
+        .no_effect(NO_QUIC),
+    global("tune.quic.fe.cc.max-win-size", "<value>", "QUIC: quic.fe.cc.max-win-size.", any)
+        .no_effect(NO_QUIC),
+    global("tune.quic.fe.cc.reorder-ratio", "<value>", "QUIC: quic.fe.cc.reorder-ratio.", any)
+        .no_effect(NO_QUIC),
+    global("tune.quic.fe.max-idle-timeout", "<value>", "QUIC: quic.fe.max-idle-timeout.", any)
+        .no_effect(NO_QUIC),
+    global("tune.quic.fe.sec.glitches-threshold", "<value>", "QUIC: quic.fe.sec.glitches-threshold.", any)
+        .no_effect(NO_QUIC),
+    global("tune.quic.fe.sec.retry-threshold", "<value>", "QUIC: quic.fe.sec.retry-threshold.", any)
+        .no_effect(NO_QUIC),
     global("tune.quic.fe.sock-per-conn", "<value>", "QUIC: quic.fe.sock-per-conn.", any).no_effect(NO_QUIC),
-    global("tune.quic.fe.stream.data-ratio", "<value>", "QUIC: quic.fe.stream.data-ratio.", any).no_effect(NO_QUIC),
-    global("tune.quic.fe.stream.max-concurrent", "<value>", "QUIC: quic.fe.stream.max-concurrent.", any).no_effect(NO_QUIC),
-    global("tune.quic.fe.stream.max-total", "<value>", "QUIC: quic.fe.stream.max-total.", any).no_effect(NO_QUIC),
+    global("tune.quic.fe.stream.data-ratio", "<value>", "QUIC: quic.fe.stream.data-ratio.", any)
+        .no_effect(NO_QUIC),
+    global("tune.quic.fe.stream.max-concurrent", "<value>", "QUIC: quic.fe.stream.max-concurrent.", any)
+        .no_effect(NO_QUIC),
+    global("tune.quic.fe.stream.max-total", "<value>", "QUIC: quic.fe.stream.max-total.", any)
+        .no_effect(NO_QUIC),
     global("tune.quic.fe.stream.rxbuf", "<value>", "QUIC: quic.fe.stream.rxbuf.", any).no_effect(NO_QUIC),
     global("tune.quic.fe.tx.pacing", "<value>", "QUIC: quic.fe.tx.pacing.", any).no_effect(NO_QUIC),
     global("tune.quic.fe.tx.udp-gso", "<value>", "QUIC: quic.fe.tx.udp-gso.", any).no_effect(NO_QUIC),
     global("tune.quic.listen", "<value>", "QUIC: quic.listen.", any).no_effect(NO_QUIC),
     global("tune.quic.mem.tx-max", "<value>", "QUIC: quic.mem.tx-max.", any).no_effect(NO_QUIC),
-    global("tune.quic.zero-copy-fwd-send", "<value>", "QUIC: quic.zero-copy-fwd-send.", any).no_effect(NO_QUIC),
+    global("tune.quic.zero-copy-fwd-send", "<value>", "QUIC: quic.zero-copy-fwd-send.", any)
+        .no_effect(NO_QUIC),
     global("tune.rcvbuf.backend", "<value>", "Internal tuning: rcvbuf.backend.", any).no_effect(INTERNAL),
     global("tune.rcvbuf.client", "<number>", "Kernel receive buffer of client sockets.", rcvbuf_client),
     global("tune.rcvbuf.frontend", "<value>", "Internal tuning: rcvbuf.frontend.", any).no_effect(INTERNAL),
@@ -113,34 +178,56 @@ pub const KEYWORDS: &[Keyword] = &[
     global("tune.renice.startup", "<value>", "Internal tuning: renice.startup.", any).no_effect(INTERNAL),
     global("tune.ring.queues", "<value>", "Internal tuning: ring.queues.", any).no_effect(INTERNAL),
     global("tune.runqueue-depth", "<value>", "Internal tuning: runqueue-depth.", any).no_effect(INTERNAL),
-    global("tune.sched.low-latency", "<value>", "Internal tuning: sched.low-latency.", any).no_effect(INTERNAL),
+    global("tune.sched.low-latency", "<value>", "Internal tuning: sched.low-latency.", any)
+        .no_effect(INTERNAL),
     global("tune.sndbuf.backend", "<value>", "Internal tuning: sndbuf.backend.", any).no_effect(INTERNAL),
     global("tune.sndbuf.client", "<number>", "Kernel send buffer of client sockets.", sndbuf_client),
     global("tune.sndbuf.frontend", "<value>", "Internal tuning: sndbuf.frontend.", any).no_effect(INTERNAL),
     global("tune.sndbuf.server", "<number>", "Kernel send buffer of server sockets.", sndbuf_server),
     global("tune.ssl.cachesize", "<value>", "TLS: ssl.cachesize.", any).no_effect(TLS_LATER),
-    global("tune.ssl.capture-buffer-size", "<value>", "TLS: ssl.capture-buffer-size.", any).no_effect(TLS_LATER),
-    global("tune.ssl.capture-cipherlist-size", "<value>", "TLS: ssl.capture-cipherlist-size.", any).no_effect(TLS_LATER),
-    global("tune.ssl.certificate-compression", "<value>", "TLS: ssl.certificate-compression.", any).no_effect(TLS_LATER),
+    global("tune.ssl.capture-buffer-size", "<value>", "TLS: ssl.capture-buffer-size.", any)
+        .no_effect(TLS_LATER),
+    global("tune.ssl.capture-cipherlist-size", "<value>", "TLS: ssl.capture-cipherlist-size.", any)
+        .no_effect(TLS_LATER),
+    global("tune.ssl.certificate-compression", "<value>", "TLS: ssl.certificate-compression.", any)
+        .no_effect(TLS_LATER),
     global("tune.ssl.default-dh-param", "<value>", "TLS: ssl.default-dh-param.", any).no_effect(TLS_LATER),
-    global("tune.ssl.force-private-cache", "<value>", "TLS: ssl.force-private-cache.", any).no_effect(TLS_LATER),
+    global("tune.ssl.force-private-cache", "<value>", "TLS: ssl.force-private-cache.", any)
+        .no_effect(TLS_LATER),
     global("tune.ssl.hard-maxrecord", "<value>", "TLS: ssl.hard-maxrecord.", any).no_effect(TLS_LATER),
     global("tune.ssl.keylog", "<value>", "TLS: ssl.keylog.", any).no_effect(TLS_LATER),
-    global("tune.ssl.keyupdate-rate-limit", "<value>", "TLS: ssl.keyupdate-rate-limit.", any).no_effect(TLS_LATER),
+    global("tune.ssl.keyupdate-rate-limit", "<value>", "TLS: ssl.keyupdate-rate-limit.", any)
+        .no_effect(TLS_LATER),
     global("tune.ssl.lifetime", "<value>", "TLS: ssl.lifetime.", any).no_effect(TLS_LATER),
     global("tune.ssl.maxrecord", "<value>", "TLS: ssl.maxrecord.", any).no_effect(TLS_LATER),
-    global("tune.ssl.ocsp-update.maxdelay", "<value>", "TLS: ssl.ocsp-update.maxdelay.", any).no_effect(TLS_LATER),
-    global("tune.ssl.ocsp-update.mindelay", "<value>", "TLS: ssl.ocsp-update.mindelay.", any).no_effect(TLS_LATER),
-    global("tune.ssl.ssl-ctx-cache-size", "<value>", "TLS: ssl.ssl-ctx-cache-size.", any).no_effect(TLS_LATER),
+    global("tune.ssl.ocsp-update.maxdelay", "<value>", "TLS: ssl.ocsp-update.maxdelay.", any)
+        .no_effect(TLS_LATER),
+    global("tune.ssl.ocsp-update.mindelay", "<value>", "TLS: ssl.ocsp-update.mindelay.", any)
+        .no_effect(TLS_LATER),
+    global("tune.ssl.ssl-ctx-cache-size", "<value>", "TLS: ssl.ssl-ctx-cache-size.", any)
+        .no_effect(TLS_LATER),
     global("tune.stick-counters", "<value>", "Stick tables: stick-counters.", any).no_effect(NO_TABLES),
-    global("tune.streams-elasticity", "<value>", "Internal tuning: streams-elasticity.", any).no_effect(INTERNAL),
-    global("tune.takeover-other-tg-connections", "<value>", "Internal tuning: takeover-other-tg-connections.", any).no_effect(INTERNAL),
-    global("tune.vars.check-max-size", "<value>", "Memory of variables: vars.check-max-size.", any).no_effect(MEMORY),
-    global("tune.vars.global-max-size", "<value>", "Memory of variables: vars.global-max-size.", any).no_effect(MEMORY),
-    global("tune.vars.proc-max-size", "<value>", "Memory of variables: vars.proc-max-size.", any).no_effect(MEMORY),
-    global("tune.vars.reqres-max-size", "<value>", "Memory of variables: vars.reqres-max-size.", any).no_effect(MEMORY),
-    global("tune.vars.sess-max-size", "<value>", "Memory of variables: vars.sess-max-size.", any).no_effect(MEMORY),
-    global("tune.vars.txn-max-size", "<value>", "Memory of variables: vars.txn-max-size.", any).no_effect(MEMORY),
+    global("tune.streams-elasticity", "<value>", "Internal tuning: streams-elasticity.", any)
+        .no_effect(INTERNAL),
+    global(
+        "tune.takeover-other-tg-connections",
+        "<value>",
+        "Internal tuning: takeover-other-tg-connections.",
+        any,
+    )
+    .no_effect(INTERNAL),
+    global("tune.vars.check-max-size", "<value>", "Memory of variables: vars.check-max-size.", any)
+        .no_effect(MEMORY),
+    global("tune.vars.global-max-size", "<value>", "Memory of variables: vars.global-max-size.", any)
+        .no_effect(MEMORY),
+    global("tune.vars.proc-max-size", "<value>", "Memory of variables: vars.proc-max-size.", any)
+        .no_effect(MEMORY),
+    global("tune.vars.reqres-max-size", "<value>", "Memory of variables: vars.reqres-max-size.", any)
+        .no_effect(MEMORY),
+    global("tune.vars.sess-max-size", "<value>", "Memory of variables: vars.sess-max-size.", any)
+        .no_effect(MEMORY),
+    global("tune.vars.txn-max-size", "<value>", "Memory of variables: vars.txn-max-size.", any)
+        .no_effect(MEMORY),
 ];
 
 /// Buffers below this cannot hold a request's head.
@@ -151,7 +238,8 @@ const BUFFER_MAX_BYTES: u64 = 256 << 20;
 fn bufsize(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let size = line.size(BUFFER_MAX_BYTES)?;
     if size < BUFFER_MIN_BYTES {
-        return Err(line.alert(format!("'{}' expects a value of at least {BUFFER_MIN_BYTES}, got {size}.", line.name)));
+        return Err(line
+            .alert(format!("'{}' expects a value of at least {BUFFER_MIN_BYTES}, got {size}.", line.name)));
     }
     loader.global.bufsize_bytes = size as usize;
     line.end()

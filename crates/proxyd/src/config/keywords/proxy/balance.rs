@@ -11,9 +11,21 @@ use crate::model::{BalanceAlgorithm, HashFunction, HashKind};
 pub const KEYWORDS: &[Keyword] = &[
     old("balance", Places::BACK, "<algorithm> [ <arguments> ]", "How a server is chosen.", balance),
     old("hash-type", Places::BACK, "<method> <function> <modifier>", "How hashes map to servers.", hash_type),
-    old("hash-balance-factor", Places::BACK, "<factor>", "The most load of a server with consistent hashing, in percent.", factor),
-    listed("hash-preserve-affinity", Places::BACK, "{ always | maxconn | maxqueue }", "What happens when the hashed server is full.", any)
-        .refused("hash affinity modes"),
+    old(
+        "hash-balance-factor",
+        Places::BACK,
+        "<factor>",
+        "The most load of a server with consistent hashing, in percent.",
+        factor,
+    ),
+    listed(
+        "hash-preserve-affinity",
+        Places::BACK,
+        "{ always | maxconn | maxqueue }",
+        "What happens when the hashed server is full.",
+        any,
+    )
+    .refused("hash affinity modes"),
 ];
 
 const SUPPORTED: &str = "balance only supports 'roundrobin', 'static-rr', 'leastconn', 'source', 'uri', 'url_param', 'hash', 'hdr(name)', 'rdp-cookie(name)', 'log-hash' and 'log-sticky' options.";
@@ -38,7 +50,8 @@ fn algorithm(loader: &mut Loader, line: &mut Line<'_>, word: &Word) -> Result<Ba
         ("random", None) => BalanceAlgorithm::Random { draws: 2 },
         ("random", Some(argument)) => {
             let draws = argument.parse().ok().filter(|draws| *draws >= 1);
-            let draws = draws.ok_or_else(|| line.alert_at(word, "'random' supports an integer argument >= 1."))?;
+            let draws =
+                draws.ok_or_else(|| line.alert_at(word, "'random' supports an integer argument >= 1."))?;
             BalanceAlgorithm::Random { draws }
         }
         ("uri", None) => uri(line)?,
@@ -68,7 +81,18 @@ fn algorithm(loader: &mut Loader, line: &mut Line<'_>, word: &Word) -> Result<Ba
         ("log-hash", _) => BalanceAlgorithm::LogHash,
         ("log-sticky", None) => BalanceAlgorithm::Sticky,
         _ => {
-            let names = ["roundrobin", "static-rr", "leastconn", "first", "source", "uri", "url_param", "random", "hash", "hdr(name)"];
+            let names = [
+                "roundrobin",
+                "static-rr",
+                "leastconn",
+                "first",
+                "source",
+                "uri",
+                "url_param",
+                "random",
+                "hash",
+                "hdr(name)",
+            ];
             return Err(line.alert_at(word, SUPPORTED).did_you_mean(word.as_str(), names));
         }
     })
@@ -97,7 +121,9 @@ fn uri(line: &mut Line<'_>) -> Result<BalanceAlgorithm, Diagnostic> {
             "whole" => whole = true,
             "path-only" => path_only = true,
             other => {
-                let message = format!("'balance uri' only accepts parameters 'len', 'depth', 'path-only', and 'whole' (got '{other}').");
+                let message = format!(
+                    "'balance uri' only accepts parameters 'len', 'depth', 'path-only', and 'whole' (got '{other}')."
+                );
                 return Err(line.alert_at(word, message));
             }
         }
@@ -137,13 +163,21 @@ fn hash_type(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
             "wt6" => HashFunction::Wt6,
             "crc32" => HashFunction::Crc32,
             "none" => HashFunction::None,
-            _ => return Err(line.alert_at(word, "'hash-type' only supports 'sdbm', 'djb2', 'crc32', or 'wt6' hash functions.")),
+            _ => {
+                return Err(line.alert_at(
+                    word,
+                    "'hash-type' only supports 'sdbm', 'djb2', 'crc32', or 'wt6' hash functions.",
+                ));
+            }
         },
     };
     hash.avalanche = match line.words.next() {
         None => false,
         Some(word) if *word == "avalanche" => true,
-        Some(word) => return Err(line.alert_at(word, "'hash-type' only supports 'avalanche' as a modifier for hash functions.")),
+        Some(word) => {
+            return Err(line
+                .alert_at(word, "'hash-type' only supports 'avalanche' as a modifier for hash functions."));
+        }
     };
     loader.proxy()?.balance.hash_type = hash;
     line.end()
@@ -158,4 +192,3 @@ fn factor(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     loader.proxy()?.balance.hash_balance_factor = value as u32;
     line.end()
 }
-

@@ -6,9 +6,27 @@ use crate::config::loader::Loader;
 
 pub const KEYWORDS: &[Keyword] = &[
     old("capture cookie", Places::FRONT_ONLY, "<name> len <length>", "Logs a cookie.", cookie),
-    old("capture request header", Places::FRONT_ONLY, "<name> len <length>", "Logs a request header.", request),
-    old("capture response header", Places::FRONT_ONLY, "<name> len <length>", "Logs a response header.", response),
-    listed("declare", Places::FRONT_ONLY, "capture [ request | response ] len <length>", "Makes room for a capture.", declare),
+    old(
+        "capture request header",
+        Places::FRONT_ONLY,
+        "<name> len <length>",
+        "Logs a request header.",
+        request,
+    ),
+    old(
+        "capture response header",
+        Places::FRONT_ONLY,
+        "<name> len <length>",
+        "Logs a response header.",
+        response,
+    ),
+    listed(
+        "declare",
+        Places::FRONT_ONLY,
+        "capture [ request | response ] len <length>",
+        "Makes room for a capture.",
+        declare,
+    ),
 ];
 
 fn length(line: &mut Line<'_>) -> Result<usize, hacore::diag::Diagnostic> {
@@ -49,7 +67,11 @@ fn declare(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let request = match side.as_str() {
         "request" => true,
         "response" => false,
-        _ => return Err(line.alert_at(side, "'declare capture' requires a direction: 'request' or 'response'.")),
+        _ => {
+            return Err(
+                line.alert_at(side, "'declare capture' requires a direction: 'request' or 'response'.")
+            );
+        }
     };
     let length = length(line)?;
     let proxy = loader.proxy()?;

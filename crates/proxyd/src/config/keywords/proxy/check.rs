@@ -8,20 +8,56 @@ use crate::config::loader::Loader;
 use crate::model::{CheckKind, CheckRule};
 
 pub const KEYWORDS: &[Keyword] = &[
-    old("option httpchk", Places::BACK, "[ [<method>] <uri> [<version>] ]", "Checks servers by an HTTP request.", httpchk),
-    old("option tcp-check", Places::BACK, "", "Checks servers by a sequence of sends and expects.", tcp_check_option),
+    old(
+        "option httpchk",
+        Places::BACK,
+        "[ [<method>] <uri> [<version>] ]",
+        "Checks servers by an HTTP request.",
+        httpchk,
+    ),
+    old(
+        "option tcp-check",
+        Places::BACK,
+        "",
+        "Checks servers by a sequence of sends and expects.",
+        tcp_check_option,
+    ),
     old("option tcpchk", Places::BACK, "", "Old spelling of 'option tcp-check'.", tcpchk),
     old("option ssl-hello-chk", Places::BACK, "", "Checks servers by a TLS ClientHello.", protocol),
     old("option smtpchk", Places::BACK, "[ <hello> <domain> ]", "Checks servers by SMTP.", protocol),
-    old("option mysql-check", Places::BACK, "[ user <username> [ { post-41 | pre-41 } ] ]", "Checks MySQL servers.", protocol),
+    old(
+        "option mysql-check",
+        Places::BACK,
+        "[ user <username> [ { post-41 | pre-41 } ] ]",
+        "Checks MySQL servers.",
+        protocol,
+    ),
     old("option pgsql-check", Places::BACK, "user <username>", "Checks PostgreSQL servers.", protocol),
     old("option redis-check", Places::BACK, "", "Checks Redis servers.", protocol),
     old("option ldap-check", Places::BACK, "", "Checks LDAP servers.", protocol),
     old("option spop-check", Places::BACK, "", "Checks SPOP agents.", protocol),
     old("option external-check", Places::BACK, "", "Checks servers by a program.", protocol),
-    listed("external-check", Places::BACK, "{ command <command> | path <path> }", "The program of external checks.", external),
-    listed("http-check", Places::BACK, "{ comment | connect | disable-on-404 | expect | send | send-state | set-var | unset-var } ...", "A step of an HTTP check.", http_check),
-    listed("tcp-check", Places::BACK, "{ comment | connect | expect | send | send-lf | send-binary | send-binary-lf | set-var | unset-var } ...", "A step of a TCP check.", tcp_check),
+    listed(
+        "external-check",
+        Places::BACK,
+        "{ command <command> | path <path> }",
+        "The program of external checks.",
+        external,
+    ),
+    listed(
+        "http-check",
+        Places::BACK,
+        "{ comment | connect | disable-on-404 | expect | send | send-state | set-var | unset-var } ...",
+        "A step of an HTTP check.",
+        http_check,
+    ),
+    listed(
+        "tcp-check",
+        Places::BACK,
+        "{ comment | connect | expect | send | send-lf | send-binary | send-binary-lf | set-var | unset-var } ...",
+        "A step of a TCP check.",
+        tcp_check,
+    ),
 ];
 
 /// An `option …-check` ends whatever check was set before it.
@@ -92,7 +128,9 @@ fn protocol(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
         "external-check" if !loader.global.external_check => {
             return wrong("'option external-check' requires 'external-check' in the 'global' section.");
         }
-        "spop-check" => return wrong("'option spop-check' is not supported yet: SPOE will come with a later release."),
+        "spop-check" => {
+            return wrong("'option spop-check' is not supported yet: SPOE will come with a later release.");
+        }
         _ => {}
     }
     set(loader, line, CheckKind::Protocol { name, argument })
@@ -125,10 +163,27 @@ fn unknown(line: &Line<'_>, at: Option<&hacore::diag::Word>, known: &[&'static s
     line.alert(message).at(span).did_you_mean(word, known.iter().copied())
 }
 
-const HTTP_STEPS: &[&str] =
-    &["comment", "connect", "disable-on-404", "expect", "send", "send-state", "set-var", "set-var-fmt", "unset-var"];
+const HTTP_STEPS: &[&str] = &[
+    "comment",
+    "connect",
+    "disable-on-404",
+    "expect",
+    "send",
+    "send-state",
+    "set-var",
+    "set-var-fmt",
+    "unset-var",
+];
 const TCP_STEPS: &[&str] = &[
-    "comment", "connect", "expect", "send", "send-lf", "send-binary", "send-binary-lf", "set-var", "set-var-fmt",
+    "comment",
+    "connect",
+    "expect",
+    "send",
+    "send-lf",
+    "send-binary",
+    "send-binary-lf",
+    "set-var",
+    "set-var-fmt",
     "unset-var",
 ];
 
@@ -165,7 +220,8 @@ fn old_request(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let words: Vec<&str> = line.words.by_ref().map(|word| word.as_str()).collect();
     let method = words.first().copied().unwrap_or("GET");
     let uri = words.get(1).copied().unwrap_or("/");
-    let (version, headers) = legacy_headers(words.get(2).copied().unwrap_or_default(), words.get(3..).unwrap_or_default());
+    let (version, headers) =
+        legacy_headers(words.get(2).copied().unwrap_or_default(), words.get(3..).unwrap_or_default());
     let mut modern = format!("http-check send meth {method} uri {uri}");
     if !version.is_empty() {
         modern.push_str(&format!(" ver {version}"));
@@ -186,7 +242,9 @@ fn tcp_check(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     if !TCP_STEPS.contains(&step.as_str()) {
         return Err(unknown(line, line.words.peek(), TCP_STEPS));
     }
-    if matches!(step.as_str(), "expect" | "send" | "send-lf" | "send-binary" | "send-binary-lf") && line.words.rest().len() < 2 {
+    if matches!(step.as_str(), "expect" | "send" | "send-lf" | "send-binary" | "send-binary-lf")
+        && line.words.rest().len() < 2
+    {
         return Err(line.alert(format!("'tcp-check {step}' expects an argument.")));
     }
     rule(loader, line, "tcp")

@@ -8,7 +8,13 @@ use crate::config::loader::Loader;
 use crate::model::Cookie;
 
 pub const KEYWORDS: &[Keyword] = &[
-    old("cookie", Places::BACK, "<name> [ rewrite | insert | prefix ] [ indirect ] [ nocache ] [ postonly ] [ preserve ] [ httponly ] [ secure ] [ domain <domain> ]* [ maxidle <idle> ] [ maxlife <life> ] [ dynamic ] [ attr <value> ]*", "Keeps a client on its server by a cookie.", cookie),
+    old(
+        "cookie",
+        Places::BACK,
+        "<name> [ rewrite | insert | prefix ] [ indirect ] [ nocache ] [ postonly ] [ preserve ] [ httponly ] [ secure ] [ domain <domain> ]* [ maxidle <idle> ] [ maxlife <life> ] [ dynamic ] [ attr <value> ]*",
+        "Keeps a client on its server by a cookie.",
+        cookie,
+    ),
     old("dynamic-cookie-key", Places::BACK, "<string>", "The secret of dynamic cookies.", dynamic_key),
 ];
 
@@ -29,7 +35,9 @@ fn cookie(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
             "dynamic" => cookie.dynamic = true,
             "domain" => {
                 let domain = line.required("<domain> as argument to 'domain'.")?;
-                if !domain.as_str().starts_with('.') || !domain.as_str().get(1..).unwrap_or_default().contains('.') {
+                if !domain.as_str().starts_with('.')
+                    || !domain.as_str().get(1..).unwrap_or_default().contains('.')
+                {
                     let message = format!(
                         "domain '{}' contains no embedded dots or does not start with a dot. RFC forbids it, this configuration may not work properly.",
                         domain.as_str()
@@ -46,7 +54,8 @@ fn cookie(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
             "attr" => {
                 let value = line.required("<value> as argument to 'attr'.")?;
                 if value.as_str().chars().any(|c| c.is_control() || c == ';') {
-                    let message = "'attr' : character ';' or a control character found in the attribute value.";
+                    let message =
+                        "'attr' : character ';' or a control character found in the attribute value.";
                     return Err(line.alert_at(value, message));
                 }
                 cookie.attributes.push(value.as_str().to_owned());
@@ -68,6 +77,7 @@ fn cookie(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 }
 
 fn dynamic_key(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
-    loader.proxy()?.dynamic_cookie_key = Some(line.required("<secret_key> as argument.")?.as_str().to_owned());
+    loader.proxy()?.dynamic_cookie_key =
+        Some(line.required("<secret_key> as argument.")?.as_str().to_owned());
     line.end()
 }

@@ -8,12 +8,42 @@ use crate::config::loader::Loader;
 use crate::model::ErrorReply;
 
 pub const KEYWORDS: &[Keyword] = &[
-    listed("errorfile", Places::PROXY.or(Places::HTTP_ERRORS), "<code> <file>", "Sends a file instead of an error page.", errorfile),
-    listed("errorfiles", Places::PROXY, "<name> [<code> ...]", "Takes error files from an http-errors section.", errorfiles),
+    listed(
+        "errorfile",
+        Places::PROXY.or(Places::HTTP_ERRORS),
+        "<code> <file>",
+        "Sends a file instead of an error page.",
+        errorfile,
+    ),
+    listed(
+        "errorfiles",
+        Places::PROXY,
+        "<name> [<code> ...]",
+        "Takes error files from an http-errors section.",
+        errorfiles,
+    ),
     listed("errorloc", Places::PROXY, "<code> <url>", "Redirects (302) instead of an error page.", errorloc),
-    listed("errorloc302", Places::PROXY, "<code> <url>", "Redirects (302) instead of an error page.", errorloc),
-    listed("errorloc303", Places::PROXY, "<code> <url>", "Redirects (303) instead of an error page.", errorloc),
-    listed("http-error", Places::PROXY, "status <code> [content-type <type>] [...]", "Defines an error reply.", http_error),
+    listed(
+        "errorloc302",
+        Places::PROXY,
+        "<code> <url>",
+        "Redirects (302) instead of an error page.",
+        errorloc,
+    ),
+    listed(
+        "errorloc303",
+        Places::PROXY,
+        "<code> <url>",
+        "Redirects (303) instead of an error page.",
+        errorloc,
+    ),
+    listed(
+        "http-error",
+        Places::PROXY,
+        "status <code> [content-type <type>] [...]",
+        "Defines an error reply.",
+        http_error,
+    ),
 ];
 
 /// Statuses that have an error page of their own.
@@ -84,7 +114,10 @@ fn errorloc(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let url = line.required("<status_code> and <url> as arguments.")?;
     let error = status(line, code)?;
     let status = if line.name == "errorloc303" { 303 } else { 302 };
-    loader.proxy()?.error_replies.insert(error, ErrorReply::Location { status, url: url.as_str().to_owned() });
+    loader
+        .proxy()?
+        .error_replies
+        .insert(error, ErrorReply::Location { status, url: url.as_str().to_owned() });
     line.end()
 }
 
@@ -103,5 +136,7 @@ fn http_error(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     };
     let text = line.rest_text();
     let _ = (loader, text);
-    Err(line.alert(format!("'http-error' is not supported yet (status {code}): write 'errorfile {code} <file>' for now.")))
+    Err(line.alert(format!(
+        "'http-error' is not supported yet (status {code}): write 'errorfile {code} <file>' for now."
+    )))
 }

@@ -18,38 +18,126 @@ pub const KEYWORDS: &[Keyword] = &[
     old("backlog", Places::FRONT, "<conns>", "The length of the accept queue.", backlog),
     old("fullconn", Places::BACK, "<conns>", "The load at which servers reach their maxconn.", fullconn),
     old("retries", Places::BACK, "<value>", "How often a failed connection is tried again.", retries),
-    listed("retry-on", Places::BACK, "[space-delimited list of keywords]", "When a request is sent again.", retry_on),
+    listed(
+        "retry-on",
+        Places::BACK,
+        "[space-delimited list of keywords]",
+        "When a request is sent again.",
+        retry_on,
+    ),
     listed("rate-limit", Places::FRONT, "sessions <rate>", "Limits new sessions per second.", rate_limit),
-    old("http-reuse", Places::BACK, "{ never | safe | aggressive | always }", "How idle server connections are shared.", http_reuse),
-    listed("max-keep-alive-queue", Places::BACK, "<value>", "The longest queue for a preferred server.", max_keep_alive_queue),
-    old("max-session-srv-conns", Places::FRONT, "<nb>", "The most idle server connections of a session.", one)
-        .no_effect("idle connections belong to the threads, not to sessions"),
-    old("source", Places::BACK, "<addr>[:<port>] [usesrc ...] [interface <name>]", "The source address of connections.", source),
-    old("http-send-name-header", Places::BACK, "[<header>]", "Sends the server's name in a header.", send_name_header),
-    old("load-server-state-from-file", Places::BACK, "{ global | local | none }", "Where servers' states are read from.", load_state),
-    old("server-state-file-name", Places::BACK, "[ { use-backend-name | <file> } ]", "The file with servers' states.", state_file),
+    old(
+        "http-reuse",
+        Places::BACK,
+        "{ never | safe | aggressive | always }",
+        "How idle server connections are shared.",
+        http_reuse,
+    ),
+    listed(
+        "max-keep-alive-queue",
+        Places::BACK,
+        "<value>",
+        "The longest queue for a preferred server.",
+        max_keep_alive_queue,
+    ),
+    old(
+        "max-session-srv-conns",
+        Places::FRONT,
+        "<nb>",
+        "The most idle server connections of a session.",
+        one,
+    )
+    .no_effect("idle connections belong to the threads, not to sessions"),
+    old(
+        "source",
+        Places::BACK,
+        "<addr>[:<port>] [usesrc ...] [interface <name>]",
+        "The source address of connections.",
+        source,
+    ),
+    old(
+        "http-send-name-header",
+        Places::BACK,
+        "[<header>]",
+        "Sends the server's name in a header.",
+        send_name_header,
+    ),
+    old(
+        "load-server-state-from-file",
+        Places::BACK,
+        "{ global | local | none }",
+        "Where servers' states are read from.",
+        load_state,
+    ),
+    old(
+        "server-state-file-name",
+        Places::BACK,
+        "[ { use-backend-name | <file> } ]",
+        "The file with servers' states.",
+        state_file,
+    ),
     listed("clitcpka-cnt", Places::FRONT, "<count>", "Keep-alive probes before a client is dead.", keepalive),
-    listed("clitcpka-idle", Places::FRONT, "<timeout>", "Idle time before keep-alive probes to clients.", keepalive),
-    listed("clitcpka-intvl", Places::FRONT, "<timeout>", "Time between keep-alive probes to clients.", keepalive),
+    listed(
+        "clitcpka-idle",
+        Places::FRONT,
+        "<timeout>",
+        "Idle time before keep-alive probes to clients.",
+        keepalive,
+    ),
+    listed(
+        "clitcpka-intvl",
+        Places::FRONT,
+        "<timeout>",
+        "Time between keep-alive probes to clients.",
+        keepalive,
+    ),
     listed("srvtcpka-cnt", Places::BACK, "<count>", "Keep-alive probes before a server is dead.", keepalive),
-    listed("srvtcpka-idle", Places::BACK, "<timeout>", "Idle time before keep-alive probes to servers.", keepalive),
-    listed("srvtcpka-intvl", Places::BACK, "<timeout>", "Time between keep-alive probes to servers.", keepalive),
+    listed(
+        "srvtcpka-idle",
+        Places::BACK,
+        "<timeout>",
+        "Idle time before keep-alive probes to servers.",
+        keepalive,
+    ),
+    listed(
+        "srvtcpka-intvl",
+        Places::BACK,
+        "<timeout>",
+        "Time between keep-alive probes to servers.",
+        keepalive,
+    ),
     listed("compression", Places::PROXY, "algo|type|offload|... ...", "Compresses responses.", any)
         .later("responses go out as the server sent them"),
     listed("filter", Places::PROXY_ONLY, "<name> [param*]", "Adds a filter.", any).refused("filters"),
-    listed("filter-sequence", Places::PROXY_ONLY, "{ request | response } <list>", "Orders filters.", any).refused("filters"),
-    listed("use-fcgi-app", Places::BACK_ONLY, "<name>", "Speaks FastCGI to the servers.", any).refused("FastCGI"),
-    old("email-alert from", Places::PROXY, "<emailaddr>", "The sender of alerts.", one).later("no e-mail alert is sent"),
-    old("email-alert level", Places::PROXY, "<level>", "The level from which alerts are sent.", one).later("no e-mail alert is sent"),
-    old("email-alert mailers", Places::PROXY, "<mailersect>", "Who sends alerts.", one).later("no e-mail alert is sent"),
-    old("email-alert myhostname", Places::PROXY, "<hostname>", "The name given to mail servers.", one).later("no e-mail alert is sent"),
-    old("email-alert to", Places::PROXY, "<emailaddr>", "The recipient of alerts.", one).later("no e-mail alert is sent"),
-    listed("quic-initial", Places::FRONT, "<action>", "Rules on QUIC initial packets.", any).no_effect("there is no QUIC"),
-    listed("ssl-f-use", Places::FRONT_ONLY, "[<sslbindconf> ...]", "Chooses a certificate.", any).refused("TLS"),
+    listed("filter-sequence", Places::PROXY_ONLY, "{ request | response } <list>", "Orders filters.", any)
+        .refused("filters"),
+    listed("use-fcgi-app", Places::BACK_ONLY, "<name>", "Speaks FastCGI to the servers.", any)
+        .refused("FastCGI"),
+    old("email-alert from", Places::PROXY, "<emailaddr>", "The sender of alerts.", one)
+        .later("no e-mail alert is sent"),
+    old("email-alert level", Places::PROXY, "<level>", "The level from which alerts are sent.", one)
+        .later("no e-mail alert is sent"),
+    old("email-alert mailers", Places::PROXY, "<mailersect>", "Who sends alerts.", one)
+        .later("no e-mail alert is sent"),
+    old("email-alert myhostname", Places::PROXY, "<hostname>", "The name given to mail servers.", one)
+        .later("no e-mail alert is sent"),
+    old("email-alert to", Places::PROXY, "<emailaddr>", "The recipient of alerts.", one)
+        .later("no e-mail alert is sent"),
+    listed("quic-initial", Places::FRONT, "<action>", "Rules on QUIC initial packets.", any)
+        .no_effect("there is no QUIC"),
+    listed("ssl-f-use", Places::FRONT_ONLY, "[<sslbindconf> ...]", "Chooses a certificate.", any)
+        .refused("TLS"),
     old("crt", Places::FRONT_ONLY, "<cert>", "Adds a certificate.", any).refused("TLS"),
-    listed("be-unpublished", Places::BACK_ONLY, "", "Hides the backend from dynamic switching.", any).refused("unpublished backends"),
-    listed("force-be-switch", Places::FRONT_ONLY, "{ if | unless } <condition>", "Switches to unpublished backends.", any)
+    listed("be-unpublished", Places::BACK_ONLY, "", "Hides the backend from dynamic switching.", any)
         .refused("unpublished backends"),
+    listed(
+        "force-be-switch",
+        Places::FRONT_ONLY,
+        "{ if | unless } <condition>",
+        "Switches to unpublished backends.",
+        any,
+    )
+    .refused("unpublished backends"),
     listed("log-steps", Places::FRONT, "<steps>", "When log lines are written.", any).refused("log steps"),
 ];
 
@@ -61,7 +149,9 @@ fn mode(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
         "log" => Mode::Log,
         "spop" => Mode::Spop,
         "health" => {
-            return Err(line.alert("'mode health' doesn't exist anymore. Please use 'http-request return status 200' instead."));
+            return Err(line.alert(
+                "'mode health' doesn't exist anymore. Please use 'http-request return status 200' instead.",
+            ));
         }
         other => {
             let at = word.map_or(line.span, |word| word.span);
@@ -76,7 +166,9 @@ fn mode(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
         return Err(line.alert("'mode spop' is not supported yet: SPOE will come with a later release."));
     }
     if mode == Mode::Log {
-        return Err(line.alert("'mode log' is not supported yet: log backends will come with a later release."));
+        return Err(
+            line.alert("'mode log' is not supported yet: log backends will come with a later release.")
+        );
     }
     loader.proxy()?.mode = mode;
     line.end()
@@ -134,18 +226,34 @@ fn fullconn(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 
 fn retries(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let word = line.required("an integer argument (dispatch counts for one).")?;
-    let value: i64 = word
-        .as_str()
-        .parse()
-        .map_err(|_| line.alert_at(word, format!("'retries' expects an integer argument, got '{}'.", word.as_str())))?;
+    let value: i64 = word.as_str().parse().map_err(|_| {
+        line.alert_at(word, format!("'retries' expects an integer argument, got '{}'.", word.as_str()))
+    })?;
     loader.proxy()?.retries = value.clamp(0, i64::from(i32::MAX)) as u32;
     line.end()
 }
 
 /// Words of `retry-on`.
 const RETRY_ON: &[&str] = &[
-    "none", "conn-failure", "empty-response", "junk-response", "response-timeout", "0rtt-rejected",
-    "all-retryable-errors", "401", "403", "404", "408", "421", "425", "429", "500", "501", "502", "503", "504",
+    "none",
+    "conn-failure",
+    "empty-response",
+    "junk-response",
+    "response-timeout",
+    "0rtt-rejected",
+    "all-retryable-errors",
+    "401",
+    "403",
+    "404",
+    "408",
+    "421",
+    "425",
+    "429",
+    "500",
+    "501",
+    "502",
+    "503",
+    "504",
 ];
 
 fn retry_on(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
@@ -208,8 +316,12 @@ fn source(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 
 fn send_name_header(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let name = line.required("a header string.")?;
-    if matches!(name.as_str().to_ascii_lowercase().as_str(), "connection" | "content-length" | "host" | "transfer-encoding") {
-        let message = format!("'http-send-name-header' cannot be used to set the '{}' header.", name.as_str());
+    if matches!(
+        name.as_str().to_ascii_lowercase().as_str(),
+        "connection" | "content-length" | "host" | "transfer-encoding"
+    ) {
+        let message =
+            format!("'http-send-name-header' cannot be used to set the '{}' header.", name.as_str());
         return Err(line.alert_at(name, message));
     }
     loader.proxy()?.send_name_header = Some(name.as_str().to_owned());
@@ -244,12 +356,14 @@ fn keepalive(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     if name.ends_with("-cnt") {
         let count = Some(line.integer(0..=i64::from(i32::MAX))? as u32);
         let proxy = loader.proxy()?;
-        let side = if name.starts_with("cli") { &mut proxy.client_keepalive } else { &mut proxy.server_keepalive };
+        let side =
+            if name.starts_with("cli") { &mut proxy.client_keepalive } else { &mut proxy.server_keepalive };
         side.count = count;
     } else {
         let time = Some(line.duration(TimeUnit::Seconds)?);
         let proxy = loader.proxy()?;
-        let side = if name.starts_with("cli") { &mut proxy.client_keepalive } else { &mut proxy.server_keepalive };
+        let side =
+            if name.starts_with("cli") { &mut proxy.client_keepalive } else { &mut proxy.server_keepalive };
         if name.ends_with("-idle") {
             side.idle = time;
         } else {

@@ -17,8 +17,16 @@ pub const KEYWORDS: &[Keyword] = &[
     gone("reqideny", Places::PROXY, "write 'http-request deny if { path_reg -i <regex> }' instead"),
     gone("reqpass", Places::PROXY, "remove it"),
     gone("reqipass", Places::PROXY, "remove it"),
-    gone("reqrep", Places::PROXY, "write 'http-request replace-path', 'replace-uri' or 'replace-header' instead"),
-    gone("reqirep", Places::PROXY, "write 'http-request replace-path', 'replace-uri' or 'replace-header' instead"),
+    gone(
+        "reqrep",
+        Places::PROXY,
+        "write 'http-request replace-path', 'replace-uri' or 'replace-header' instead",
+    ),
+    gone(
+        "reqirep",
+        Places::PROXY,
+        "write 'http-request replace-path', 'replace-uri' or 'replace-header' instead",
+    ),
     gone("reqtarpit", Places::PROXY, "write 'http-request tarpit' instead"),
     gone("reqitarpit", Places::PROXY, "write 'http-request tarpit' instead"),
     gone("rspadd", Places::PROXY, "write 'http-response add-header <name> <value>' instead"),

@@ -7,20 +7,38 @@ use hacore::units;
 
 use super::old;
 use crate::config::arguments::{self, Purpose};
-use crate::config::expression;
+use crate::config::expression::{self, FormatUse};
 use crate::config::keyword::{Item, Keyword, Line, Parsed, Places, Prefix};
 use crate::config::loader::Loader;
 use crate::model::{Address, LogFacility, LogLevel, LogSyslogFormat, LogTarget, LogTransport, SampleRange};
 
 pub const KEYWORDS: &[Keyword] = &[
-    old("log", Places::PROXY, "global | <target> [len <length>] [format <format>] [sample <ranges>:<size>] <facility> [<level> [<minlevel>]]", "Where log lines go.", log),
+    old(
+        "log",
+        Places::PROXY,
+        "global | <target> [len <length>] [format <format>] [sample <ranges>:<size>] <facility> [<level> [<minlevel>]]",
+        "Where log lines go.",
+        log,
+    ),
     old("log-format", Places::FRONT, "<fmt>", "The format of log lines.", log_format),
     old("log-format-sd", Places::FRONT, "<fmt>", "The structured data of RFC 5424 log lines.", log_format_sd)
         .later("RFC 5424 lines carry no structured data"),
-    old("error-log-format", Places::FRONT, "<fmt>", "The format of lines about failed connections.", error_log_format),
+    old(
+        "error-log-format",
+        Places::FRONT,
+        "<fmt>",
+        "The format of lines about failed connections.",
+        error_log_format,
+    ),
     old("log-tag", Places::PROXY, "<string>", "The tag of log lines.", log_tag),
     old("unique-id-format", Places::PROXY, "<fmt>", "The format of unique ids.", unique_id_format),
-    old("unique-id-header", Places::FRONT, "<name>", "The header that carries the unique id.", unique_id_header),
+    old(
+        "unique-id-header",
+        Places::FRONT,
+        "<name>",
+        "The header that carries the unique id.",
+        unique_id_header,
+    ),
 ];
 
 /// The same in the `global` section.
@@ -86,7 +104,10 @@ fn target(loader: &mut Loader, line: &mut Line<'_>) -> Result<LogTarget, Diagnos
                 let length = line.required("a length after 'len'.")?;
                 let value = units::parse_size(length.as_str()).unwrap_or(0);
                 if !(LENGTH_MIN_BYTES..=LENGTH_MAX_BYTES).contains(&value) {
-                    let message = format!("invalid log length {}, must be between {LENGTH_MIN_BYTES} and {LENGTH_MAX_BYTES}.", length.as_str());
+                    let message = format!(
+                        "invalid log length {}, must be between {LENGTH_MIN_BYTES} and {LENGTH_MAX_BYTES}.",
+                        length.as_str()
+                    );
                     return Err(line.alert_at(length, message));
                 }
                 target.length_max_bytes = value as usize;
@@ -102,7 +123,10 @@ fn target(loader: &mut Loader, line: &mut Line<'_>) -> Result<LogTarget, Diagnos
                 target.sample = Some(sample(line, word)?);
             }
             "profile" => {
-                return Err(line.alert_at(word, "'log' : 'profile' is not supported yet: log profiles will come with a later release."));
+                return Err(line.alert_at(
+                    word,
+                    "'log' : 'profile' is not supported yet: log profiles will come with a later release.",
+                ));
             }
             _ => break,
         }
@@ -111,7 +135,11 @@ fn target(loader: &mut Loader, line: &mut Line<'_>) -> Result<LogTarget, Diagnos
     let facility = FACILITIES.iter().position(|name| *word == *name);
     let Some(facility) = facility else {
         let message = format!("unknown log facility '{}'", word.as_str());
-        return Err(super::super::suggest(line.alert_at(word, message), word.as_str(), FACILITIES.iter().copied()));
+        return Err(super::super::suggest(
+            line.alert_at(word, message),
+            word.as_str(),
+            FACILITIES.iter().copied(),
+        ));
     };
     target.facility = LogFacility(facility as u8);
     if let Some(word) = line.words.next() {
@@ -127,8 +155,9 @@ fn target(loader: &mut Loader, line: &mut Line<'_>) -> Result<LogTarget, Diagnos
 
 /// Syslog facilities in the order of their numbers.
 const FACILITIES: &[&str] = &[
-    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "auth2", "ftp", "ntp", "audit",
-    "alert", "cron2", "local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "auth2", "ftp", "ntp",
+    "audit", "alert", "cron2", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+    "local7",
 ];
 
 const LEVELS: &[(&str, LogLevel)] = &[
@@ -145,7 +174,11 @@ const LEVELS: &[(&str, LogLevel)] = &[
 fn level(line: &Line<'_>, word: &Word, what: &str) -> Result<LogLevel, Diagnostic> {
     LEVELS.iter().find(|(name, _)| *word == *name).map(|(_, level)| *level).ok_or_else(|| {
         let message = format!("unknown {what} '{}'", word.as_str());
-        super::super::suggest(line.alert_at(word, message), word.as_str(), LEVELS.iter().map(|(name, _)| *name))
+        super::super::suggest(
+            line.alert_at(word, message),
+            word.as_str(),
+            LEVELS.iter().map(|(name, _)| *name),
+        )
     })
 }
 
@@ -170,7 +203,8 @@ fn sample(line: &Line<'_>, word: &Word) -> Result<(Vec<SampleRange>, u32), Diagn
     let mut list = Vec::new();
     for range in ranges.split(',') {
         let (first, last) = range.split_once('-').unwrap_or((range, range));
-        let (first, last): (u32, u32) = (first.parse().map_err(|_| wrong())?, last.parse().map_err(|_| wrong())?);
+        let (first, last): (u32, u32) =
+            (first.parse().map_err(|_| wrong())?, last.parse().map_err(|_| wrong())?);
         if first == 0 || first > last || last > size {
             return Err(wrong());
         }
@@ -185,7 +219,15 @@ fn transport(loader: &mut Loader, line: &Line<'_>, word: &Word) -> Result<LogTra
         "stderr" => return Ok(LogTransport::Fd(2)),
         _ => {}
     }
-    let refused = |what: &str| line.alert_at(word, format!("'log' : '{}' is not supported yet: {what} will come with a later release.", word.as_str()));
+    let refused = |what: &str| {
+        line.alert_at(
+            word,
+            format!(
+                "'log' : '{}' is not supported yet: {what} will come with a later release.",
+                word.as_str()
+            ),
+        )
+    };
     if let Some(name) = word.as_str().strip_prefix("ring@") {
         let _ = name;
         return Err(refused("log rings"));
@@ -204,7 +246,9 @@ fn transport(loader: &mut Loader, line: &Line<'_>, word: &Word) -> Result<LogTra
         Address::Fd(fd) => LogTransport::Fd(fd),
         Address::Name { host, port } => match arguments::resolve(&host, port, endpoint.family) {
             Some(address) => LogTransport::Udp(address),
-            None if loader.options.ignore_unresolved => LogTransport::Udp(SocketAddr::from(([0, 0, 0, 0], port))),
+            None if loader.options.ignore_unresolved => {
+                LogTransport::Udp(SocketAddr::from(([0, 0, 0, 0], port)))
+            }
             None => return Err(line.alert_at(word, format!("'log' : could not resolve address '{host}'."))),
         },
         Address::Abstract(_) | Address::SocketPair(_) => return Err(refused("this kind of log address")),
@@ -213,27 +257,27 @@ fn transport(loader: &mut Loader, line: &Line<'_>, word: &Word) -> Result<LogTra
 
 fn log_format(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let word = line.required("an argument.")?;
-    let format = expression::log_format(loader, word)?;
+    let format = expression::log_format(loader, line, word, FormatUse::Log)?;
     loader.proxy()?.log_format = Some(format);
     line.end()
 }
 
 fn log_format_sd(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let word = line.required("an argument.")?;
-    expression::log_format(loader, word)?;
+    expression::log_format(loader, line, word, FormatUse::Log)?;
     line.end()
 }
 
 fn error_log_format(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let word = line.required("an argument.")?;
-    let format = expression::log_format(loader, word)?;
+    let format = expression::log_format(loader, line, word, FormatUse::Log)?;
     loader.proxy()?.error_log_format = Some(format);
     line.end()
 }
 
 fn unique_id_format(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let word = line.required("an argument.")?;
-    let format = expression::log_format(loader, word)?;
+    let format = expression::log_format(loader, line, word, FormatUse::UniqueId)?;
     loader.proxy()?.unique_id_format = Some(format);
     line.end()
 }

@@ -14,28 +14,58 @@ const fn switch(name: &'static str, places: Places, doc: &'static str) -> Keywor
 /// Options that are on or off.
 pub const SWITCHES: &[Keyword] = &[
     switch("option abortonclose", Places::PROXY, "Drops queued requests of clients that left."),
-    switch("option accept-invalid-http-request", Places::FRONT, "Accepts some malformed requests.").unlisted(),
-    switch("option accept-invalid-http-response", Places::BACK, "Accepts some malformed responses.").unlisted(),
-    switch("option accept-unsafe-violations-in-http-request", Places::FRONT, "Accepts some malformed requests."),
-    switch("option accept-unsafe-violations-in-http-response", Places::BACK, "Accepts some malformed responses."),
+    switch("option accept-invalid-http-request", Places::FRONT, "Accepts some malformed requests.")
+        .unlisted(),
+    switch("option accept-invalid-http-response", Places::BACK, "Accepts some malformed responses.")
+        .unlisted(),
+    switch(
+        "option accept-unsafe-violations-in-http-request",
+        Places::FRONT,
+        "Accepts some malformed requests.",
+    ),
+    switch(
+        "option accept-unsafe-violations-in-http-response",
+        Places::BACK,
+        "Accepts some malformed responses.",
+    ),
     switch("option allbackups", Places::BACK, "Uses all backup servers together."),
     switch("option checkcache", Places::BACK, "Blocks cacheable responses with cookies."),
     switch("option clitcpka", Places::FRONT, "TCP keep-alive to clients."),
     switch("option contstats", Places::FRONT, "Counts bytes while they flow."),
-    switch("option disable-h2-upgrade", Places::FRONT, "Does not take an HTTP/2 preface on a clear connection."),
+    switch(
+        "option disable-h2-upgrade",
+        Places::FRONT,
+        "Does not take an HTTP/2 preface on a clear connection.",
+    ),
     switch("option dontlog-normal", Places::FRONT, "Logs only what went wrong."),
     switch("option dontlognull", Places::FRONT, "Does not log connections without a byte."),
-    switch("option h1-case-adjust-bogus-client", Places::FRONT, "Spells header names to clients as h1-case-adjust says."),
-    switch("option h1-case-adjust-bogus-server", Places::BACK, "Spells header names to servers as h1-case-adjust says."),
+    switch(
+        "option h1-case-adjust-bogus-client",
+        Places::FRONT,
+        "Spells header names to clients as h1-case-adjust says.",
+    ),
+    switch(
+        "option h1-case-adjust-bogus-server",
+        Places::BACK,
+        "Spells header names to servers as h1-case-adjust says.",
+    ),
     switch("option http-buffer-request", Places::PROXY, "Waits for the request's body."),
     switch("option http-drop-request-trailers", Places::BACK, "Drops request trailers."),
     switch("option http-drop-response-trailers", Places::FRONT, "Drops response trailers."),
     switch("option http-ignore-probes", Places::FRONT, "Ignores connections closed before a request."),
     switch("option http-no-delay", Places::PROXY, "Sends every piece at once."),
-    switch("option http-pretend-keepalive", Places::BACK, "Hides from servers that the connection will be closed."),
+    switch(
+        "option http-pretend-keepalive",
+        Places::BACK,
+        "Hides from servers that the connection will be closed.",
+    ),
     switch("option http-use-htx", Places::PROXY, "Has no effect since HAProxy 2.1.").unlisted(),
     switch("option http-use-proxy-header", Places::FRONT, "Uses Proxy-Connection."),
-    switch("option idle-close-on-response", Places::FRONT, "Closes idle connections after a response on a soft stop."),
+    switch(
+        "option idle-close-on-response",
+        Places::FRONT,
+        "Closes idle connections after a response on a soft stop.",
+    ),
     switch("option independent-streams", Places::PROXY, "Timeouts of both directions are independent."),
     switch("option log-health-checks", Places::BACK, "Logs every change of a check's result."),
     switch("option log-separate-errors", Places::FRONT, "Logs errors at a higher level."),
@@ -52,27 +82,71 @@ pub const SWITCHES: &[Keyword] = &[
     switch("option tcp-smart-connect", Places::BACK, "Delays the ACK of the server's SYN."),
     switch("option tcpka", Places::PROXY, "TCP keep-alive on both sides.").unlisted(),
     switch("option transparent", Places::BACK, "Connects to the client's destination."),
-    switch("option use-small-buffers", Places::BACK, "Uses small buffers for small messages.").unlisted()
+    switch("option use-small-buffers", Places::BACK, "Uses small buffers for small messages.")
+        .unlisted()
         .no_effect("buffers already grow with what they hold"),
     switch("option start-on-reload", Places::PROGRAM, "Starts the program again on reload.").unlisted(),
 ];
 
 /// Options with arguments, and those that exclude each other.
 pub const KEYWORDS: &[Keyword] = &[
-    old("option http-server-close", Places::PROXY, "", "Closes the server's connection after the response.", connection_mode),
-    old("option httpclose", Places::PROXY, "", "Closes both connections after the response.", connection_mode),
+    old(
+        "option http-server-close",
+        Places::PROXY,
+        "",
+        "Closes the server's connection after the response.",
+        connection_mode,
+    ),
+    old(
+        "option httpclose",
+        Places::PROXY,
+        "",
+        "Closes both connections after the response.",
+        connection_mode,
+    ),
     old("option http-keep-alive", Places::PROXY, "", "Keeps both connections.", connection_mode),
     old("option httplog", Places::PROXY, "[ clf ]", "Logs requests in HTTP format.", httplog),
     old("option httpslog", Places::PROXY, "", "Logs requests in HTTPS format.", httpslog),
     old("option tcplog", Places::PROXY, "[ clf ]", "Logs sessions in TCP format.", tcplog),
-    old("option forwardfor", Places::PROXY, "[ except <network> ] [ header <name> ] [ if-none ]", "Adds X-Forwarded-For.", forwardfor),
-    old("option originalto", Places::PROXY, "[ except <network> ] [ header <name> ]", "Adds X-Original-To.", originalto),
-    old("option forwarded", Places::BACK, "[ proto ] [ host | host-expr <e> ] [ by ... ] [ for ... ]", "Adds Forwarded.", forwarded),
-    old("option redispatch", Places::BACK, "[ <interval> ]", "Tries another server when one fails.", redispatch),
-    old("option http-restrict-req-hdr-names", Places::PROXY, "{ preserve | delete | reject }", "What happens to odd header names.", restrict_names),
+    old(
+        "option forwardfor",
+        Places::PROXY,
+        "[ except <network> ] [ header <name> ] [ if-none ]",
+        "Adds X-Forwarded-For.",
+        forwardfor,
+    ),
+    old(
+        "option originalto",
+        Places::PROXY,
+        "[ except <network> ] [ header <name> ]",
+        "Adds X-Original-To.",
+        originalto,
+    ),
+    old(
+        "option forwarded",
+        Places::BACK,
+        "[ proto ] [ host | host-expr <e> ] [ by ... ] [ for ... ]",
+        "Adds Forwarded.",
+        forwarded,
+    ),
+    old(
+        "option redispatch",
+        Places::BACK,
+        "[ <interval> ]",
+        "Tries another server when one fails.",
+        redispatch,
+    ),
+    old(
+        "option http-restrict-req-hdr-names",
+        Places::PROXY,
+        "{ preserve | delete | reject }",
+        "What happens to odd header names.",
+        restrict_names,
+    ),
     old("option http-tunnel", Places::PROXY, "", "Old form of a tunnel after the first request.", any)
         .removed("remove it: tunnels are made by CONNECT and upgrades only"),
-    old("option forceclose", Places::PROXY, "", "Old form of 'option httpclose'.", any).removed("write 'option httpclose' instead"),
+    old("option forceclose", Places::PROXY, "", "Old form of 'option httpclose'.", any)
+        .removed("write 'option httpclose' instead"),
 ];
 
 type Field = fn(&mut ProxyOptions) -> &mut bool;
@@ -180,11 +254,18 @@ fn standard_format(loader: &mut Loader, line: &mut Line<'_>, text: &str) -> Pars
     if line.place == Places::BACKEND {
         let name = loader.section_name.clone();
         let option = line.name.strip_prefix("option ").unwrap_or(line.name);
-        loader.push(line.warning(format!("'option {option}' ignored because backend '{name}' has no frontend capability.")));
+        loader.push(line.warning(format!(
+            "'option {option}' ignored because backend '{name}' has no frontend capability."
+        )));
         return Ok(());
     }
     let word = hacore::diag::Word::new(text.as_bytes().to_vec(), line.span);
-    let format = crate::config::expression::log_format(loader, &word)?;
+    let format = crate::config::expression::log_format(
+        loader,
+        line,
+        &word,
+        crate::config::expression::FormatUse::Log,
+    )?;
     loader.proxy()?.log_format = Some(format);
     Ok(())
 }
@@ -210,14 +291,19 @@ fn tcplog(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     standard_format(loader, line, text)
 }
 
-fn header_option(line: &mut Line<'_>, header: &str, if_none: bool) -> Result<ForwardFor, hacore::diag::Diagnostic> {
+fn header_option(
+    line: &mut Line<'_>,
+    header: &str,
+    if_none: bool,
+) -> Result<ForwardFor, hacore::diag::Diagnostic> {
     let mut forward = ForwardFor { except: None, header: header.to_owned(), if_none: false };
     while let Some(word) = line.words.next() {
         match word.as_str() {
             "except" => {
                 let network = line.words.next();
                 let text = network.map_or("", |word| word.as_str());
-                let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
+                let parsed =
+                    text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
                 forward.except = Some(parsed.map_err(|_| {
                     let option = line.name.strip_prefix("option ").unwrap_or(line.name);
                     line.alert(format!("'option {option}' : 'except' expects <address>[/mask] as argument."))
@@ -269,7 +355,10 @@ fn redispatch(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let interval = match line.words.next() {
         None => -1,
         Some(word) => word.as_str().parse::<i32>().map_err(|_| {
-            line.alert_at(word, format!("invalid argument '{}' to option 'redispatch', expects an integer.", word.as_str()))
+            line.alert_at(
+                word,
+                format!("invalid argument '{}' to option 'redispatch', expects an integer.", word.as_str()),
+            )
         })?,
     };
     loader.proxy()?.redispatch = (interval != 0).then_some(interval);

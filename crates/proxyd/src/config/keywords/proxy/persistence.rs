@@ -8,13 +8,37 @@ use crate::config::loader::Loader;
 const TABLES_LATER: &str = "stick tables";
 
 pub const KEYWORDS: &[Keyword] = &[
-    old("persist", Places::BACK, "rdp-cookie[(<name>)]", "Keeps a client on its server by the RDP cookie.", persist),
-    old("force-persist", Places::BACK_ONLY, "{ if | unless } <condition>", "Keeps to a server that is down.", rule),
+    old(
+        "persist",
+        Places::BACK,
+        "rdp-cookie[(<name>)]",
+        "Keeps a client on its server by the RDP cookie.",
+        persist,
+    ),
+    old(
+        "force-persist",
+        Places::BACK_ONLY,
+        "{ if | unless } <condition>",
+        "Keeps to a server that is down.",
+        rule,
+    ),
     old("ignore-persist", Places::BACK_ONLY, "{ if | unless } <condition>", "Ignores persistence.", rule),
-    old("stick", Places::BACK_ONLY, "{ on | match | store-request | store-response } ...", "Keeps a client on its server by a table.", any)
-        .refused(TABLES_LATER),
-    old("stick-table", Places::PROXY_ONLY.or(Places::PEERS), "type <type> size <size> ...", "Defines a stick table.", any)
-        .refused(TABLES_LATER),
+    old(
+        "stick",
+        Places::BACK_ONLY,
+        "{ on | match | store-request | store-response } ...",
+        "Keeps a client on its server by a table.",
+        any,
+    )
+    .refused(TABLES_LATER),
+    old(
+        "stick-table",
+        Places::PROXY_ONLY.or(Places::PEERS),
+        "type <type> size <size> ...",
+        "Defines a stick table.",
+        any,
+    )
+    .refused(TABLES_LATER),
 ];
 
 fn persist(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
@@ -33,7 +57,9 @@ fn persist(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 
 fn rule(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     if !matches!(line.words.peek_str(), Some("if" | "unless")) {
-        return Err(line.alert(format!("'{}' requires either 'if' or 'unless' followed by a condition.", line.name)));
+        return Err(
+            line.alert(format!("'{}' requires either 'if' or 'unless' followed by a condition.", line.name))
+        );
     }
     let condition = expression::condition(loader, line)?;
     let force = line.name == "force-persist";

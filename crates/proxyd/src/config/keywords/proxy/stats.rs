@@ -26,7 +26,13 @@ pub const KEYWORDS: &[Keyword] = &[
     stats("stats show-node", Places::PROXY, "[ <name> ]", "Shows the node's name."),
     stats("stats show-desc", Places::PROXY, "[ <desc> ]", "Shows a description."),
     old("stats admin", Places::PROXY_ONLY, "{ if | unless } <cond>", "When changes are allowed.", admin),
-    old("stats http-request", Places::PROXY_ONLY, "{ allow | deny | auth [realm <realm>] } [ { if | unless } <condition> ]", "Access rules of the page.", http_request),
+    old(
+        "stats http-request",
+        Places::PROXY_ONLY,
+        "{ allow | deny | auth [realm <realm>] } [ { if | unless } <condition> ]",
+        "Access rules of the page.",
+        http_request,
+    ),
 ];
 
 fn parse(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
@@ -37,7 +43,8 @@ fn parse(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     };
     page(loader)?;
     let text = match line.name {
-        "stats enable" | "stats hide-version" | "stats show-version" | "stats show-legends" | "stats show-modules" => String::new(),
+        "stats enable" | "stats hide-version" | "stats show-version" | "stats show-legends"
+        | "stats show-modules" => String::new(),
         "stats show-node" | "stats show-desc" => line.rest_text(),
         _ => line.required("an argument.")?.as_str().to_owned(),
     };

@@ -1,7 +1,7 @@
 //! Which backend and which server: `use_backend`, `default_backend`, `use-server`, `monitor …`.
 
 use super::old;
-use crate::config::expression;
+use crate::config::expression::{self, FormatUse};
 use crate::config::keyword::{Keyword, Line, Parsed, Places, any};
 use crate::config::loader::{Loader, SwitchDraft};
 use crate::model::ServerSwitch;
@@ -25,7 +25,11 @@ fn default_backend(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 fn use_backend(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let name = line.required("a backend name.")?.clone();
     let condition = expression::condition(loader, line)?;
-    let dynamic = if name.as_str().contains('%') { Some(expression::log_format(loader, &name)?) } else { None };
+    let dynamic = if name.as_str().contains('%') {
+        Some(expression::log_format(loader, line, &name, FormatUse::Name)?)
+    } else {
+        None
+    };
     let draft = loader.draft()?;
     draft.seen_rules.use_backend = true;
     draft.switches.push(SwitchDraft { name, condition, location: line.location.clone(), dynamic });
@@ -37,7 +41,7 @@ fn use_server(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     if !matches!(line.words.peek_str(), Some("if" | "unless")) {
         return Err(line.alert("'use-server' requires either 'if' or 'unless' followed by a condition."));
     }
-    let format = expression::log_format(loader, name)?;
+    let format = expression::log_format(loader, line, name, FormatUse::Name)?;
     let condition = expression::condition(loader, line)?;
     let location = line.location.clone();
     let draft = loader.draft()?;

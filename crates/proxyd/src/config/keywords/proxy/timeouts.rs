@@ -26,9 +26,12 @@ pub const KEYWORDS: &[Keyword] = &[
     timeout("timeout server-fin", Places::BACK, "The longest inactivity of a half-closed server."),
     timeout("timeout tarpit", Places::PROXY, "How long a tarpitted request is held."),
     timeout("timeout tunnel", Places::BACK, "The longest inactivity of a tunnel."),
-    timeout("contimeout", Places::BACK, "Old form of 'timeout connect'.").removed("write 'timeout connect' instead"),
-    timeout("clitimeout", Places::FRONT, "Old form of 'timeout client'.").removed("write 'timeout client' instead"),
-    timeout("srvtimeout", Places::BACK, "Old form of 'timeout server'.").removed("write 'timeout server' instead"),
+    timeout("contimeout", Places::BACK, "Old form of 'timeout connect'.")
+        .removed("write 'timeout connect' instead"),
+    timeout("clitimeout", Places::FRONT, "Old form of 'timeout client'.")
+        .removed("write 'timeout client' instead"),
+    timeout("srvtimeout", Places::BACK, "Old form of 'timeout server'.")
+        .removed("write 'timeout server' instead"),
 ];
 
 fn field<'a>(timeouts: &'a mut Timeouts, name: &str) -> Option<&'a mut Option<Duration>> {

@@ -55,7 +55,12 @@ pub const KEYWORDS: &[Keyword] = &[
     hidden("option host", Places::LOG_FORWARD, "<mode>", "What host name is passed on."),
     // log-profile
     hidden("log-tag", Places::LOG_PROFILE, "<string>", "The tag of log lines."),
-    hidden("on", Places::LOG_PROFILE, "<step> [drop] [format <fmt>] [sd <sd_fmt>]", "What is logged at a step."),
+    hidden(
+        "on",
+        Places::LOG_PROFILE,
+        "<step> [drop] [format <fmt>] [sd <sd_fmt>]",
+        "What is logged at a step.",
+    ),
     // program
     hidden("command", Places::PROGRAM, "<command> [arguments*]", "What is run."),
     hidden("user", Places::PROGRAM, "<username>", "As whom it runs."),
@@ -65,7 +70,12 @@ pub const KEYWORDS: &[Keyword] = &[
     hidden("docroot", Places::FCGI_APP, "<path>", "The document root."),
     hidden("index", Places::FCGI_APP, "<script-name>", "The index script."),
     hidden("log-stderr", Places::FCGI_APP, "<target> ...", "Where stderr goes."),
-    hidden("pass-header", Places::FCGI_APP, "<name> [ { if | unless } <condition> ]", "A header that is passed."),
+    hidden(
+        "pass-header",
+        Places::FCGI_APP,
+        "<name> [ { if | unless } <condition> ]",
+        "A header that is passed.",
+    ),
     hidden("path-info", Places::FCGI_APP, "<regex>", "How the path is cut."),
     hidden("set-param", Places::FCGI_APP, "<name> <fmt> [ { if | unless } <condition> ]", "A parameter."),
     hidden("option get-values", Places::FCGI_APP, "", "Asks the application for its limits."),

@@ -10,13 +10,21 @@ use crate::config::loader::Loader;
 const HERE: Places = Places::RESOLVERS;
 
 pub const KEYWORDS: &[Keyword] = &[
-    word("nameserver", HERE, "<name> <address>[:port] [param*]", "Adds a name server.", nameserver).unlisted(),
+    word("nameserver", HERE, "<name> <address>[:port] [param*]", "Adds a name server.", nameserver)
+        .unlisted(),
     word("parse-resolv-conf", HERE, "", "Adds the system's name servers.", none).unlisted(),
     word("accepted_payload_size", HERE, "<nb>", "The largest UDP answer.", payload).unlisted(),
     word("hold", HERE, "<status> <period>", "How long a result is kept.", hold).unlisted(),
     word("resolve_retries", HERE, "<nb>", "How often a question is repeated.", retries).unlisted(),
     word("timeout", HERE, "{ resolve | retry } <time>", "Times of resolution.", timeout).unlisted(),
-    word("server", Places::RESOLVERS.or(Places::RING).or(Places::PEERS), "<name> <address> [param*]", "Adds a server.", one_or_more).unlisted(),
+    word(
+        "server",
+        Places::RESOLVERS.or(Places::RING).or(Places::PEERS),
+        "<name> <address> [param*]",
+        "Adds a server.",
+        one_or_more,
+    )
+    .unlisted(),
 ];
 
 fn one_or_more(_: &mut Loader, line: &mut Line<'_>) -> Parsed {
@@ -31,7 +39,9 @@ fn nameserver(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let endpoint = arguments::endpoint(loader, address.as_str(), Purpose::Connect)
         .map_err(|problem| line.alert_at(address, format!("'nameserver' : {problem}")))?;
     if endpoint.ports.is_none() && matches!(endpoint.address, crate::model::Address::Inet(_)) {
-        return Err(line.alert_at(address, format!("'nameserver' : missing port number in '{}'", address.as_str())));
+        return Err(
+            line.alert_at(address, format!("'nameserver' : missing port number in '{}'", address.as_str()))
+        );
     }
     line.words.seek(usize::MAX);
     Ok(())
@@ -63,10 +73,12 @@ fn retries(_: &mut Loader, line: &mut Line<'_>) -> Parsed {
 fn timeout(_: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let what = line.required("'retry' or 'resolve' and <time> as arguments.")?;
     if !matches!(what.as_str(), "resolve" | "retry") {
-        let message = format!("'timeout' expects 'retry' or 'resolve' and <time> as arguments got '{}'.", what.as_str());
+        let message = format!(
+            "'timeout' expects 'retry' or 'resolve' and <time> as arguments got '{}'.",
+            what.as_str()
+        );
         return Err(line.alert_at(what, message));
     }
     line.duration(TimeUnit::Milliseconds)?;
     line.end()
 }
-

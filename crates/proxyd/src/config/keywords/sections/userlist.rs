@@ -7,14 +7,21 @@ use crate::model::HttpUser;
 
 pub const KEYWORDS: &[Keyword] = &[
     word("group", Places::USERLIST, "<groupname> [users <user>,<user>,(...)]", "Adds a group.", group),
-    word("user", Places::USERLIST, "<username> [password|insecure-password <password>] [groups <group>,(...)]", "Adds a user.", user),
+    word(
+        "user",
+        Places::USERLIST,
+        "<username> [password|insecure-password <password>] [groups <group>,(...)]",
+        "Adds a user.",
+        user,
+    ),
 ];
 
 fn group(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let name = line.required("<name> as arguments.")?;
     let list = loader.userlists.entry(loader.section_name.clone()).or_default();
     if list.groups.iter().any(|group| *name == *group.as_str()) {
-        let message = format!("ignoring duplicated group '{}' in userlist '{}'.", name.as_str(), loader.section_name);
+        let message =
+            format!("ignoring duplicated group '{}' in userlist '{}'.", name.as_str(), loader.section_name);
         loader.push(line.warning(message));
         line.words.seek(usize::MAX);
         return Ok(());
@@ -52,7 +59,8 @@ fn user(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     }
     let list = loader.userlists.entry(loader.section_name.clone()).or_default();
     if list.users.contains_key(name.as_str()) {
-        let message = format!("ignoring duplicated user '{}' in userlist '{}'.", name.as_str(), loader.section_name);
+        let message =
+            format!("ignoring duplicated user '{}' in userlist '{}'.", name.as_str(), loader.section_name);
         loader.push(line.warning(message));
         return Ok(());
     }

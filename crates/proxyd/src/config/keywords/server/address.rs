@@ -16,15 +16,21 @@ pub fn server_address(loader: &Loader, line: &Line<'_>, word: &Word) -> Result<E
         return Err(alert(format!("port range is not permitted in '{}'", word.as_str())));
     }
     match endpoint.transport {
-        Transport::Quic => Err(alert(format!("'{}' is not supported yet: QUIC will come with a later release.", word.as_str()))),
-        Transport::Datagram => Err(alert(format!("datagram-type address not acceptable in '{}'", word.as_str()))),
+        Transport::Quic => Err(alert(format!(
+            "'{}' is not supported yet: QUIC will come with a later release.",
+            word.as_str()
+        ))),
+        Transport::Datagram => {
+            Err(alert(format!("datagram-type address not acceptable in '{}'", word.as_str())))
+        }
         _ => Ok(endpoint),
     }
 }
 
 /// Puts the address into a server.
 pub fn apply(server: &mut Server, endpoint: Endpoint) {
-    server.port_from_client = endpoint.ports.is_none() && matches!(endpoint.address, Address::Inet(_) | Address::Name { .. });
+    server.port_from_client =
+        endpoint.ports.is_none() && matches!(endpoint.address, Address::Inet(_) | Address::Name { .. });
     server.port_offset = endpoint.offset;
     if let Address::Name { host, .. } = &endpoint.address {
         server.fqdn = Some(host.clone());
@@ -34,7 +40,9 @@ pub fn apply(server: &mut Server, endpoint: Endpoint) {
 
 /// `source ADDR[:PORT[-PORT]] [interface NAME] [usesrc …]`.
 pub fn source(loader: &mut Loader, line: &mut Line<'_>) -> Result<SourceAddress, Diagnostic> {
-    let word = line.required("<addr>[:<port>[-<port>]], and optionally 'usesrc' <addr>, and 'interface' <name> as argument.")?;
+    let word = line.required(
+        "<addr>[:<port>[-<port>]], and optionally 'usesrc' <addr>, and 'interface' <name> as argument.",
+    )?;
     let alert = |problem: String| line.alert_at(word, format!("'source' : {problem}"));
     let endpoint = arguments::endpoint(loader, word.as_str(), Purpose::Connect).map_err(alert)?;
     let address = match endpoint.address {
@@ -50,10 +58,14 @@ pub fn source(loader: &mut Loader, line: &mut Line<'_>) -> Result<SourceAddress,
         match word.as_str() {
             "interface" => {
                 line.words.next();
-                source.interface = Some(line.required("an interface name after 'interface'.")?.as_str().to_owned());
+                source.interface =
+                    Some(line.required("an interface name after 'interface'.")?.as_str().to_owned());
             }
             "usesrc" => {
-                return Err(line.alert_at(word, "'usesrc' is not supported yet: transparent proxying will come with a later release."));
+                return Err(line.alert_at(
+                    word,
+                    "'usesrc' is not supported yet: transparent proxying will come with a later release.",
+                ));
             }
             _ => break,
         }

@@ -23,7 +23,8 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("check-pool-conn-name", "<name>", "Names the check's pooled connection.", skip_one)
         .later("checks use connections of their own"),
     server("check-proto", "<name>", "The protocol of checks.", check_proto),
-    server("check-reuse-pool", "", "Checks over idle connections.", nothing).later("checks use connections of their own"),
+    server("check-reuse-pool", "", "Checks over idle connections.", nothing)
+        .later("checks use connections of their own"),
     server("no-check-reuse-pool", "", "Undoes 'check-reuse-pool'.", nothing),
     server("check-send-proxy", "", "Sends a PROXY header with checks.", check_send_proxy),
     server("no-check-send-proxy", "", "Undoes 'check-send-proxy'.", check_send_proxy),
@@ -37,7 +38,8 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("error-limit", "<count>", "How many observed errors are too many.", error_limit),
     server("fall", "<count>", "Failed checks until the server is down.", fall),
     server("fastinter", "<delay>", "Time between checks while the state changes.", fastinter),
-    server("healthcheck", "<name>", "The healthcheck section that is used.", skip_one).refused("health-check sections"),
+    server("healthcheck", "<name>", "The healthcheck section that is used.", skip_one)
+        .refused("health-check sections"),
     server("init-state", "{ fully-up | up | down | fully-down }", "The state at start.", init_state),
     server("inter", "<delay>", "Time between checks.", inter),
     server("observe", "{ layer4 | layer7 }", "Counts errors of live traffic.", observe),
@@ -151,7 +153,9 @@ fn init_state(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parse
         "down" => InitialState::Down,
         "fully-down" => InitialState::FullyDown,
         other => {
-            let message = format!("'init-state' expects one of 'fully-up', 'up', 'down', or 'fully-down' but got '{other}'");
+            let message = format!(
+                "'init-state' expects one of 'fully-up', 'up', 'down', or 'fully-down' but got '{other}'"
+            );
             return Err(line.alert_at(word, message));
         }
     };

@@ -19,7 +19,12 @@ pub type ServerParser = fn(&mut Server, &mut Loader, &mut Line<'_>) -> Parsed;
 /// A word of a `server` line.
 pub type ServerKeyword = Item<ServerParser>;
 
-const fn server(name: &'static str, arguments: &'static str, doc: &'static str, parse: ServerParser) -> ServerKeyword {
+const fn server(
+    name: &'static str,
+    arguments: &'static str,
+    doc: &'static str,
+    parse: ServerParser,
+) -> ServerKeyword {
     Item::new(name, Places::BACK, arguments, doc, parse)
 }
 
@@ -36,8 +41,13 @@ fn is_tls(keyword: &'static ServerKeyword) -> bool {
 pub fn parse(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let name = line.required("<name> and <addr>[:<port>] as arguments.")?;
     let word = line.required("<name> and <addr>[:<port>] as arguments.")?;
-    if let Some(c) = name.as_str().chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':'))) {
-        return Err(line.alert_at(name, format!("character '{c}' is not permitted in server name '{}'.", name.as_str())));
+    if let Some(c) =
+        name.as_str().chars().find(|c| !(c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':')))
+    {
+        return Err(line.alert_at(
+            name,
+            format!("character '{c}' is not permitted in server name '{}'.", name.as_str()),
+        ));
     }
     let endpoint = address::server_address(loader, line, word)?;
     let mut server = new_server(loader, line, name.as_str())?;
@@ -82,10 +92,14 @@ pub fn parse_template(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
         None => (Some(1), count.as_str().parse::<u32>().ok()),
     };
     let (Some(first), Some(last)) = (first, last) else {
-        return Err(line.alert_at(count, format!("Wrong number/range '{}' in 'server-template'.", count.as_str())));
+        return Err(
+            line.alert_at(count, format!("Wrong number/range '{}' in 'server-template'.", count.as_str()))
+        );
     };
     if first > last || last - first >= TEMPLATE_MAX {
-        return Err(line.alert_at(count, format!("Wrong number/range '{}' in 'server-template'.", count.as_str())));
+        return Err(
+            line.alert_at(count, format!("Wrong number/range '{}' in 'server-template'.", count.as_str()))
+        );
     }
     let endpoint = address::server_address(loader, line, word)?;
     let mut template = new_server(loader, line, prefix.as_str())?;

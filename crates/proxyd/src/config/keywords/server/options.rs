@@ -12,15 +12,22 @@ const RESOLVERS_LATER: &str = "servers keep the addresses that the system's reso
 pub const KEYWORDS: &[ServerKeyword] = &[
     server("backup", "", "Uses the server when no other is up.", backup),
     server("no-backup", "", "Undoes 'backup'.", backup),
-    server("cc", "<algorithm>", "Congestion control.", skip_one).later("the kernel's default congestion control is used"),
+    server("cc", "<algorithm>", "Congestion control.", skip_one)
+        .later("the kernel's default congestion control is used"),
     server("cookie", "<value>", "The server's cookie.", cookie),
     server("disabled", "", "Starts in maintenance.", disabled),
     server("enabled", "", "Undoes 'disabled'.", disabled),
     server("guid", "<string>", "A name that is unique over all objects.", guid),
     server("hash-key", "<key>", "What consistent hashing takes as the server's key.", hash_key),
     server("id", "<value>", "The server's number.", id),
-    server("idle-ping", "<delay>", "Pings idle HTTP/2 connections.", skip_one).later("there is no HTTP/2 yet"),
-    server("init-addr", "{ last | libc | none | <ip> },[...]", "How the address is found at start.", init_addr),
+    server("idle-ping", "<delay>", "Pings idle HTTP/2 connections.", skip_one)
+        .later("there is no HTTP/2 yet"),
+    server(
+        "init-addr",
+        "{ last | libc | none | <ip> },[...]",
+        "How the address is found at start.",
+        init_addr,
+    ),
     server("log-bufsize", "<bufsize>", "The ring of a log server.", skip_one).refused("log backends"),
     server("log-proto", "<logproto>", "The protocol of a log server.", skip_one).refused("log backends"),
     server("max-reuse", "<count>", "How often a connection is reused.", max_reuse),
@@ -33,15 +40,18 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("on-error", "<mode>", "What happens after too many observed errors.", on_error),
     server("on-marked-down", "<action>", "What happens when the server goes down.", on_marked_down),
     server("on-marked-up", "<action>", "What happens when the server comes up.", on_marked_up),
-    server("pool-conn-name", "<expr>", "Names connections for reuse.", skip_one).later("connections are shared by server only"),
+    server("pool-conn-name", "<expr>", "Names connections for reuse.", skip_one)
+        .later("connections are shared by server only"),
     server("pool-low-conn", "<max>", "Below this many idle connections threads do not steal.", pool_low_conn),
     server("pool-max-conn", "<max>", "The most idle connections.", pool_max_conn),
     server("pool-purge-delay", "<delay>", "How often idle connections are purged.", pool_purge_delay),
     server("proto", "<name>", "The protocol that is spoken.", proto),
     server("proxy-v2-options", "<option>[,<option>]*", "What PROXY v2 headers carry.", proxy_v2_options),
-    server("quic-cc-algo", "<algorithm>", "QUIC's congestion control.", skip_one).no_effect("there is no QUIC"),
+    server("quic-cc-algo", "<algorithm>", "QUIC's congestion control.", skip_one)
+        .no_effect("there is no QUIC"),
     server("redir", "<prefix>", "Redirects clients to the server.", redir),
-    server("resolve-net", "<network>[,<network>[,...]]", "Preferred networks.", resolve).later(RESOLVERS_LATER),
+    server("resolve-net", "<network>[,<network>[,...]]", "Preferred networks.", resolve)
+        .later(RESOLVERS_LATER),
     server("resolve-opts", "<option>,<option>,...", "Options of resolution.", resolve).later(RESOLVERS_LATER),
     server("resolve-prefer", "<family>", "The preferred address family.", resolve),
     server("resolvers", "<id>", "The resolvers section of the server.", resolvers).later(RESOLVERS_LATER),
@@ -53,11 +63,22 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("no-send-proxy-v2-ssl", "", "Undoes 'send-proxy-v2-ssl'.", send_proxy),
     server("send-proxy-v2-ssl-cn", "", "Sends a PROXY v2 header with the client's name.", send_proxy),
     server("no-send-proxy-v2-ssl-cn", "", "Undoes 'send-proxy-v2-ssl-cn'.", send_proxy),
-    server("set-proxy-v2-tlv-fmt", "(<id>) <fmt>", "Adds a TLV to PROXY v2 headers.", skip_one).refused("own TLVs"),
+    server("set-proxy-v2-tlv-fmt", "(<id>) <fmt>", "Adds a TLV to PROXY v2 headers.", skip_one)
+        .refused("own TLVs"),
     server("shard", "<shard>", "Which updates a peer gets.", skip_one).refused("peers"),
-    server("slowstart", "<start_time_in_ms>", "How long a server's weight grows after it came up.", slowstart),
+    server(
+        "slowstart",
+        "<start_time_in_ms>",
+        "How long a server's weight grows after it came up.",
+        slowstart,
+    ),
     server("socks4", "<addr>:<port>", "Connects through a SOCKS4 proxy.", skip_one).refused("SOCKS4"),
-    server("source", "<addr>[:<pl>[-<ph>]] [interface <name>] [usesrc ...]", "The source address of connections.", source),
+    server(
+        "source",
+        "<addr>[:<pl>[-<ph>]] [interface <name>] [usesrc ...]",
+        "The source address of connections.",
+        source,
+    ),
     server("strict-maxconn", "", "Counts idle connections in maxconn.", strict_maxconn),
     server("tcp-md5sig", "<password>", "TCP MD5 signatures.", skip_one).refused("TCP MD5 signatures"),
     server("tcp-ut", "<delay>", "The TCP user timeout.", tcp_ut),
@@ -113,7 +134,9 @@ fn init_addr(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed
     let mut methods = Vec::new();
     for method in word.as_str().split(',') {
         if !matches!(method, "last" | "libc" | "none") && method.parse::<std::net::IpAddr>().is_err() {
-            let message = format!("'init-addr' : unknown init-addr method '{method}', supported methods are 'libc', 'last', 'none'.");
+            let message = format!(
+                "'init-addr' : unknown init-addr method '{method}', supported methods are 'libc', 'last', 'none'."
+            );
             return Err(line.alert_at(word, message));
         }
         methods.push(method.to_owned());
@@ -166,7 +189,9 @@ fn on_error(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed 
         "sudden-death" => OnError::SuddenDeath,
         "mark-down" => OnError::MarkDown,
         other => {
-            let message = format!("'on-error' expects one of 'fastinter', 'fail-check', 'sudden-death' or 'mark-down' but got '{other}'");
+            let message = format!(
+                "'on-error' expects one of 'fastinter', 'fail-check', 'sudden-death' or 'mark-down' but got '{other}'"
+            );
             return Err(line.alert_at(word, message));
         }
     };
@@ -186,7 +211,8 @@ fn on_marked_down(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> P
 fn on_marked_up(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let word = line.required("an action.")?;
     if *word != "shutdown-backup-sessions" {
-        let message = format!("'on-marked-up' expects 'shutdown-backup-sessions' but got '{}'", word.as_str());
+        let message =
+            format!("'on-marked-up' expects 'shutdown-backup-sessions' but got '{}'", word.as_str());
         return Err(line.alert_at(word, message));
     }
     server.on_marked_up = Some(OnMarkedUp::ShutdownBackupSessions);
@@ -214,7 +240,9 @@ fn proto(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
         return Err(line.alert_at(word, format!("'proto' :  unknown MUX protocol '{}'.", word.as_str())));
     }
     if *word == "fcgi" {
-        return Err(line.alert_at(word, "'proto fcgi' is not supported yet: FastCGI will come with a later release."));
+        return Err(
+            line.alert_at(word, "'proto fcgi' is not supported yet: FastCGI will come with a later release.")
+        );
     }
     server.protocol = Some(word.as_str().to_owned());
     Ok(())
@@ -301,7 +329,10 @@ fn weight(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let word = line.required("an integer argument.")?;
     let value: i64 = word.as_str().parse().unwrap_or(-1);
     if !(0..=256).contains(&value) {
-        return Err(line.alert_at(word, format!("weight of server {} is not within 0 and 256 ({}).", server.name, word.as_str())));
+        return Err(line.alert_at(
+            word,
+            format!("weight of server {} is not within 0 and 256 ({}).", server.name, word.as_str()),
+        ));
     }
     server.weight = value as u32;
     Ok(())
@@ -310,7 +341,9 @@ fn weight(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
 fn ws(_: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let word = line.required("'auto', 'h1' or 'h2' as argument.")?;
     if !matches!(word.as_str(), "auto" | "h1" | "h2") {
-        return Err(line.alert_at(word, format!("'ws' has to be 'auto', 'h1' or 'h2' (got '{}').", word.as_str())));
+        return Err(
+            line.alert_at(word, format!("'ws' has to be 'auto', 'h1' or 'h2' (got '{}').", word.as_str()))
+        );
     }
     Ok(())
 }

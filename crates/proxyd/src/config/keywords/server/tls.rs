@@ -10,7 +10,8 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("no-ssl", "", "Undoes 'ssl'.", ssl),
     server("allow-0rtt", "", "TLS of servers: allow-0rtt.", flag).refused("TLS"),
     server("alpn", "<value>", "TLS of servers: alpn protocols.", setting).refused("TLS"),
-    server("ca-file", "<value>", "TLS of servers: authorities for client certificates.", setting).refused("TLS"),
+    server("ca-file", "<value>", "TLS of servers: authorities for client certificates.", setting)
+        .refused("TLS"),
     server("ciphers", "<value>", "TLS of servers: ciphers up to tls 1.2.", setting).refused("TLS"),
     server("ciphersuites", "<value>", "TLS of servers: cipher suites of tls 1.3.", setting).refused("TLS"),
     server("client-sigalgs", "<value>", "TLS of servers: client-sigalgs.", setting).refused("TLS"),
@@ -41,7 +42,8 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("ssl-min-ver", "<value>", "TLS of servers: lowest version.", setting).refused("TLS"),
     server("ssl-reuse", "", "TLS of servers: ssl-reuse.", flag).refused("TLS"),
     server("tls-tickets", "", "TLS of servers: tls-tickets.", flag).refused("TLS"),
-    server("verify", "<value>", "TLS of servers: whether client certificates are asked for.", setting).refused("TLS"),
+    server("verify", "<value>", "TLS of servers: whether client certificates are asked for.", setting)
+        .refused("TLS"),
     server("verifyhost", "<value>", "TLS of servers: verifyhost.", setting).refused("TLS"),
 ];
 

@@ -1,0 +1,176 @@
+//! From the command line to a verdict or a loaded configuration.
+//!
+//! What comes after the verdict (binding, privileges, threads) is the runtime's.
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use hacore::diag::Diagnostic;
+
+use crate::cli::{self, Options, UsageError, Version};
+use crate::config::condition::{self, Facts};
+use crate::config::{self, Environment, LoadOptions, Loaded, dump};
+use crate::diagnose::{Detail, Reporter};
+use crate::model::Config;
+use crate::version;
+
+/// What the command line and the files led to.
+pub enum Outcome {
+    /// Everything is said; the process ends with this code.
+    Done(ExitCode),
+    /// Start with this.
+    Run { config: Box<Config>, options: Box<Options>, environment: Environment },
+}
+
+/// A text on standard output; a closed pipe is not our problem.
+fn print(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Reads the arguments after the program's name and does everything up to the start.
+pub fn begin(program: &str, arguments: &[String]) -> Outcome {
+    let options = match cli::parse(arguments) {
+        Ok(options) => options,
+        Err(error) => return Outcome::Done(wrong_usage(program, &error)),
+    };
+    if let Some(version) = options.version {
+        print(&match version {
+            Version::Bare => format!("{}\n", version::full()),
+            Version::Short => version::short(),
+            Version::Long => version::long(),
+        });
+        return Outcome::Done(ExitCode::SUCCESS);
+    }
+    let full = options.full_diagnostics.unwrap_or_else(|| std::io::stderr().is_terminal());
+    let detail = if full { Detail::Full } else { Detail::Plain };
+    let mut reporter = Reporter::new(detail, options.quiet && !options.verbose);
+    if let Some(text) = &options.check_condition {
+        return Outcome::Done(check_condition(text, &mut reporter));
+    }
+    if options.support_table {
+        print(&config::support::table());
+        return Outcome::Done(ExitCode::SUCCESS);
+    }
+    if options.files.is_empty() {
+        return Outcome::Done(wrong_usage(program, &UsageError::Usage));
+    }
+    if let Some(directory) = &options.directory
+        && let Err(error) = std::env::set_current_dir(directory)
+    {
+        let error = config::describe(&error);
+        reporter.say(&Diagnostic::alert(format!(
+            "Could not change to directory {} : {error}",
+            directory.display()
+        )));
+        return Outcome::Done(ExitCode::FAILURE);
+    }
+    load(options, &mut reporter)
+}
+
+fn load(options: Options, reporter: &mut Reporter) -> Outcome {
+    let environment = Environment::of_process();
+    let load_options = LoadOptions {
+        diagnostic_mode: options.diagnostic_mode,
+        ignore_unresolved: options.ignore_unresolved,
+        master_worker: options.master_worker,
+        local_peer: options.local_peer.clone(),
+        zero_warning: options.zero_warning,
+    };
+    let loaded = config::load(&options.files, load_options, environment);
+    reporter.report_all(&loaded.diagnostics, &loaded.sources);
+    if let Some(classes) = &options.dump_keywords {
+        print(&dump::classes(classes));
+    }
+    let Loaded { config, failed_files, zero_warning, environment, .. } = loaded;
+    let Some(mut config) = config else {
+        for file in &failed_files {
+            reporter.say(&Diagnostic::alert(format!("Error(s) found in configuration file : {file}")));
+        }
+        if !loaded.unreadable {
+            reporter.say(&Diagnostic::alert("Fatal errors found in configuration."));
+        }
+        return Outcome::Done(ExitCode::FAILURE);
+    };
+    if reporter.warnings > 0 && zero_warning {
+        let message = "Some warnings were found and 'zero-warning' is set. Aborting.";
+        reporter.say(&Diagnostic::alert(message));
+        return Outcome::Done(ExitCode::FAILURE);
+    }
+    if options.dump_config {
+        let text = serde_json::to_string_pretty(&config).unwrap_or_else(|error| error.to_string());
+        print(&text);
+        print("\n");
+        return Outcome::Done(ExitCode::SUCCESS);
+    }
+    let quiet = options.quiet && !options.verbose;
+    let listens = config.proxies.iter().any(|proxy| !proxy.disabled && !proxy.binds.is_empty());
+    if options.check {
+        if !listens {
+            if !quiet {
+                print("Configuration file has no error but will not start (no listener) => exit(2).\n");
+            }
+            return Outcome::Done(ExitCode::from(2));
+        }
+        if !quiet {
+            if reporter.warnings > 0 {
+                print("Warnings were found.\n");
+            }
+            print("Configuration file is valid\n");
+        }
+        return Outcome::Done(ExitCode::SUCCESS);
+    }
+    if !listens && !options.master_worker && config.global.stats_sockets.is_empty() {
+        reporter.say(&Diagnostic::alert(
+            "[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting.",
+        ));
+        return Outcome::Done(ExitCode::FAILURE);
+    }
+    apply(&options, &mut config);
+    Outcome::Run { config: Box::new(config), options: Box::new(options), environment }
+}
+
+/// What the command line says wins over the file.
+fn apply(options: &Options, config: &mut Config) {
+    let global = &mut config.global;
+    if options.maxconn.is_some() {
+        global.maxconn = options.maxconn;
+    }
+    if options.pidfile.is_some() {
+        global.pidfile = options.pidfile.clone();
+    }
+    global.master_worker |= options.master_worker;
+    global.daemon = (global.daemon || options.daemon) && !options.foreground && !options.debug;
+    global.no_splice |= options.no_splice;
+    global.no_reuse_port |= options.no_reuse_port;
+    if let Some(maxconn) = options.proxy_maxconn {
+        for proxy in config.proxies.iter_mut().filter(|proxy| proxy.kind.is_frontend()) {
+            proxy.maxconn.get_or_insert(maxconn);
+        }
+    }
+}
+
+fn wrong_usage(program: &str, error: &UsageError) -> ExitCode {
+    print(&version::short());
+    let mut text = cli::usage(program);
+    let reason = error.to_string();
+    if !reason.is_empty() {
+        text.push_str(&format!("\n{program}: {reason}\n"));
+    }
+    let _ = std::io::stderr().write_all(text.as_bytes());
+    ExitCode::FAILURE
+}
+
+/// `-cc`: 0 true, 1 false, 2 wrong.
+fn check_condition(text: &str, reporter: &mut Reporter) -> ExitCode {
+    let environment = Environment::of_process();
+    let variable = |name: &str| environment.variable(name).map(str::to_owned);
+    let facts = Facts { variable: &variable, enabled: &config::option_enabled };
+    match condition::evaluate(text, &facts) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            reporter.say(&Diagnostic::alert(format!("Failed to evaluate condition: {}", error.message)));
+            ExitCode::from(2)
+        }
+    }
+}
