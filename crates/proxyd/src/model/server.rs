@@ -110,10 +110,6 @@ pub struct Server {
     /// `check-proto`, `proto`.
     pub check_protocol: Option<String>,
     pub protocol: Option<String>,
-    pub agent_port: Option<u16>,
-    pub agent_address: Option<String>,
-    pub agent_inter: Option<Duration>,
-    pub agent_send: Option<String>,
     /// `send-proxy-v2-ssl` (1), `send-proxy-v2-ssl-cn` (2).
     pub send_proxy_tls: u8,
     /// `proxy-v2-options` words.
@@ -184,10 +180,6 @@ impl Server {
             check_send_proxy: false,
             check_protocol: None,
             protocol: None,
-            agent_port: None,
-            agent_address: None,
-            agent_inter: None,
-            agent_send: None,
             send_proxy_tls: 0,
             proxy_v2_options: Vec::new(),
             non_stick: false,

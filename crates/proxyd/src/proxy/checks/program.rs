@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use hacore::probe::steps::{HttpRequest, Program, Text};
-use hacore::probe::{Endpoint, ProxyHeader, Target, Timeouts};
+use hacore::probe::{Endpoint, ProxyHeader, Target, Timeouts, builtin};
 
 use crate::model::{Address, Check, CheckKind};
 use crate::proxy::{Backend, Server};
@@ -11,7 +11,8 @@ use crate::proxy::{Backend, Server};
 /// The steps of a backend's checks; made once, run for each of its servers.
 pub(super) fn program(check: &Check) -> Program {
     match &check.kind {
-        CheckKind::Tcp => Program::default(),
+        CheckKind::Tcp | CheckKind::TcpSequence => Program::default(),
+        CheckKind::Protocol { name, argument } => service(name, argument),
         CheckKind::Http { method, uri, version, headers } => {
             let request = HttpRequest {
                 method: method.clone(),
@@ -25,6 +26,24 @@ pub(super) fn program(check: &Check) -> Program {
             };
             Program { disable_on_404: check.disable_on_404, ..Program::http_check(request, Vec::new()) }
         }
+    }
+}
+
+/// The built-in check of a service: `option redis-check` and its relatives.
+fn service(name: &str, argument: &str) -> Program {
+    let mut words = argument.split(' ');
+    let (first, second, third) = (words.next(), words.next(), words.next());
+    match (name, first, second) {
+        ("redis-check", ..) => builtin::redis(),
+        ("ldap-check", ..) => builtin::ldap(),
+        ("smtpchk", Some(hello), Some(domain)) => builtin::smtp(&format!("{hello} {domain}")),
+        ("smtpchk", ..) => builtin::smtp("HELO localhost"),
+        ("mysql-check", Some("user"), Some(user)) => builtin::mysql_user(user, third == Some("pre-41")),
+        ("mysql-check", ..) => builtin::mysql(),
+        ("pgsql-check", Some("user"), Some(user)) => builtin::pgsql(user),
+        // A fixed random keeps the check free of surprises; the server's answer does not depend on it.
+        ("ssl-hello-chk", ..) => builtin::ssl_hello([0x5a, 0x17, 0xc3, 0x2e]),
+        _ => Program::default(),
     }
 }
 

@@ -47,21 +47,26 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("rise", "<count>", "Good checks until the server is up.", rise),
 ];
 
-fn addr(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
+/// An address without port, resolved if it is a name.
+fn ip(line: &mut Line<'_>) -> Result<std::net::IpAddr, hacore::diag::Diagnostic> {
     let word = line.required("<addr> as argument.")?;
     let address = word.as_str().trim_start_matches('[').trim_end_matches(']');
-    let ip = address.parse().ok().or_else(|| {
-        crate::config::arguments::resolve(address, 0, hacore::addr::Family::Any).map(|found| found.ip())
-    });
-    let Some(ip) = ip else {
-        return Err(line.alert_at(word, format!("'addr' : invalid address: '{}'", word.as_str())));
-    };
-    server.check_address = Some(ip);
+    let named =
+        || crate::config::arguments::resolve(address, 0, hacore::addr::Family::Any).map(|found| found.ip());
+    address
+        .parse()
+        .ok()
+        .or_else(named)
+        .ok_or_else(|| line.alert_at(word, format!("'{}' : invalid address: '{}'", line.name, word.as_str())))
+}
+
+fn addr(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    server.check_address = Some(ip(line)?);
     Ok(())
 }
 
 fn agent_addr(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
-    server.agent_address = Some(line.required("<addr> as argument.")?.as_str().to_owned());
+    server.agent_address = Some(ip(line)?);
     Ok(())
 }
 
@@ -71,7 +76,7 @@ fn agent_check(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Pars
 }
 
 fn agent_inter(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
-    server.agent_inter = Some(delay(line)?);
+    server.agent_inter = delay(line)?;
     Ok(())
 }
 
@@ -81,7 +86,7 @@ fn agent_port(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parse
 }
 
 fn agent_send(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
-    server.agent_send = Some(line.required("<string> as argument.")?.as_str().to_owned());
+    server.agent_send = line.required("<string> as argument.")?.bytes().to_vec();
     Ok(())
 }
 
