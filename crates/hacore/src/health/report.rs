@@ -239,7 +239,8 @@ pub fn no_server_available(backend: &str) -> String {
 fn write_reason(line: &mut String, result: &CheckResult) {
     let _ = write!(line, "reason: {}", result.status.sentence());
     if let Some(code) = result.shown_code() {
-        let _ = write!(line, ", code: {code}");
+        // A program ended by a signal has the code -1.
+        let _ = write!(line, ", code: {}", code.cast_signed());
     }
     if !result.description.is_empty() {
         let _ = write!(line, ", info: \"{}\"", result.description);

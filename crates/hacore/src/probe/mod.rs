@@ -7,6 +7,7 @@
 mod agent;
 pub mod builtin;
 mod connect;
+mod external;
 mod http;
 mod raw;
 pub mod steps;
@@ -19,6 +20,7 @@ use crate::health::{CheckResult, CheckStatus};
 
 pub use agent::agent;
 pub use connect::{Endpoint, Io, ProxyHeader, Target, Timeouts, TlsClient, TlsHandshake};
+pub use external::{ExternalCheck, external};
 
 /// How much of an answer is kept (HAProxy's default `tune.bufsize`).
 pub const RECEIVED_MAX_BYTES: usize = 16_384;

@@ -212,6 +212,36 @@ impl Default for HttpRequest {
     }
 }
 
+/// A line `http-check send` as it is written: what it does not say comes from elsewhere.
+#[derive(Clone, Debug, Default)]
+pub struct HttpSend {
+    /// `meth`.
+    pub method: Option<String>,
+    /// `uri`, `uri-lf`.
+    pub uri: Option<Text>,
+    /// `ver`: whether it is HTTP/1.1 (or later).
+    pub http11: Option<bool>,
+    /// `hdr`, in order.
+    pub headers: Vec<(String, Text)>,
+    /// `body`, `body-lf`.
+    pub body: Option<Text>,
+}
+
+impl HttpSend {
+    /// The request. The first send of a backend takes method, URI and version from the `option httpchk` line (`line`)
+    /// where it does not say them itself; headers written behind that line's version are replaced by the send's. Later
+    /// sends stand on [`HttpRequest::default`].
+    pub fn over(self, line: &HttpRequest) -> HttpRequest {
+        HttpRequest {
+            method: self.method.unwrap_or_else(|| line.method.clone()),
+            uri: self.uri.unwrap_or_else(|| line.uri.clone()),
+            http11: self.http11.unwrap_or(line.http11),
+            headers: self.headers,
+            body: self.body,
+        }
+    }
+}
+
 /// `tcp-check expect` and `http-check expect`.
 #[derive(Clone, Debug)]
 pub struct Expect {

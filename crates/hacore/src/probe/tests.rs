@@ -9,8 +9,8 @@ use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::Instant;
 
 use super::steps::{
-    Action, Connect, Expect, HeaderPattern, HttpRequest, Matcher, Pattern, Program, Received, Render, Step,
-    Text,
+    Action, Connect, Expect, HeaderPattern, HttpRequest, HttpSend, Matcher, Pattern, Program, Received,
+    Render, Step, Text,
 };
 use super::*;
 
@@ -486,6 +486,28 @@ async fn requests_are_written_as_by_haproxy() {
         ),
     ] {
         let (result, sent) = probe(Program::http_check(request, vec![]), OK, LONG).await;
+        assert_eq!(
+            (result.status, String::from_utf8(sent).unwrap().as_str()),
+            (CheckStatus::Layer7Ok, bytes)
+        );
+    }
+}
+
+/// Recorded: `option httpchk GET /health HTTP/1.1` with `http-check send body abc hdr a b`, and with `uri /b`.
+#[tokio::test]
+async fn http_check_send_completes_the_httpchk_line() {
+    const OK: &[Act] = &[Read, Write(b"HTTP/1.1 200 OK\r\n\r\n"), Close];
+    let line =
+        HttpRequest { method: "GET".to_owned(), uri: "/health".into(), http11: true, ..Default::default() };
+    let header = |name: &str, value: &str| vec![(name.to_owned(), Text::from(value))];
+    let first = HttpSend { body: Some("abc".into()), headers: header("a", "b"), ..HttpSend::default() };
+    let second = HttpSend { uri: Some("/b".into()), http11: Some(false), ..HttpSend::default() };
+    for (send, bytes) in [
+        (first, "GET /health HTTP/1.1\r\na: b\r\ncontent-length: 3\r\nconnection: close\r\n\r\nabc"),
+        (second, "GET /b HTTP/1.0\r\n\r\n"),
+    ] {
+        let steps = vec![Step::new(Action::SendHttp(send.over(&line)))];
+        let (result, sent) = probe(Program::http_check(line.clone(), steps), OK, LONG).await;
         assert_eq!(
             (result.status, String::from_utf8(sent).unwrap().as_str()),
             (CheckStatus::Layer7Ok, bytes)
