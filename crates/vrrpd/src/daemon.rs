@@ -20,12 +20,12 @@ use tokio::sync::mpsc;
 
 use crate::{
     cli::Options,
-    config::{self, KeepalivedStyle, LoadOptions, Verdict},
+    config::{self, CODE_INCLUDE, KeepalivedStyle, LoadOptions, Verdict},
     logging::{Log, LogSettings, quoted_command_line},
     model::Config,
     netlink::Monitor,
     runtime::{Actor, StartError, actor, build, outside::Nobody},
-    version,
+    status, version,
 };
 
 /// Exit status: graceful end.
@@ -44,11 +44,7 @@ const STIMULI_MAX: usize = 1024;
 
 /// Runs until a signal ends it.
 pub fn run(options: Options) -> ExitCode {
-    let log = Log::open(&LogSettings {
-        console: options.log_console,
-        detail: options.log_detail,
-        facility: (!options.no_syslog).then_some(options.facility),
-    });
+    let log = open_log(&options);
     log.info(&format!("Starting {}", version::title()));
     log.detail(&format!("Command line: {}", quoted_command_line(std::env::args_os())));
     for notice in &options.notices {
@@ -59,12 +55,25 @@ pub fn run(options: Options) -> ExitCode {
     ExitCode::from(code)
 }
 
+fn open_log(options: &Options) -> Log {
+    Log::open(&LogSettings {
+        console: options.log_console,
+        detail: options.log_detail,
+        facility: (!options.no_syslog).then_some(options.facility),
+    })
+}
+
 fn start(options: Options, log: &Log) -> u8 {
     if !options.config_file.exists() {
         log.warning(&format!("Config files missing '{}'.", options.config_file.display()));
         return EXIT_NO_FILE;
     }
     let Some(config) = load(&options, log) else { return EXIT_CONFIG };
+    if options.dump_config {
+        for line in status::data_text(&config, &[]).lines() {
+            log.info(line);
+        }
+    }
     if let Some(mask) = options.umask.or(config.global.umask) {
         umask(Mode::from_bits_truncate(mask));
     }
@@ -83,6 +92,8 @@ fn start(options: Options, log: &Log) -> u8 {
             }
         }
     };
+    // Syslog shall see the daemon's own process id.
+    let log = &open_log(&options);
     let pid_files = match pid_files(&options) {
         Ok(files) => files,
         Err(PidFileError::Held { .. }) => {
@@ -146,6 +157,7 @@ async fn serve_async(
     let monitor = Monitor::open()?;
     let (stimuli_to, stimuli) = mpsc::channel(STIMULI_MAX);
     let (mut actor, datagrams) = Actor::new(config, log, Box::new(Nobody)).await?;
+    actor.report_all_addresses(options.address_monitoring);
     actor.start().await?;
     let leave_addresses = options.leave_addresses;
     let options = actor::Options {
@@ -174,7 +186,8 @@ fn load(options: &Options, log: &Log) -> Option<Config> {
             log.detail(&format!("  {help}"));
         }
     }
-    config
+    let missing = diagnostics.iter().any(|diagnostic| diagnostic.code == Some(CODE_INCLUDE));
+    config.filter(|_| !(options.all_config && missing))
 }
 
 fn read(options: &Options) -> (Option<Config>, Diagnostics, SourceMap) {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use vrrpd::{
-    cli::{self, Command, Options},
+    cli::{self, Command},
     daemon,
 };
 

@@ -51,7 +51,7 @@ impl KernelAddress {
 }
 
 /// The broadcast address that `brd` asks for.
-fn broadcast(spec: &AddressSpec) -> Option<Ipv4Addr> {
+pub fn broadcast(spec: &AddressSpec) -> Option<Ipv4Addr> {
     let IpAddr::V4(address) = spec.address else { return None };
     let host_bits = u32::MAX.checked_shr(u32::from(spec.prefix_len)).unwrap_or(0);
     match spec.broadcast {

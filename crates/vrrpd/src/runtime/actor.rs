@@ -87,6 +87,8 @@ pub struct Actor {
     pub(super) group_states: Vec<State>,
     pub(super) outside: Box<dyn Outside>,
     pub(super) log: Log,
+    /// `--address-monitoring`.
+    pub(super) report_addresses: bool,
     unknown_vrids: BTreeSet<u8>,
 }
 
@@ -130,6 +132,7 @@ impl Actor {
             own_removals: BTreeMap::new(),
             outside,
             log,
+            report_addresses: false,
             unknown_vrids: BTreeSet::new(),
             config,
         };
@@ -150,11 +153,17 @@ impl Actor {
         for index in 0..self.instances.len() {
             self.open_port(index)?;
         }
+        self.add_static_addresses().await;
         self.log.info("Startup complete");
         for index in 0..self.instances.len() {
             self.start_instance(index).await;
         }
         Ok(())
+    }
+
+    /// `--address-monitoring`: every address that comes or goes is logged.
+    pub fn report_all_addresses(&mut self, report: bool) {
+        self.report_addresses = report;
     }
 
     /// A router whose links and source address are known goes to BACKUP or FAULT.
@@ -290,6 +299,9 @@ impl Actor {
                     Request::DumpJson => self.dump(crate::status::Dump::Json),
                 },
             }
+        }
+        if !leave_addresses {
+            self.remove_static_addresses().await;
         }
         self.log.info("Stopped");
         Ok(Ended::Stopped)
@@ -469,6 +481,13 @@ impl Actor {
     fn dump(&mut self, what: crate::status::Dump) {
         if let Err(error) = crate::status::write(what, &self.config, self.domain.routers()) {
             self.log.warning(&format!("cannot write a dump: {error}"));
+        }
+        if what == crate::status::Dump::ClearStats {
+            for index in 0..self.domain.routers().len() {
+                if let Some(router) = self.domain.router_mut(index) {
+                    router.clear_counters();
+                }
+            }
         }
     }
 }

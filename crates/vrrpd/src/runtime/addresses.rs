@@ -1,6 +1,6 @@
 //! Putting virtual addresses on interfaces and taking them off.
 
-use crate::model::AddressSpec;
+use crate::model::{AddressSpec, Config};
 
 use super::{actor::Actor, instance::Instance};
 
@@ -67,6 +67,41 @@ impl Actor {
             self.remove_address(&name, ifindex, &spec).await;
             self.interfaces.remove_address(ifindex, spec.address);
         }
+    }
+
+    /// `static_ipaddress`: there while the daemon runs, whatever the states are.
+    pub(super) async fn add_static_addresses(&mut self) {
+        for (ifindex, spec) in self.placed_static_addresses(&self.config) {
+            self.add_address("static", ifindex, &spec).await;
+        }
+    }
+
+    pub(super) async fn remove_static_addresses(&mut self) {
+        for (ifindex, spec) in self.placed_static_addresses(&self.config) {
+            self.remove_address("static", ifindex, &spec).await;
+        }
+    }
+
+    /// After a reload only what differs is touched.
+    pub(super) async fn change_static_addresses(&mut self, after: &Config) {
+        let (old, new) = (self.placed_static_addresses(&self.config), self.placed_static_addresses(after));
+        for (ifindex, spec) in old.iter().filter(|entry| !new.contains(entry)) {
+            self.remove_address("static", *ifindex, spec).await;
+        }
+        for (ifindex, spec) in new.iter().filter(|entry| !old.contains(entry)) {
+            self.add_address("static", *ifindex, spec).await;
+        }
+    }
+
+    fn placed_static_addresses(&self, config: &Config) -> Vec<(u32, AddressSpec)> {
+        config
+            .static_addresses
+            .iter()
+            .filter_map(|spec| {
+                let dev = spec.dev.as_deref().unwrap_or(&config.global.default_interface);
+                Some((self.interfaces.by_name(dev)?.index, spec.clone()))
+            })
+            .collect()
     }
 
     /// Whether a reported removal is one of ours; counts it off.

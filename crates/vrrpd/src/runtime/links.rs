@@ -102,9 +102,12 @@ impl Actor {
             Change::LinkGone { index } => self.link_gone(index).await,
             Change::Address(address) => {
                 let (ifindex, ip) = (address.index, address.address);
-                if self.interfaces.add_address(address) && !self.is_virtual(ip) {
-                    let name = self.interface_name(ifindex);
-                    self.log.detail(&format!("Assigned address {ip} for interface {name}"));
+                let new = self.interfaces.add_address(address);
+                let text = format!("Assigned address {ip} for interface {}", self.interface_name(ifindex));
+                if self.report_addresses {
+                    self.log.info(&text);
+                } else if new && !self.is_virtual(ip) {
+                    self.log.detail(&text);
                 }
                 self.relink().await;
             }
@@ -181,9 +184,13 @@ impl Actor {
         self.interfaces.remove_address(ifindex, address);
         let ours = self.forget_own_removal_if_known(ifindex, address);
         let interface = self.interface_name(ifindex);
-        if !self.is_virtual(address) {
-            self.log.detail(&format!("Deassigned address {address} from interface {interface}"));
-        } else if !ours {
+        let text = format!("Deassigned address {address} from interface {interface}");
+        if self.report_addresses {
+            self.log.info(&text);
+        } else if !self.is_virtual(address) {
+            self.log.detail(&text);
+        }
+        if !ours && self.is_virtual(address) {
             for index in self.masters_that_lost(&interface, address) {
                 let text = format!("Netlink reflector reports IP {address} removed from {interface}");
                 self.log.info(&text);

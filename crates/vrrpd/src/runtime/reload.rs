@@ -49,6 +49,7 @@ impl Actor {
         let groups = build::groups(&config, &routers);
         self.group_states = groups.iter().map(|group| group.state).collect();
         self.domain = Domain::new(routers, groups);
+        self.change_static_addresses(&config).await;
         self.announcer.set_pace(super::announce::pace(&config));
         self.config = config;
         for (index, before) in kept.into_iter().enumerate() {

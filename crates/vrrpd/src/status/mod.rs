@@ -4,8 +4,30 @@ mod stats;
 
 use std::{fs, io, path::Path};
 
+use hacore::time::{monotonic_us, wall_us};
+
 use crate::model::Config;
 use crate::vrrp::Router;
+
+/// Both clocks at one moment, to show monotonic times as dates.
+#[derive(Debug, Clone, Copy)]
+pub struct Clocks {
+    monotonic_us: u64,
+    wall_us: u64,
+}
+
+impl Clocks {
+    /// Reads them.
+    pub fn now() -> Self {
+        Clocks { monotonic_us: monotonic_us(), wall_us: wall_us() }
+    }
+
+    /// A monotonic moment in seconds since the epoch.
+    fn wall_seconds(self, at_us: u64) -> f64 {
+        let ago_us = self.monotonic_us.saturating_sub(at_us);
+        self.wall_us.saturating_sub(ago_us) as f64 / 1e6
+    }
+}
 
 /// Which file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,15 +51,20 @@ const JSON_FILE: &str = "/tmp/keepalived.json";
 /// # Errors
 /// When the file cannot be written.
 pub fn write(what: Dump, config: &Config, routers: &[Router]) -> io::Result<()> {
-    let global = &config.global;
+    let (global, clocks) = (&config.global, Clocks::now());
     let (path, text) = match what {
-        Dump::Data => (global.state_dump_file.as_deref().unwrap_or(DATA_FILE), stats::data(config, routers)),
+        Dump::Data => (global.state_dump_file.as_deref().unwrap_or(DATA_FILE), stats::data(config, routers, clocks)),
         Dump::Stats | Dump::ClearStats => {
             (global.stats_dump_file.as_deref().unwrap_or(STATS_FILE), stats::stats(routers))
         }
-        Dump::Json => (global.json_dump_file.as_deref().unwrap_or(JSON_FILE), stats::json(config, routers)),
+        Dump::Json => (global.json_dump_file.as_deref().unwrap_or(JSON_FILE), stats::json(config, routers, clocks)),
     };
     replace_file(Path::new(path), &text)
+}
+
+/// The text of the data dump; routers that do not run yet are left out of it.
+pub fn data_text(config: &Config, routers: &[Router]) -> String {
+    stats::data(config, routers, Clocks::now())
 }
 
 fn replace_file(path: &Path, text: &str) -> io::Result<()> {

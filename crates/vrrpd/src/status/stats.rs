@@ -4,8 +4,11 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::model::{Config, VrrpInstance};
+use crate::model::{AddressSpec, Authentication, Config, InitialState, VrrpInstance};
+use crate::netlink::address::broadcast;
 use crate::vrrp::Router;
+
+use super::Clocks;
 
 /// `keepalived.stats`.
 pub(super) fn stats(routers: &[Router]) -> String {
@@ -40,37 +43,116 @@ pub(super) fn stats(routers: &[Router]) -> String {
     out
 }
 
-/// `keepalived.data`: the essentials of every instance.
-pub(super) fn data(config: &Config, routers: &[Router]) -> String {
+/// `keepalived.data`: the section of the instances. Routers that do not run yet have no state lines.
+pub(super) fn data(config: &Config, routers: &[Router], clocks: Clocks) -> String {
     let mut out = String::from("------< VRRP Topology >------\n");
-    for (model, router) in config.vrrp_instances.iter().zip(routers) {
+    for (index, model) in config.vrrp_instances.iter().enumerate() {
+        let router = routers.get(index);
+        let lines = state_lines(model, router, clocks).into_iter().chain(setting_lines(model, router));
         let _ = writeln!(out, " VRRP Instance = {}", model.name);
-        let _ = writeln!(out, "   VRRP Version = {}", model.version.number());
-        let _ = writeln!(out, "   State = {}", router.state().name());
-        if let Some((address, priority)) = router.master() {
-            let _ = writeln!(out, "   Master router = {address}");
-            let _ = writeln!(out, "   Master priority = {priority}");
+        for (name, value) in lines {
+            let _ = writeln!(out, "   {name} = {value}");
         }
-        let _ = writeln!(out, "   Interface = {}", model.interface.as_deref().unwrap_or("none"));
-        let _ = writeln!(out, "   Virtual Router ID = {}", model.vrid);
-        let _ = writeln!(out, "   Priority = {}", model.priority);
-        let _ = writeln!(out, "   Effective priority = {}", router.priority());
-        let _ = writeln!(out, "   Advert interval = {} sec", model.advert_int_us as f64 / 1e6);
-        let _ = writeln!(out, "   Virtual IP ({}):", model.vips.len());
-        for spec in &model.vips {
-            let _ = writeln!(out, "     {}/{}", spec.address, spec.prefix_len);
+        let held = router.is_some_and(Router::holds_addresses);
+        for (title, specs) in [("Virtual IP", &model.vips), ("Virtual IP Excluded", &model.excluded_vips)] {
+            if specs.is_empty() {
+                continue;
+            }
+            let _ = writeln!(out, "   {title} ({}):", specs.len());
+            for spec in specs {
+                let _ = writeln!(out, "     {}", address_text(spec, model, held));
+            }
         }
     }
     out
 }
 
+type Line = (&'static str, String);
+
+fn state_lines(model: &VrrpInstance, router: Option<&Router>, clocks: Clocks) -> Vec<Line> {
+    let mut lines = vec![("VRRP Version", model.version.number().to_string())];
+    if let Some(router) = router {
+        lines.push(("State", router.state().name().into()));
+        if let Some((address, priority)) = router.master() {
+            lines.push(("Master router", address.to_string()));
+            lines.push(("Master priority", priority.to_string()));
+        }
+        lines.push(("Last transition", format!("{:.6}", clocks.wall_seconds(router.since_us()))));
+        if let Some(source) = router.source() {
+            lines.push(("Using src_ip", source.to_string()));
+        }
+    }
+    lines
+}
+
+fn setting_lines(model: &VrrpInstance, router: Option<&Router>) -> Vec<Line> {
+    let enabled = |on: bool| if on { "enabled" } else { "disabled" }.to_owned();
+    let seconds = |us: u64| (us as f64 / 1e6).to_string();
+    let garp = &model.garp;
+    vec![
+        ("Wantstate", format!("{:?}", model.initial_state).to_uppercase()),
+        ("Interface", model.interface.clone().unwrap_or_else(|| "none".into())),
+        ("Gratuitous ARP delay", seconds(garp.master_delay_us)),
+        ("Gratuitous ARP repeat", garp.master_repeat.to_string()),
+        ("Gratuitous ARP refresh", seconds(garp.master_refresh_us)),
+        ("Gratuitous ARP refresh repeat", garp.master_refresh_repeat.to_string()),
+        ("Gratuitous ARP lower priority delay", seconds(garp.lower_prio_delay_us)),
+        ("Gratuitous ARP lower priority repeat", garp.lower_prio_repeat.to_string()),
+        ("Down timer adverts", model.down_timer_adverts.to_string()),
+        ("Send advert after receive lower priority advert", (!model.lower_prio_no_advert).to_string()),
+        ("Send advert after receive higher priority advert", model.higher_prio_send_advert.to_string()),
+        ("Virtual Router ID", model.vrid.to_string()),
+        ("Priority", model.priority.to_string()),
+        ("Effective priority", router.map_or(model.priority, Router::priority).to_string()),
+        ("Advert interval", format!("{} sec", seconds(model.advert_int_us))),
+        ("Accept", enabled(model.accept)),
+        ("Preempt", enabled(model.preempt.enabled)),
+        ("Promote_secondaries", enabled(model.promote_secondaries)),
+        ("Authentication type", auth_name(model).into()),
+    ]
+}
+
+fn auth_name(model: &VrrpInstance) -> &'static str {
+    match model.auth {
+        Authentication::None => "none",
+        Authentication::Pass(_) => "SIMPLE_PASSWORD",
+        Authentication::Ah(_) => "IPSEC_AH",
+    }
+}
+
+/// An address as keepalived's dumps show it.
+fn address_text(spec: &AddressSpec, model: &VrrpInstance, held: bool) -> String {
+    let mut out = format!("{}/{}", spec.address, spec.prefix_len);
+    if let Some(broadcast) = broadcast(spec) {
+        let _ = write!(out, " brd {broadcast}");
+    }
+    if let Some(dev) = spec.dev.as_ref().or(model.interface.as_ref()) {
+        let _ = write!(out, " dev {dev}");
+    }
+    let scope = match spec.scope {
+        None | Some(0) => "global".to_owned(),
+        Some(200) => "site".to_owned(),
+        Some(253) => "link".to_owned(),
+        Some(254) => "host".to_owned(),
+        Some(other) => other.to_string(),
+    };
+    let _ = write!(out, " scope {scope}");
+    if let Some(label) = &spec.label {
+        let _ = write!(out, " label {label}");
+    }
+    if held {
+        out.push_str(" set");
+    }
+    out
+}
+
 /// `keepalived.json`: version 1 is a bare array, version 2 an object.
-pub(super) fn json(config: &Config, routers: &[Router]) -> String {
+pub(super) fn json(config: &Config, routers: &[Router], clocks: Clocks) -> String {
     let list: Vec<Value> = config
         .vrrp_instances
         .iter()
         .zip(routers)
-        .map(|(model, router)| instance_json(model, router))
+        .map(|(model, router)| instance_json(model, router, clocks))
         .collect();
     let value = match config.global.json_version {
         2 => json!({ "vrrp": list, "track_process": [] }),
@@ -79,13 +161,14 @@ pub(super) fn json(config: &Config, routers: &[Router]) -> String {
     value.to_string()
 }
 
-fn instance_json(model: &VrrpInstance, router: &Router) -> Value {
+fn instance_json(model: &VrrpInstance, router: &Router, clocks: Clocks) -> Value {
     let counters = router.counters();
     let refused = &counters.refused;
-    let addresses = |specs: &[crate::model::AddressSpec]| -> Vec<String> {
-        specs.iter().map(|spec| format!("{}/{}", spec.address, spec.prefix_len)).collect()
+    let held = router.holds_addresses();
+    let addresses = |specs: &[AddressSpec]| -> Vec<String> {
+        specs.iter().map(|spec| address_text(spec, model, held)).collect()
     };
-    json!({
+    let mut value = json!({
         "data": {
             "iname": model.name,
             "dont_track_primary": i32::from(model.dont_track_primary),
@@ -105,9 +188,9 @@ fn instance_json(model: &VrrpInstance, router: &Router) -> Value {
             "vrid": model.vrid,
             "base_priority": model.priority,
             "effective_priority": router.priority(),
+            "last_transition": clocks.wall_seconds(router.since_us()),
             "vipset": router.holds_addresses(),
             "vips": addresses(&model.vips),
-            "evips": addresses(&model.excluded_vips),
             "promote_secondaries": i32::from(model.promote_secondaries),
             "adver_int": model.advert_int_us as f64 / 1e6,
             "master_adver_int": router.master_interval_us() as f64 / 1e6,
@@ -115,14 +198,17 @@ fn instance_json(model: &VrrpInstance, router: &Router) -> Value {
             "nopreempt": !model.preempt.enabled,
             "preempt_delay": model.preempt.delay_us / 1_000_000,
             "state": router.state() as u8,
-            "wantstate": model.initial_state as u8 + 1,
+            "wantstate": match model.initial_state {
+                InitialState::Backup => 1,
+                InitialState::Master => 2,
+            },
             "version": model.version.number(),
             "smtp_alert": model.notify.smtp_alert,
             "notify_deleted": model.notify.says_deleted,
             "auth_type": match model.auth {
-                crate::model::Authentication::None => 0,
-                crate::model::Authentication::Pass(_) => 1,
-                crate::model::Authentication::Ah(_) => 2,
+                Authentication::None => 0,
+                Authentication::Pass(_) => 1,
+                Authentication::Ah(_) => 2,
             },
         },
         "stats": {
@@ -141,5 +227,11 @@ fn instance_json(model: &VrrpInstance, router: &Router) -> Value {
             "pri_zero_rcvd": counters.priority_zero_received,
             "pri_zero_sent": counters.priority_zero_sent,
         },
-    })
+    });
+    if !model.excluded_vips.is_empty()
+        && let Some(data) = value.get_mut("data")
+    {
+        data["evips"] = json!(addresses(&model.excluded_vips));
+    }
+    value
 }

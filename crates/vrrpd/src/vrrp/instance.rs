@@ -244,6 +244,11 @@ impl Router {
         &self.counters
     }
 
+    /// Starts to count anew.
+    pub fn clear_counters(&mut self) {
+        self.counters = Counters::default();
+    }
+
     /// Whether nothing is left to do after [`super::Event::Stop`].
     pub fn is_finished(&self) -> bool {
         self.stopped && self.deadlines.release_us.is_none()
