@@ -16,7 +16,6 @@ use hacore::{
     time::wall_us,
 };
 use nix::sys::stat::{Mode, umask};
-use tokio::sync::mpsc;
 
 use crate::{
     cli::Options,
@@ -24,7 +23,7 @@ use crate::{
     logging::{Log, LogSettings, quoted_command_line},
     model::Config,
     netlink::Monitor,
-    runtime::{Actor, StartError, actor, build, outside::Nobody},
+    runtime::{Actor, StartError, actor, build},
     status, version,
 };
 
@@ -38,9 +37,6 @@ pub const EXIT_CONFIG: u8 = 2;
 pub const EXIT_PERMISSION: u8 = 4;
 /// Exit status: there is no configuration file.
 pub const EXIT_NO_FILE: u8 = 6;
-
-/// Stimuli that wait for the actor at most.
-const STIMULI_MAX: usize = 1024;
 
 /// Runs until a signal ends it.
 pub fn run(options: Options) -> ExitCode {
@@ -155,8 +151,7 @@ async fn serve_async(
 ) -> Result<(), StartError> {
     // Subscribed before the first reading, so that no change falls between.
     let monitor = Monitor::open()?;
-    let (stimuli_to, stimuli) = mpsc::channel(STIMULI_MAX);
-    let (mut actor, datagrams) = Actor::new(config, log, Box::new(Nobody)).await?;
+    let (mut actor, inbox) = Actor::new(config, log).await?;
     actor.report_all_addresses(options.address_monitoring);
     actor.start().await?;
     let leave_addresses = options.leave_addresses;
@@ -170,8 +165,7 @@ async fn serve_async(
             }
         }),
     };
-    actor.run(datagrams, stimuli, monitor, options).await?;
-    drop(stimuli_to);
+    actor.run(inbox, monitor, options).await?;
     Ok(())
 }
 

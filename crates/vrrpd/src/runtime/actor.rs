@@ -9,6 +9,7 @@ use std::{
     io,
     net::IpAddr,
     rc::Rc,
+    time::Duration,
 };
 
 use hacore::{process::sd_notify::Notifier, time::monotonic_us};
@@ -19,7 +20,9 @@ use crate::logging::Log;
 use crate::model::{Config, DynamicInterfaces};
 use crate::net::{Announcer, Channel, Inbound, Listener, SocketError, Transmitter, receive, transmit};
 use crate::netlink::{Interfaces, Monitor, Netlink, NetlinkError};
+use crate::notify::{self, Drain};
 use crate::packet;
+use crate::track::{self, Trackers};
 use crate::vrrp::{Action, Domain, Ending, Event, Notice, Router, State, sync_group::Outcome};
 
 use super::{
@@ -72,6 +75,18 @@ pub struct Options {
     pub on_ready: Box<dyn FnOnce()>,
 }
 
+/// What reaches the actor besides timers, signals and the kernel's news.
+#[derive(Debug)]
+pub struct Inbox {
+    datagrams: mpsc::Receiver<Inbound>,
+    stimuli: mpsc::Receiver<Stimulus>,
+}
+
+/// Stimuli that wait for the actor at most.
+const STIMULI_MAX: usize = 1024;
+/// How long notify scripts may run on when the daemon ends.
+const SCRIPTS_END_MAX: Duration = Duration::from_secs(5);
+
 /// The owner of everything.
 pub struct Actor {
     pub(super) config: Config,
@@ -86,6 +101,10 @@ pub struct Actor {
     pub(super) own_removals: BTreeMap<(u32, IpAddr), u32>,
     pub(super) group_states: Vec<State>,
     pub(super) outside: Box<dyn Outside>,
+    /// Scripts that [`Actor::outside`] has yet to see end.
+    pub(super) scripts: Drain,
+    pub(super) trackers: Option<Trackers>,
+    pub(super) stimuli: mpsc::Sender<Stimulus>,
     pub(super) log: Log,
     /// `--address-monitoring`.
     pub(super) report_addresses: bool,
@@ -97,11 +116,7 @@ impl Actor {
     ///
     /// # Errors
     /// [`StartError`]; its text names the fix where there is one.
-    pub async fn new(
-        config: Config,
-        log: Log,
-        outside: Box<dyn Outside>,
-    ) -> Result<(Self, mpsc::Receiver<Inbound>), StartError> {
+    pub async fn new(config: Config, log: Log) -> Result<(Self, Inbox), StartError> {
         if let Some(first) = build::unsupported(&config).into_iter().next() {
             return Err(StartError::Unsupported(first));
         }
@@ -113,6 +128,8 @@ impl Actor {
                 _ => StartError::Io(error),
             })?;
         let (inbound, datagrams) = mpsc::channel(receive::QUEUE_LEN);
+        let (stimuli, stimuli_from) = mpsc::channel(STIMULI_MAX);
+        let (notifier, scripts) = notify::Notifier::new(&config.global, stimuli.clone());
         let deaf_until_us = match config.global.startup_delay_us {
             0 => 0,
             delay_us => monotonic_us() + delay_us,
@@ -130,13 +147,16 @@ impl Actor {
             listeners: BTreeMap::new(),
             inbound,
             own_removals: BTreeMap::new(),
-            outside,
+            outside: Box::new(notifier),
+            scripts,
+            trackers: None,
+            stimuli,
             log,
             report_addresses: false,
             unknown_vrids: BTreeSet::new(),
             config,
         };
-        Ok((actor, datagrams))
+        Ok((actor, Inbox { datagrams, stimuli: stimuli_from }))
     }
 
     /// Brings the instances up: old addresses go, sockets open, routers leave INIT.
@@ -155,9 +175,11 @@ impl Actor {
         }
         self.add_static_addresses().await;
         self.log.info("Startup complete");
+        let tracked = track::initial_stimuli(&self.config);
         for index in 0..self.instances.len() {
-            self.start_instance(index).await;
+            self.start_instance(index, &tracked).await;
         }
+        self.trackers = Some(Trackers::start(&self.config, &self.stimuli));
         Ok(())
     }
 
@@ -167,15 +189,31 @@ impl Actor {
     }
 
     /// A router whose links and source address are known goes to BACKUP or FAULT.
-    pub(super) async fn start_instance(&mut self, index: usize) {
+    pub(super) async fn start_instance(&mut self, index: usize, tracked: &[Stimulus]) {
         let now_us = monotonic_us();
         let mut out = Vec::new();
-        for event in self.initial_events(index) {
+        let mut events = self.initial_events(index);
+        events.extend(self.tracked_events(index, tracked));
+        for event in events {
             self.domain.step(index, event, now_us, &mut out);
         }
         self.say_faults(index);
         self.domain.step(index, Event::Start, now_us, &mut out);
         self.carry_out(out).await;
+    }
+
+    /// What trackers do to an instance before their first result.
+    fn tracked_events(&self, index: usize, tracked: &[Stimulus]) -> Vec<Event> {
+        let Some(own) = self.instances.get(index) else { return Vec::new() };
+        tracked
+            .iter()
+            .filter_map(|stimulus| match stimulus {
+                Stimulus::Track { instance, tracker, effect } if *instance == own.model.name => {
+                    Some(Event::Track { tracker: tracker.clone(), effect: *effect })
+                }
+                _ => None,
+            })
+            .collect()
     }
 
     fn demand_interfaces(&self) -> Result<(), StartError> {
@@ -239,11 +277,11 @@ impl Actor {
     /// Only when the timer or a signal handler cannot be made.
     pub async fn run(
         mut self,
-        mut datagrams: mpsc::Receiver<Inbound>,
-        mut stimuli: mpsc::Receiver<Stimulus>,
+        inbox: Inbox,
         mut monitor: Monitor,
         options: Options,
     ) -> Result<Ended, StartError> {
+        let Inbox { mut datagrams, mut stimuli } = inbox;
         let mut signals = Signals::catch()?;
         let mut timer = Timer::new()?;
         let Options { leave_addresses, mut reread, on_ready } = options;
@@ -253,7 +291,6 @@ impl Actor {
         }
         on_ready();
         let mut stopping = false;
-        let mut stimuli_open = true;
         loop {
             let now_us = monotonic_us();
             if self.next_deadline_us().is_some_and(|at_us| at_us <= now_us) {
@@ -267,10 +304,7 @@ impl Actor {
                 expired = timer.expired() => expired?,
                 Some(inbound) = datagrams.recv() => self.receive(&inbound).await,
                 Some(change) = monitor.next() => self.changed(change).await,
-                stimulus = stimuli.recv(), if stimuli_open => match stimulus {
-                    Some(stimulus) => self.stimulus(stimulus).await,
-                    None => stimuli_open = false,
-                },
+                Some(stimulus) = stimuli.recv() => self.stimulus(stimulus).await,
                 request = signals.next() => match request {
                     Request::Stop => {
                         if let Some(service) = service.as_ref().filter(|_| !stopping) {
@@ -303,6 +337,8 @@ impl Actor {
         if !leave_addresses {
             self.remove_static_addresses().await;
         }
+        self.trackers = None;
+        self.scripts.finished(SCRIPTS_END_MAX).await;
         self.log.info("Stopped");
         Ok(Ended::Stopped)
     }

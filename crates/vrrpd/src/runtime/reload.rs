@@ -5,13 +5,15 @@
 use hacore::time::monotonic_us;
 
 use crate::model::Config;
+use crate::notify;
+use crate::track::{self, Trackers};
 use crate::vrrp::{Domain, Ending, Event, Router, State, Tracker, sync_group::Outcome};
 
 use super::{
     actor::Actor,
     build,
     instance::Instance,
-    outside::{Happening, Kind, What},
+    outside::{Happening, Kind, Nobody, Stimulus, What},
 };
 
 impl Actor {
@@ -22,6 +24,7 @@ impl Actor {
             return;
         }
         self.advertise_all().await;
+        self.trackers = None;
         self.remove_instances_missing_in(&config).await;
         let settings = build::settings(&config, 0);
         let old_routers = std::mem::take(&mut self.domain).into_routers();
@@ -51,13 +54,16 @@ impl Actor {
         self.domain = Domain::new(routers, groups);
         self.change_static_addresses(&config).await;
         self.announcer.set_pace(super::announce::pace(&config));
+        self.change_fifos(&config);
         self.config = config;
+        let tracked = track::initial_stimuli(&self.config);
         for (index, before) in kept.into_iter().enumerate() {
             match before {
                 Some(before) => self.continue_instance(index, &before).await,
-                None => self.start_new_instance(index).await,
+                None => self.start_new_instance(index, &tracked).await,
             }
         }
+        self.trackers = Some(Trackers::start(&self.config, &self.stimuli));
         self.drop_unused_listeners();
         self.advertise_all().await;
         self.log.info("Reload complete");
@@ -77,12 +83,23 @@ impl Actor {
         self.carry_out(out).await;
     }
 
-    async fn start_new_instance(&mut self, index: usize) {
+    async fn start_new_instance(&mut self, index: usize, tracked: &[Stimulus]) {
         self.remove_residual_addresses(index).await;
         if let Err(error) = self.open_port(index) {
             self.log.warning(&error.to_string());
         }
-        self.start_instance(index).await;
+        self.start_instance(index, tracked).await;
+    }
+
+    fn change_fifos(&mut self, config: &Config) {
+        let (old, new) = (&self.config.global, &config.global);
+        if old.notify_fifo != new.notify_fifo || old.vrrp_notify_fifo != new.vrrp_notify_fifo {
+            // The old FIFOs go before the new ones come: they may have the same path.
+            self.outside = Box::new(Nobody);
+            let (notifier, scripts) = notify::Notifier::new(new, self.stimuli.clone());
+            self.outside = Box::new(notifier);
+            self.scripts = scripts;
+        }
     }
 
     /// Only changed addresses are touched.

@@ -53,11 +53,15 @@ const JSON_FILE: &str = "/tmp/keepalived.json";
 pub fn write(what: Dump, config: &Config, routers: &[Router]) -> io::Result<()> {
     let (global, clocks) = (&config.global, Clocks::now());
     let (path, text) = match what {
-        Dump::Data => (global.state_dump_file.as_deref().unwrap_or(DATA_FILE), stats::data(config, routers, clocks)),
+        Dump::Data => {
+            (global.state_dump_file.as_deref().unwrap_or(DATA_FILE), stats::data(config, routers, clocks))
+        }
         Dump::Stats | Dump::ClearStats => {
             (global.stats_dump_file.as_deref().unwrap_or(STATS_FILE), stats::stats(routers))
         }
-        Dump::Json => (global.json_dump_file.as_deref().unwrap_or(JSON_FILE), stats::json(config, routers, clocks)),
+        Dump::Json => {
+            (global.json_dump_file.as_deref().unwrap_or(JSON_FILE), stats::json(config, routers, clocks))
+        }
     };
     replace_file(Path::new(path), &text)
 }

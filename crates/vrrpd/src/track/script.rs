@@ -111,7 +111,8 @@ impl ScriptState {
         match self.health {
             Health::Up => effect(weight, reverse, true),
             Health::Down => effect(weight, reverse, false),
-            Health::Unknown if weight == 0 => Effect::Fault,
+            Health::Unknown if weight == 0 && self.init_fail => Effect::Fault,
+            Health::Unknown if weight == 0 => Effect::Pending,
             Health::Unknown if self.init_fail => effect(weight, reverse, false),
             Health::Unknown => Effect::None,
         }
@@ -214,7 +215,11 @@ mod tests {
     #[test]
     fn the_first_result_counts_at_once() {
         let mut state = ScriptState::new(&script(2, 2));
-        assert_eq!(state.effect(0, false), Effect::Fault, "weight 0 holds the instance back until a result");
+        assert_eq!(
+            state.effect(0, false),
+            Effect::Pending,
+            "weight 0 holds the instance back until a result"
+        );
         assert_eq!(state.effect(10, false), Effect::None);
         assert_eq!(lines(&mut state, &[Exited(0)]), ["VRRP_Script(chk) succeeded"]);
         assert_eq!(state.effect(0, false), Effect::None);

@@ -64,6 +64,10 @@ impl Router {
             return;
         }
         self.since_us = now_us;
+        if self.faults().next().is_none() && self.has_own_fault() {
+            self.waiting = true;
+            return;
+        }
         if self.is_faulty() {
             self.state = State::Fault;
             self.log(Level::Info, "entering FAULT state", out);
@@ -189,6 +193,7 @@ impl Router {
             self.counters.released_master += 1;
         }
         self.state = state;
+        self.waiting = false;
         self.since_us = now_us;
         self.wants_master = false;
         self.complaints.clear();
@@ -413,13 +418,13 @@ impl Router {
         if before == after {
             return;
         }
-        if !matches!(self.state, State::Init) {
-            let text = format!("Changing effective priority from {before} to {after}");
-            self.log(Level::Info, text, out);
-        }
         let down_before_us = self.master_down_us();
         self.priority = after;
-        out.push(Action::Notify(Notice::Priority(self.state)));
+        if self.state != State::Init {
+            let text = format!("Changing effective priority from {before} to {after}");
+            self.log(Level::Info, text, out);
+            out.push(Action::Notify(Notice::Priority(self.state)));
+        }
         // VRRP.md 3: a running timer shifts by the change of the down time.
         if let (State::Backup, Some(at_us)) = (self.state, self.deadlines.main_us) {
             let shifted_us = (at_us + self.master_down_us()).saturating_sub(down_before_us);
@@ -428,10 +433,13 @@ impl Router {
     }
 
     fn update_fault(&mut self, orderly: bool, now_us: u64, out: &mut Vec<Action>) {
-        if self.stopped || self.state == State::Init {
+        if self.stopped || (self.state == State::Init && !self.waiting) {
             return;
         }
+        let certain = self.group_fault || self.faults().next().is_some();
         match (self.state, self.is_faulty()) {
+            (State::Init, true) if certain => self.enter_fault(orderly, now_us, out),
+            (State::Init, false) => self.leave_fault(now_us, out),
             (State::Master | State::Backup, true) => self.enter_fault(orderly, now_us, out),
             (State::Fault, false) => self.leave_fault(now_us, out),
             _ => {}

@@ -413,6 +413,19 @@ fn the_same_complaint_is_logged_once_until_something_changes() {
     assert_eq!(step(&mut router, refused(), at_us + 1).len(), 1);
 }
 
+#[test]
+fn an_unknown_script_holds_a_starting_router_in_init() {
+    for (result, state) in [(Effect::None, State::Backup), (Effect::Fault, State::Fault)] {
+        let mut router = Router::new(settings(100));
+        step(&mut router, Event::Source(Some(own())), 0);
+        step(&mut router, track("a", Effect::Pending), 0);
+        assert_eq!(step(&mut router, Event::Start, 0), vec![]);
+        assert_eq!(router.state(), State::Init);
+        step(&mut router, track("a", result), 5);
+        assert_eq!(router.state(), state);
+    }
+}
+
 fn group_of_two() -> Domain {
     let routers = vec![backup(settings(150)), backup(Settings { name: "VI_2".into(), ..settings(150) })];
     let group = Group { name: "SG".into(), members: vec![0, 1], state: State::Backup };

@@ -165,6 +165,8 @@ pub struct Router {
     pub(super) grouped: bool,
     /// The group is held in FAULT by another member.
     pub(super) group_fault: bool,
+    /// Started, but something is not known yet: still in INIT.
+    pub(super) waiting: bool,
     /// Timed out and waits for the other members.
     pub(super) wants_master: bool,
     /// Complaints already logged since the last change.
@@ -192,6 +194,7 @@ impl Router {
             stopped: false,
             grouped: false,
             group_fault: false,
+            waiting: false,
             wants_master: false,
             complaints: BTreeSet::new(),
             counters: Counters::default(),
@@ -261,7 +264,7 @@ impl Router {
 
     /// Whether a tracker of its own holds it in FAULT.
     pub fn has_own_fault(&self) -> bool {
-        self.effects.values().any(|effect| *effect == Effect::Fault)
+        self.effects.values().any(|effect| matches!(effect, Effect::Fault | Effect::Pending))
     }
 
     /// The trackers that hold it in FAULT.

@@ -11,6 +11,8 @@ pub enum Effect {
     Weight(i32),
     /// Holds the instance in FAULT.
     Fault,
+    /// Not known yet: an instance that starts stays in INIT until it is (VRRP.md 4.5).
+    Pending,
 }
 
 /// The effect of a tracker with this configured weight, 0 meaning FAULT when bad.
@@ -34,7 +36,7 @@ pub fn effective(base: u8, effects: impl Iterator<Item = Effect>) -> u8 {
     }
     let sum = effects.fold(i32::from(base), |sum, effect| match effect {
         Effect::Weight(weight) => sum.saturating_add(weight),
-        Effect::None | Effect::Fault => sum,
+        Effect::None | Effect::Fault | Effect::Pending => sum,
     });
     sum.clamp(1, 254) as u8
 }
