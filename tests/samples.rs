@@ -1,4 +1,5 @@
 //! The units and sample files under `etc/`, judged by the programs they are written for.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)] // it is all test
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,6 +1,7 @@
 //! Daemonizing and giving up privileges in processes of their own: this program starts itself again in each role.
 //!
 //! It has its own `main`, because a test harness has threads and a daemon must be forked before there are any.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)] // it is all test
 
 use std::io::Write;
 use std::path::Path;

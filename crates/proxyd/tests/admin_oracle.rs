@@ -1,6 +1,7 @@
 //! The admin socket's formats beside those of the genuine haproxy (skipped by name where it is not installed).
 //!
 //! Ours may have more: the dialect is 3.2's, and older programs lack its last columns and figures.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)] // it is all test
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

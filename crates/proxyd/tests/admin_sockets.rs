@@ -1,4 +1,5 @@
 //! The admin sockets as clients meet them: Unix with mode, TCP, an inherited descriptor, limits.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout, clippy::print_stderr)] // it is all test
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
