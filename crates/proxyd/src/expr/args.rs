@@ -208,9 +208,10 @@ fn read_one(text: &[u8], start: usize) -> Result<(Vec<u8>, usize), String> {
             (None, b',' | b')') => return Ok((raw, at)),
             (None, b'"' | b'\'') => quote = Some(byte),
             (Some(open), close) if open == close => quote = None,
-            (None | Some(b'"'), b'\\') if at + 1 < text.len() => {
-                at += 1;
-                raw.push(text[at]);
+            (None | Some(b'"'), b'\\') => {
+                let (bytes, length) = escape(text.get(at + 1..).unwrap_or_default());
+                raw.extend_from_slice(bytes);
+                at += length;
             }
             _ => raw.push(byte),
         }
@@ -220,6 +221,17 @@ fn read_one(text: &[u8], start: usize) -> Result<(Vec<u8>, usize), String> {
         Some(quote) => format!("unmatched quote {} at position {start}", quote as char),
         None => "expected ')'".to_owned(),
     })
+}
+
+/// What a backslash outside single quotes and the bytes behind it stand for, and how many bytes those are.
+fn escape(rest: &[u8]) -> (&[u8], usize) {
+    match rest.first() {
+        Some(b'r') => (b"\r", 1),
+        Some(b'n') => (b"\n", 1),
+        Some(b't') => (b"\t", 1),
+        Some(b'"' | b'\\' | b'\'' | b' ') => (rest.get(..1).unwrap_or_default(), 1),
+        _ => (b"\\", 0),
+    }
 }
 
 fn type_one(

@@ -208,6 +208,12 @@ pub trait Environment {
         false
     }
 
+    /// The `index`th group of a user; for `http_auth_group`.
+    fn group_of(&self, user_list: u32, user: &[u8], index: usize) -> Option<Data<'_>> {
+        let _ = (user_list, user, index);
+        None
+    }
+
     /// Whether the address is one of this machine's (`src_is_local`).
     fn is_local_address(&self, address: std::net::IpAddr) -> bool {
         address.is_loopback()

@@ -45,13 +45,13 @@ impl SampleType {
         match (self, to) {
             (Any | Same, _) | (_, Any | Same) => true,
             (from, to) if from == to => true,
-            (Bool, Int | Str) => true,
+            (Bool, Int | Str | Bin) => true,
             (Int, Bool | Addr | Ipv4 | Ipv6 | Str | Bin) => true,
-            (Addr, Ipv4 | Ipv6 | Str | Bin) => true,
+            (Addr, Int | Ipv4 | Ipv6 | Str | Bin) => true,
             (Ipv4, Bool | Int | Addr | Ipv6 | Str | Bin) => true,
             (Ipv6, Bool | Addr | Ipv4 | Str | Bin) => true,
             (Str, Bool | Int | Addr | Ipv4 | Ipv6 | Bin | Method) => true,
-            (Bin, Str | Int) => true,
+            (Bin, Str) => true,
             (Method, Str | Bin) => true,
             _ => false,
         }
@@ -210,7 +210,7 @@ impl<'a> Sample<'a> {
         }
     }
 
-    /// The value as text: numbers in decimal, `bin` as upper-case hexadecimal.
+    /// The value as text: numbers in decimal, `bin` up to its first NUL.
     pub fn into_text(self) -> Option<Data<'a>> {
         Some(match self {
             Sample::Bool(b) => Data::Borrowed(if b { b"1" } else { b"0" }),
@@ -218,7 +218,10 @@ impl<'a> Sample<'a> {
             Sample::Ipv4(address) => address.to_string().into(),
             Sample::Ipv6(address) => ipv6_text(address).into(),
             Sample::Str(text) => text,
-            Sample::Bin(bytes) => hex_upper(&bytes).into(),
+            Sample::Bin(bytes) => {
+                let end = memchr::memchr(0, &bytes).unwrap_or(bytes.len());
+                bytes.slice(0, end)
+            }
             Sample::Method(method) => method.into_data(),
         })
     }
@@ -226,7 +229,7 @@ impl<'a> Sample<'a> {
     /// The value as bytes: integers as 8 bytes and addresses as 4 or 16, in network order.
     pub fn into_binary(self) -> Option<Data<'a>> {
         Some(match self {
-            Sample::Bool(_) => return None,
+            Sample::Bool(b) => Data::Owned(i64::from(b).to_be_bytes().to_vec()),
             Sample::Int(n) => Data::Owned(n.to_be_bytes().to_vec()),
             Sample::Ipv4(address) => Data::Owned(address.octets().to_vec()),
             Sample::Ipv6(address) => Data::Owned(address.octets().to_vec()),
@@ -264,16 +267,13 @@ impl<'a> Sample<'a> {
 }
 
 /// The number at the start of `text`, as HAProxy casts strings: an optional sign and digits, the rest ignored.
-/// `None` when there is not one digit.
+/// Text without a digit is 0, and empty text no number.
 pub fn int_prefix(text: &[u8]) -> Option<i64> {
     let (negative, digits) = match text.first()? {
         b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),
         _ => (false, text),
     };
-    if !digits.first()?.is_ascii_digit() {
-        return None;
-    }
     let mut value: i64 = 0;
     for digit in digits.iter().take_while(|b| b.is_ascii_digit()) {
         let digit = i64::from(digit - b'0');
@@ -281,6 +281,18 @@ pub fn int_prefix(text: &[u8]) -> Option<i64> {
         value = if negative { value.saturating_sub(digit) } else { value.saturating_add(digit) };
     }
     Some(value)
+}
+
+/// What `hdr_val` and its kin make of text: like C's oldest conversions it wraps at 64 bits, and takes every byte
+/// below `:` for a digit, so that `.` counts as -2.
+pub fn int_wrapping(text: &[u8]) -> i64 {
+    let (negative, digits) = match text.strip_prefix(b"-") {
+        Some(rest) => (true, rest),
+        None => (false, text),
+    };
+    let digits = digits.iter().map(|b| i64::from(*b as i8) - i64::from(b'0')).take_while(|digit| *digit <= 9);
+    let value = digits.fold(0_i64, |value, digit| value.wrapping_mul(10).wrapping_add(digit));
+    if negative { value.wrapping_neg() } else { value }
 }
 
 /// An address in its usual notation.

@@ -255,6 +255,8 @@ impl MatcherBuilder {
                 self.output.name()
             )));
         };
+        // Without `-m`, methods compare by number where they have one, so case counts for them.
+        let by_number = !self.explicit && self.output == SampleType::Method;
         let mut files = Vec::new();
         for (name, ignore_case, is_map) in &self.files {
             let file: Arc<PatternFile> = scope
@@ -270,7 +272,8 @@ impl MatcherBuilder {
             MatchMethod::Int | MatchMethod::Len => sets.push(PatternSet::ranges(method, self.ranges)),
             _ if files.is_empty() || !self.patterns.is_empty() => {
                 let patterns = self.patterns.iter().map(Word::bytes);
-                sets.push(PatternSet::compile(method, self.ignore_case, patterns).map_err(alert)?);
+                let set = PatternSet::compile(method, self.ignore_case, patterns).map_err(alert)?;
+                sets.push(if by_number { set.for_methods() } else { set });
             }
             _ => {}
         }

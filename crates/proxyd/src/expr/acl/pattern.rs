@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 
 use super::MatchMethod;
 use crate::expr::sample::ipv6_to_ipv4;
-use crate::expr::{Data, Sample, SampleType};
+use crate::expr::{Data, Method, Sample, SampleType};
 
 /// Below this many patterns a list is walked; above, exact strings are hashed.
 const LINEAR_MAX: usize = 8;
@@ -19,6 +19,8 @@ const LINEAR_MAX: usize = 8;
 pub(crate) struct PatternSet {
     method: MatchMethod,
     ignore_case: bool,
+    /// Case always counts for the methods that HAProxy knows.
+    known_methods_exact: bool,
     kind: Kind,
 }
 
@@ -58,7 +60,7 @@ pub(crate) fn parse_range(text: &str, dotted: bool) -> Option<(i64, i64)> {
 
 impl PatternSet {
     pub(crate) fn ranges(method: MatchMethod, ranges: Vec<(i64, i64)>) -> Self {
-        Self { method, ignore_case: false, kind: Kind::Ranges(ranges) }
+        Self { method, ignore_case: false, known_methods_exact: false, kind: Kind::Ranges(ranges) }
     }
 
     /// Compiles text patterns; the error is the end of HAProxy's sentence.
@@ -82,7 +84,12 @@ impl PatternSet {
             MatchMethod::Dom => Kind::List(patterns.map(|p| trimmed(p, b"/?.:").into()).collect()),
             MatchMethod::End | MatchMethod::Sub => Kind::List(patterns.map(Box::from).collect()),
         };
-        Ok(PatternSet { method, ignore_case, kind })
+        Ok(PatternSet { method, ignore_case, known_methods_exact: false, kind })
+    }
+
+    pub(crate) fn for_methods(mut self) -> Self {
+        self.known_methods_exact = true;
+        self
     }
 
     /// The index of the pattern that matches.
@@ -94,6 +101,10 @@ impl PatternSet {
                 ranges.iter().position(|(low, high)| (*low..=*high).contains(&value))
             }
             Kind::Networks(networks) => networks.find(address(sample)?),
+            Kind::List(list) if self.known_methods_exact => match sample {
+                Sample::Method(Method::Other(name)) => list.iter().position(|p| self.text_matches(name, p)),
+                other => with_text(other, |text| list.iter().position(|p| **p == *text)),
+            },
             Kind::List(list) => {
                 with_text(sample, |text| list.iter().position(|p| self.text_matches(text, p)))
             }

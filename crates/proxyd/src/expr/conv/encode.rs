@@ -47,7 +47,9 @@ pub(crate) fn b64_decode(text: &[u8]) -> Option<Vec<u8>> {
 pub(crate) fn ub64_decode(text: &[u8]) -> Option<Vec<u8>> {
     const LENIENT: GeneralPurpose = GeneralPurpose::new(
         &alphabet::URL_SAFE,
-        GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+        GeneralPurposeConfig::new()
+            .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+            .with_decode_allow_trailing_bits(true),
     );
     LENIENT.decode(text).ok()
 }
@@ -67,12 +69,12 @@ pub(crate) fn hex_decode(digits: &[u8]) -> Option<Vec<u8>> {
         .collect()
 }
 
-/// The last 16 digits count; anything that is no digit gives 0.
+/// The last 16 digits count; anything that is no digit makes it fail.
 fn hex2i<'a>(sample: Sample<'a>, _: &'a Args, _: &EvalCtx<'a>) -> Option<Sample<'a>> {
     let value = data(sample)?
         .iter()
         .try_fold(0_u64, |value, b| Some(value << 4 | u64::from((*b as char).to_digit(16)?)));
-    Some(Sample::Int(value.unwrap_or(0) as i64))
+    value.map(|value| Sample::Int(value as i64))
 }
 
 fn check_hex_chunks(args: &mut Args, _: &ParseScope<'_>, _: hacore::diag::Span) -> Result<(), String> {

@@ -108,6 +108,7 @@ fn push_escaped(out: &mut Vec<u8>, code: u32) {
 /// `$.key.list[0]`, compiled.
 #[derive(Debug)]
 pub struct JsonPath {
+    is_rooted: bool,
     steps: Vec<Step>,
     as_int: bool,
 }
@@ -122,7 +123,9 @@ impl JsonPath {
     /// A backslash hides the next character of a key. `output` may be `int`.
     pub(super) fn parse(path: &str, output: Option<&str>) -> Result<JsonPath, String> {
         let invalid = || "invalid json path provided".to_owned();
-        let mut rest = path.strip_prefix('$').ok_or_else(|| "JSONPath starts with '$'".to_owned())?;
+        // HAProxy takes a path without `$`, which then finds nothing.
+        let is_rooted = path.starts_with('$');
+        let mut rest = path.strip_prefix('$').unwrap_or_default();
         let mut steps = Vec::new();
         while !rest.is_empty() {
             if let Some(after) = rest.strip_prefix('[') {
@@ -156,11 +159,14 @@ impl JsonPath {
             Some("int") => true,
             Some(_) => return Err("output_type only supports \"int\" as argument".to_owned()),
         };
-        Ok(JsonPath { steps, as_int })
+        Ok(JsonPath { is_rooted, steps, as_int })
     }
 
     /// Looks the value up; objects give nothing, lists their text.
     pub(super) fn find<'a>(&self, text: &[u8]) -> Option<Sample<'a>> {
+        if !self.is_rooted {
+            return None;
+        }
         let root: Value = serde_json::from_slice(text).ok()?;
         let mut value = &root;
         for step in &self.steps {

@@ -83,6 +83,10 @@ fn ipmask<'a>(sample: Sample<'a>, args: &'a Args, _: &EvalCtx<'a>) -> Option<Sam
         (Sample::Ipv6(ip), _, Some(Arg::Ipv6(mask))) => {
             Some(Sample::Ipv6(Ipv6Addr::from_bits(ip.to_bits() & mask.to_bits())))
         }
+        (Sample::Ipv6(ip), Some(Arg::Ipv4(mask)), None) => {
+            let ip = crate::expr::sample::ipv6_to_ipv4(ip)?;
+            Some(Sample::Ipv4(Ipv4Addr::from_bits(ip.to_bits() & mask.to_bits())))
+        }
         _ => None,
     }
 }

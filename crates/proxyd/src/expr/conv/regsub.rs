@@ -78,6 +78,9 @@ impl Replacement {
 }
 
 fn check(args: &mut Args, _: &ParseScope<'_>, _: hacore::diag::Span) -> Result<(), String> {
+    if args.bytes(0).is_none() {
+        return Err("missing regex".to_owned());
+    }
     let (mut global, mut ignore_case) = (false, false);
     for flag in args.bytes(2).unwrap_or_default() {
         match flag {

@@ -31,22 +31,32 @@ fn check_unit(args: &mut Args, _: &ParseScope<'_>, _: hacore::diag::Span) -> Res
 }
 
 fn http_date<'a>(sample: Sample<'a>, args: &'a Args, _: &EvalCtx<'a>) -> Option<Sample<'a>> {
+    let unit_us = i64::try_from(unit_us(args.bytes(1))?).ok()?;
+    let per_second = 1_000_000 / unit_us;
     let value = int(&sample)?.saturating_add(args.int(0).unwrap_or(0));
-    let per_second = 1_000_000 / i64::try_from(unit_us(args.bytes(1))?).ok()?;
-    Some(Sample::str(Civil::from_unix(value.div_euclid(per_second)).http_text()))
+    let mut text = Civil::from_unix(value.div_euclid(per_second)).http_text();
+    // Below seconds the fraction is shown, as HAProxy does.
+    if per_second > 1 {
+        text.insert_str(text.len() - " GMT".len(), &format!(".{}", fraction(value, unit_us)));
+    }
+    Some(Sample::str(text))
 }
 
 /// The value with its offset in seconds, split into seconds and the digits below.
 fn split(sample: &Sample<'_>, args: &Args, unit_us: i64) -> Option<(i64, String)> {
     let per_second = 1_000_000 / unit_us;
     let value = int(sample)?.saturating_add(args.int(1).unwrap_or(0));
-    let rest = value.rem_euclid(per_second);
-    let fraction = match unit_us {
+    Some((value.div_euclid(per_second), fraction(value, unit_us)))
+}
+
+/// The digits below a second.
+fn fraction(value: i64, unit_us: i64) -> String {
+    let rest = value.rem_euclid(1_000_000 / unit_us);
+    match unit_us {
         1 => format!("{rest:06}"),
         1000 => format!("{rest:03}"),
         _ => String::new(),
-    };
-    Some((value.div_euclid(per_second), fraction))
+    }
 }
 
 fn utc<'a>(sample: Sample<'a>, args: &'a Args, unit_us: i64) -> Option<Sample<'a>> {

@@ -50,10 +50,19 @@ fn part<'a>(sample: Sample<'a>, args: &Args, kind: Kind) -> Option<Sample<'a>> {
     let index = args.int(0)?;
     let count = usize::try_from(args.int(2).unwrap_or(1)).ok()?;
     let spans = spans(&data, args.bytes(1).unwrap_or_default(), kind);
+    let Some((start, end)) = range(&spans, index, count, data.len()) else {
+        // A word that is not there is empty, a field that is not there is nothing.
+        return (kind == Kind::Word).then(|| Sample::str(""));
+    };
+    Some(Sample::Str(data.slice(start, end)))
+}
+
+/// Start and end of `count` parts from `index` on.
+fn range(spans: &[(usize, usize)], index: i64, count: usize, length: usize) -> Option<(usize, usize)> {
     let nth = usize::try_from(index.unsigned_abs()).ok()?.checked_sub(1)?;
     let (first, last) = if index > 0 {
         let last =
-            if count == 0 { spans.len() - 1 } else { (nth + count - 1).min(spans.len().checked_sub(1)?) };
+            if count == 0 { spans.len().checked_sub(1)? } else { (nth + count - 1).min(spans.len().checked_sub(1)?) };
         (nth, last)
     } else {
         let last = spans.len().checked_sub(1 + nth)?;
@@ -61,9 +70,8 @@ fn part<'a>(sample: Sample<'a>, args: &Args, kind: Kind) -> Option<Sample<'a>> {
     };
     let start = spans.get(first)?.0;
     // Taking all that remains keeps what stands behind the last word, or before the first.
-    let end = if count == 0 && index > 0 { data.len() } else { spans.get(last)?.1 };
-    let start = if count == 0 && index < 0 { 0 } else { start };
-    Some(Sample::Str(data.slice(start, end)))
+    let end = if count == 0 && index > 0 { length } else { spans.get(last)?.1 };
+    Some((if count == 0 && index < 0 { 0 } else { start }, end))
 }
 
 fn spans(text: &[u8], delimiters: &[u8], kind: Kind) -> Vec<(usize, usize)> {

@@ -2,7 +2,7 @@
 
 use super::header::Cursor;
 use super::{Fetch, fetch};
-use crate::expr::sample::int_prefix;
+use crate::expr::sample::int_wrapping;
 use crate::expr::{ArgKind, Args, Contexts, Direction, EvalCtx, FetchState, Sample, SampleType};
 use crate::http::HeaderList;
 use crate::http::headers::trim_blanks;
@@ -172,7 +172,7 @@ fn value<'a>(source: Source<'a>, args: &Args, state: &mut FetchState) -> Option<
 }
 
 fn number<'a>(source: Source<'a>, args: &Args, state: &mut FetchState) -> Option<Sample<'a>> {
-    find(source, args, state).map(|text| Sample::Int(int_prefix(text).unwrap_or(0)))
+    find(source, args, state).map(|text| Sample::Int(int_wrapping(text)))
 }
 
 fn count<'a>(source: Source<'_>, args: &Args) -> Option<Sample<'a>> {

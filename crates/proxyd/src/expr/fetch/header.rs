@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Fetch, FetchFn, fetch};
-use crate::expr::sample::int_prefix;
+use crate::expr::sample::int_wrapping;
 use crate::expr::{ArgKind, Args, Contexts, Direction, EvalCtx, FetchState, Sample, SampleType};
 use crate::http::HeaderList;
 
@@ -310,10 +310,10 @@ fn full<'a>(headers: &'a HeaderList, args: &Args, state: &mut FetchState) -> Opt
 }
 
 fn number<'a>(headers: &'a HeaderList, args: &Args, state: &mut FetchState) -> Option<Sample<'a>> {
-    pick(headers, args, state, Cursor::next_value).map(|text| Sample::Int(int_prefix(text).unwrap_or(0)))
+    pick(headers, args, state, Cursor::next_value).map(|text| Sample::Int(int_wrapping(text)))
 }
 
-/// RFC 7239 notation, and `IPv4:port`; anything else is passed over.
+/// A plain address, or `IPv4:port`; anything else is passed over.
 fn address<'a>(headers: &'a HeaderList, args: &Args, state: &mut FetchState) -> Option<Sample<'a>> {
     loop {
         let text = pick(headers, args, state, Cursor::next_value)?;
@@ -328,11 +328,6 @@ fn address<'a>(headers: &'a HeaderList, args: &Args, state: &mut FetchState) -> 
 
 fn forwarded_address(text: &[u8]) -> Option<IpAddr> {
     let text = std::str::from_utf8(text).ok()?;
-    if let Some(rest) = text.strip_prefix('[') {
-        let (address, port) = rest.split_once(']')?;
-        let port_ok = port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.parse::<u16>().is_ok());
-        return port_ok.then(|| address.parse().ok().map(IpAddr::V6)).flatten();
-    }
     if let Ok(address) = text.parse() {
         return Some(address);
     }

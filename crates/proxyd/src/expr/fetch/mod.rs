@@ -1,12 +1,17 @@
 //! Sample fetches (configuration manual, sections 7.3.2 to 7.3.6), one file per noun.
 
+mod auth;
 mod client;
 mod constant;
 mod cookie;
 mod header;
 mod internal;
+mod payload;
 mod request;
 mod response;
+mod stick;
+mod tls;
+mod transaction;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -56,18 +61,23 @@ pub(crate) use constant::read_variable;
 pub(crate) use internal::unit_us;
 
 const TABLES: &[&[Fetch]] = &[
+    auth::FETCHES,
     client::FETCHES,
     constant::FETCHES,
     cookie::FETCHES,
     header::FETCHES,
     internal::FETCHES,
+    payload::FETCHES,
     request::FETCHES,
     response::FETCHES,
+    tls::HELLO,
+    transaction::FETCHES,
 ];
 
 /// Every fetch, table by table.
 pub fn all() -> impl Iterator<Item = &'static Fetch> {
-    TABLES.iter().flat_map(|table| table.iter())
+    let families = stick::FETCHES.iter().chain(tls::FETCHES.iter());
+    TABLES.iter().flat_map(|table| table.iter()).chain(families)
 }
 
 /// The fetch with this exact name.

@@ -24,6 +24,10 @@ pub(super) const FETCHES: &[Fetch] = &[
     fetch("url_port", SampleType::Int, REQ, url_port, "the target's port"),
     fetch("base", SampleType::Str, REQ, |_, c, _| base(c.request?).map(Sample::str), "host and path"),
     fetch("baseq", SampleType::Str, REQ, |_, c, _| base_and_query(c.request?), "host, path and query"),
+    fetch("base32", SampleType::Int, REQ, |_, c, _| Some(Sample::Int(base_hash(c)?.into())), "a hash of host and path"),
+    fetch("base32+src", SampleType::Bin, REQ, |_, c, _| with_source(base_hash(c)?, c), "a hash of host and path, and the client's address"),
+    fetch("url32", SampleType::Int, REQ, |_, c, _| Some(Sample::Int(url_hash(c)?.into())), "a hash of host, path and query"),
+    fetch("url32+src", SampleType::Bin, REQ, |_, c, _| with_source(url_hash(c)?, c), "a hash of host, path and query, and the client's address"),
     fetch("url_param", SampleType::Str, REQ, param, "a parameter of the query").args(0, PARAM),
     fetch("urlp", SampleType::Str, REQ, param, "a parameter of the query").args(0, PARAM),
     fetch("urlp_val", SampleType::Int, REQ, param_value, "a parameter of the query as an integer")
@@ -96,6 +100,33 @@ pub(super) fn base(head: &RequestHead) -> Option<Data<'_>> {
     Some(Data::Owned([host, path].concat()))
 }
 
+/// HAProxy's running hash of the first Host header and the path, then the full avalanche.
+fn hash(parts: [&[u8]; 2]) -> u32 {
+    let sum = parts.iter().flat_map(|part| part.iter()).fold(0_u32, |hash, byte| {
+        u32::from(*byte).wrapping_add(hash << 6).wrapping_add(hash << 16).wrapping_sub(hash)
+    });
+    hacore::hash::avalanche(sum)
+}
+
+fn base_hash(ctx: &EvalCtx<'_>) -> Option<u32> {
+    let head = ctx.request?;
+    Some(hash([host(head), head.path()]))
+}
+
+fn url_hash(ctx: &EvalCtx<'_>) -> Option<u32> {
+    let head = ctx.request?;
+    Some(hash([host(head), head.uri().path_and_query]))
+}
+
+fn with_source<'a>(hash: u32, ctx: &EvalCtx<'a>) -> Option<Sample<'a>> {
+    let mut out = hash.to_be_bytes().to_vec();
+    match ctx.session.source.ip()? {
+        std::net::IpAddr::V4(v4) => out.extend_from_slice(&v4.octets()),
+        std::net::IpAddr::V6(v6) => out.extend_from_slice(&v6.octets()),
+    }
+    Some(Sample::bin(out))
+}
+
 fn base_and_query(head: &RequestHead) -> Option<Sample<'_>> {
     let (host, path) = (host(head), head.uri().path_and_query);
     (!host.is_empty() || !path.is_empty()).then(|| Sample::str([host, path].concat()))
@@ -108,7 +139,7 @@ fn url_ip<'a>(_: &'a Args, ctx: &EvalCtx<'a>, _: &mut FetchState) -> Option<Samp
 
 fn url_port<'a>(_: &'a Args, ctx: &EvalCtx<'a>, _: &mut FetchState) -> Option<Sample<'a>> {
     let uri = ctx.request?.uri();
-    uri.host()?;
+    crate::expr::sample::parse_ip(uri.host()?)?;
     let default = if uri.scheme.is_some_and(|s| s.eq_ignore_ascii_case(b"https")) { 443 } else { 80 };
     Some(Sample::Int(uri.port().and_then(int_prefix).unwrap_or(default)))
 }
@@ -192,7 +223,7 @@ fn captured<'a>(ctx: &EvalCtx<'a>, index: usize) -> Option<Sample<'a>> {
     let word = line.split(|b| *b == b' ').nth(index)?;
     if index == 1 {
         let path = crate::http::Uri::parse(word).path_and_query;
-        return Some(Sample::str(if path.is_empty() { word } else { path }));
+        return (!path.is_empty()).then(|| Sample::str(path));
     }
     Some(Sample::str(word))
 }

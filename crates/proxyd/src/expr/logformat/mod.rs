@@ -5,6 +5,7 @@ pub mod date;
 mod encode;
 mod parse;
 
+pub(crate) use alias::Timers;
 pub use alias::{Alias, AliasDef, aliases};
 
 use serde::{Serialize, Serializer};
@@ -165,11 +166,14 @@ impl LogFormat {
         let sample = expr.eval(ctx);
         let text = match sample {
             Some(Sample::Bin(bytes)) if flags.binary => Some(bytes),
-            Some(Sample::Int(n)) if flags.hex => Some(format!("{n:X}").into()),
             Some(sample) => sample.into_text(),
             None => None,
         };
-        let encoder = if self.options.http { Encoder::Http } else { Encoder::Plain };
+        // Percent-encoded values are never quoted.
+        let (encoder, flags) = match self.options.http {
+            true => (Encoder::Http, Flags { quote: false, ..flags }),
+            false => (Encoder::Plain, flags),
+        };
         push_text(out, text.as_deref(), encoder, flags, self.options.mandatory);
     }
 
