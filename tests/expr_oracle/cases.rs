@@ -35,12 +35,7 @@ pub(super) const REQUESTS: &[Request] = &[
         ],
         body: b"user=bob&pass=s%26cret&user=eve&json={\"a\":1}",
     },
-    Request {
-        method: "OPTIONS",
-        target: "*",
-        headers: &[("Host", "localhost")],
-        body: b"",
-    },
+    Request { method: "OPTIONS", target: "*", headers: &[("Host", "localhost")], body: b"" },
     Request {
         method: "PURGE",
         target: "http://192.0.2.7:8443/x/y?z=%3f&frag",

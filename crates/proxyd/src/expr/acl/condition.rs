@@ -175,7 +175,11 @@ impl Condition {
     fn anonymous(&mut self, words: &mut Words<'_>, scope: &ParseScope<'_>) -> Result<Arc<Acl>, Diagnostic> {
         let inside = words.rest();
         let span = words.here();
-        let Some(length) = inside.iter().position(|word| word == "}" || word == "").filter(|at| inside.get(*at).is_some_and(|w| w == "}")) else {
+        let Some(length) = inside
+            .iter()
+            .position(|word| word == "}" || word == "")
+            .filter(|at| inside.get(*at).is_some_and(|w| w == "}"))
+        else {
             return Err(Diagnostic::alert("missing closing '}' in condition").at(span));
         };
         let inside = inside.get(..length).unwrap_or_default();

@@ -61,8 +61,11 @@ fn part<'a>(sample: Sample<'a>, args: &Args, kind: Kind) -> Option<Sample<'a>> {
 fn range(spans: &[(usize, usize)], index: i64, count: usize, length: usize) -> Option<(usize, usize)> {
     let nth = usize::try_from(index.unsigned_abs()).ok()?.checked_sub(1)?;
     let (first, last) = if index > 0 {
-        let last =
-            if count == 0 { spans.len().checked_sub(1)? } else { (nth + count - 1).min(spans.len().checked_sub(1)?) };
+        let last = if count == 0 {
+            spans.len().checked_sub(1)?
+        } else {
+            (nth + count - 1).min(spans.len().checked_sub(1)?)
+        };
         (nth, last)
     } else {
         let last = spans.len().checked_sub(1 + nth)?;

@@ -8,12 +8,33 @@ const REQ: Contexts = Contexts::REQUEST;
 const STR: SampleType = SampleType::Str;
 
 pub(super) const FETCHES: &[Fetch] = &[
-    fetch("http_auth", SampleType::Bool, REQ, http_auth, "user and password are in a user list").args(1, &[ArgKind::UserList]),
-    fetch("http_auth_group", STR, REQ, http_auth_group, "the user's name, to be matched with groups").args(1, &[ArgKind::UserList]),
-    fetch("http_auth_user", STR, REQ, |_, c, _| Some(Sample::str(basic(c)?.0)), "the user of Basic authentication"),
-    fetch("http_auth_pass", STR, REQ, |_, c, _| Some(Sample::str(basic(c)?.1)), "the password of Basic authentication"),
-    fetch("http_auth_type", STR, REQ, |_, c, _| Some(Sample::str(scheme(c, b"authorization")?.0)), "the authentication scheme"),
-    fetch("http_auth_bearer", STR, REQ, bearer, "the token of Bearer authentication").args(0, &[ArgKind::Str]),
+    fetch("http_auth", SampleType::Bool, REQ, http_auth, "user and password are in a user list")
+        .args(1, &[ArgKind::UserList]),
+    fetch("http_auth_group", STR, REQ, http_auth_group, "the user's name, to be matched with groups")
+        .args(1, &[ArgKind::UserList]),
+    fetch(
+        "http_auth_user",
+        STR,
+        REQ,
+        |_, c, _| Some(Sample::str(basic(c)?.0)),
+        "the user of Basic authentication",
+    ),
+    fetch(
+        "http_auth_pass",
+        STR,
+        REQ,
+        |_, c, _| Some(Sample::str(basic(c)?.1)),
+        "the password of Basic authentication",
+    ),
+    fetch(
+        "http_auth_type",
+        STR,
+        REQ,
+        |_, c, _| Some(Sample::str(scheme(c, b"authorization")?.0)),
+        "the authentication scheme",
+    ),
+    fetch("http_auth_bearer", STR, REQ, bearer, "the token of Bearer authentication")
+        .args(0, &[ArgKind::Str]),
 ];
 
 /// Scheme and credentials of a header.

@@ -12,26 +12,109 @@ const PART: &[ArgKind] = &[ArgKind::Int, ArgKind::Int];
 const LV: &[ArgKind] = &[ArgKind::Int, ArgKind::Int, ArgKind::Str];
 
 pub(super) const FETCHES: &[Fetch] = &[
-    fetch("req.body", BIN, REQ, |_, c, _| body(c.request.is_some(), c.request_payload), "the request's body as far as it is there"),
-    fetch("req.body_len", INT, REQ, |_, c, _| length(c.request.is_some(), c.request_payload), "bytes of the request's body that are there"),
-    fetch("req.body_size", INT, REQ, |_, c, _| size(c.request.is_some(), c.request_payload), "the request's announced body size"),
-    fetch("req.body_param", BIN, REQ, body_param, "a parameter of a form in the request's body").args(0, &[ArgKind::Str, ArgKind::Str]),
-    fetch("res.body", BIN, RES, |_, c, _| body(c.response.is_some(), c.response_payload), "the response's body as far as it is there"),
-    fetch("res.body_len", INT, RES, |_, c, _| length(c.response.is_some(), c.response_payload), "bytes of the response's body that are there"),
-    fetch("res.body_size", INT, RES, |_, c, _| size(c.response.is_some(), c.response_payload), "the response's announced body size"),
+    fetch(
+        "req.body",
+        BIN,
+        REQ,
+        |_, c, _| body(c.request.is_some(), c.request_payload),
+        "the request's body as far as it is there",
+    ),
+    fetch(
+        "req.body_len",
+        INT,
+        REQ,
+        |_, c, _| length(c.request.is_some(), c.request_payload),
+        "bytes of the request's body that are there",
+    ),
+    fetch(
+        "req.body_size",
+        INT,
+        REQ,
+        |_, c, _| size(c.request.is_some(), c.request_payload),
+        "the request's announced body size",
+    ),
+    fetch("req.body_param", BIN, REQ, body_param, "a parameter of a form in the request's body")
+        .args(0, &[ArgKind::Str, ArgKind::Str]),
+    fetch(
+        "res.body",
+        BIN,
+        RES,
+        |_, c, _| body(c.response.is_some(), c.response_payload),
+        "the response's body as far as it is there",
+    ),
+    fetch(
+        "res.body_len",
+        INT,
+        RES,
+        |_, c, _| length(c.response.is_some(), c.response_payload),
+        "bytes of the response's body that are there",
+    ),
+    fetch(
+        "res.body_size",
+        INT,
+        RES,
+        |_, c, _| size(c.response.is_some(), c.response_payload),
+        "the response's announced body size",
+    ),
     fetch("req.len", INT, REQ, |_, c, s| buffered(c.request_payload, c, s), "bytes in the request buffer"),
     fetch("req_len", INT, REQ, |_, c, s| buffered(c.request_payload, c, s), "old name of req.len"),
     fetch("res.len", INT, RES, |_, c, s| buffered(c.response_payload, c, s), "bytes in the response buffer"),
-    fetch("payload", BIN, Contexts::PAYLOAD, |a, c, s| part(c.payload(), a, c, s), "a part of the buffer by offset and length").args(2, PART),
-    fetch("req.payload", BIN, REQ, |a, c, s| part(c.request_payload, a, c, s), "a part of the request buffer").args(2, PART),
-    fetch("res.payload", BIN, RES, |a, c, s| part(c.response_payload, a, c, s), "a part of the response buffer").args(2, PART),
-    fetch("payload_lv", BIN, Contexts::PAYLOAD, |a, c, s| length_value(c.payload(), a, c, s), "a length-prefixed part of the buffer").args(2, LV),
-    fetch("req.payload_lv", BIN, REQ, |a, c, s| length_value(c.request_payload, a, c, s), "a length-prefixed part of the request buffer").args(2, LV),
-    fetch("res.payload_lv", BIN, RES, |a, c, s| length_value(c.response_payload, a, c, s), "a length-prefixed part of the response buffer").args(2, LV),
-    fetch("rdp_cookie", SampleType::Str, REQ, rdp_cookie, "a cookie of an RDP connection request").args(0, &[ArgKind::Str]),
-    fetch("req.rdp_cookie", SampleType::Str, REQ, rdp_cookie, "a cookie of an RDP connection request").args(0, &[ArgKind::Str]),
-    fetch("rdp_cookie_cnt", INT, REQ, rdp_cookie_count, "how many such RDP cookies there are").args(0, &[ArgKind::Str]),
-    fetch("req.rdp_cookie_cnt", INT, REQ, rdp_cookie_count, "how many such RDP cookies there are").args(0, &[ArgKind::Str]),
+    fetch(
+        "payload",
+        BIN,
+        Contexts::PAYLOAD,
+        |a, c, s| part(c.payload(), a, c, s),
+        "a part of the buffer by offset and length",
+    )
+    .args(2, PART),
+    fetch(
+        "req.payload",
+        BIN,
+        REQ,
+        |a, c, s| part(c.request_payload, a, c, s),
+        "a part of the request buffer",
+    )
+    .args(2, PART),
+    fetch(
+        "res.payload",
+        BIN,
+        RES,
+        |a, c, s| part(c.response_payload, a, c, s),
+        "a part of the response buffer",
+    )
+    .args(2, PART),
+    fetch(
+        "payload_lv",
+        BIN,
+        Contexts::PAYLOAD,
+        |a, c, s| length_value(c.payload(), a, c, s),
+        "a length-prefixed part of the buffer",
+    )
+    .args(2, LV),
+    fetch(
+        "req.payload_lv",
+        BIN,
+        REQ,
+        |a, c, s| length_value(c.request_payload, a, c, s),
+        "a length-prefixed part of the request buffer",
+    )
+    .args(2, LV),
+    fetch(
+        "res.payload_lv",
+        BIN,
+        RES,
+        |a, c, s| length_value(c.response_payload, a, c, s),
+        "a length-prefixed part of the response buffer",
+    )
+    .args(2, LV),
+    fetch("rdp_cookie", SampleType::Str, REQ, rdp_cookie, "a cookie of an RDP connection request")
+        .args(0, &[ArgKind::Str]),
+    fetch("req.rdp_cookie", SampleType::Str, REQ, rdp_cookie, "a cookie of an RDP connection request")
+        .args(0, &[ArgKind::Str]),
+    fetch("rdp_cookie_cnt", INT, REQ, rdp_cookie_count, "how many such RDP cookies there are")
+        .args(0, &[ArgKind::Str]),
+    fetch("req.rdp_cookie_cnt", INT, REQ, rdp_cookie_count, "how many such RDP cookies there are")
+        .args(0, &[ArgKind::Str]),
 ];
 
 fn body(is_http: bool, payload: Payload<'_>) -> Option<Sample<'_>> {
@@ -62,7 +145,12 @@ fn buffered<'a>(payload: Payload<'a>, ctx: &EvalCtx<'a>, state: &mut FetchState)
 }
 
 /// Length 0 is all that is there from the offset on.
-fn part<'a>(payload: Payload<'a>, args: &Args, ctx: &EvalCtx<'a>, state: &mut FetchState) -> Option<Sample<'a>> {
+fn part<'a>(
+    payload: Payload<'a>,
+    args: &Args,
+    ctx: &EvalCtx<'a>,
+    state: &mut FetchState,
+) -> Option<Sample<'a>> {
     let offset = usize::try_from(args.int(0)?).ok()?;
     let length = usize::try_from(args.int(1)?).ok()?;
     take(payload, offset, length, ctx, state)
@@ -103,7 +191,8 @@ fn length_value<'a>(
         state.may_change = !payload.complete && !ctx.is_final;
         return None;
     };
-    let length = prefix.iter().try_fold(0_usize, |value, b| value.checked_mul(256)?.checked_add(usize::from(*b)))?;
+    let length =
+        prefix.iter().try_fold(0_usize, |value, b| value.checked_mul(256)?.checked_add(usize::from(*b)))?;
     let behind = at + size;
     let start = match args.text(2) {
         None => behind,
@@ -125,7 +214,8 @@ fn find_rdp_cookie<'a>(args: &Args, ctx: &EvalCtx<'a>, state: &mut FetchState) -
     let is_rdp = data.first().is_none_or(|b| *b == 3) && data.get(5).is_none_or(|b| *b == 0xe0);
     state.may_change = waits && is_rdp;
     let rest = data.get(HEADER_BYTES..).filter(|_| is_rdp)?;
-    let line = rest.get(..MARK.len()).filter(|mark| mark.eq_ignore_ascii_case(MARK)).and(rest.get(MARK.len()..))?;
+    let line =
+        rest.get(..MARK.len()).filter(|mark| mark.eq_ignore_ascii_case(MARK)).and(rest.get(MARK.len()..))?;
     let end = memchr::memmem::find(line, b"\r\n")?;
     let pair = line.get(..end)?.trim_ascii_start();
     let equals = memchr::memchr(b'=', pair)?;

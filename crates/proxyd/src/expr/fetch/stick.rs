@@ -10,13 +10,40 @@ const N: ArgKind = ArgKind::Int;
 
 /// What may follow `sc_`, and whether it takes the number of a general-purpose element first.
 const FACTS: &[(&str, bool)] = &[
-    ("bytes_in_rate", false), ("bytes_out_rate", false), ("clr_gpc", true), ("clr_gpc0", false), ("clr_gpc1", false),
-    ("conn_cnt", false), ("conn_cur", false), ("conn_rate", false), ("get_gpc", true), ("get_gpc0", false),
-    ("get_gpc1", false), ("get_gpt", true), ("get_gpt0", false), ("glitch_cnt", false), ("glitch_rate", false),
-    ("gpc_rate", true), ("gpc0_rate", false), ("gpc1_rate", false), ("http_err_cnt", false), ("http_err_rate", false),
-    ("http_fail_cnt", false), ("http_fail_rate", false), ("http_req_cnt", false), ("http_req_rate", false),
-    ("inc_gpc", true), ("inc_gpc0", false), ("inc_gpc1", false), ("kbytes_in", false), ("kbytes_out", false),
-    ("sess_cnt", false), ("sess_rate", false), ("tracked", false), ("trackers", false), ("key", false),
+    ("bytes_in_rate", false),
+    ("bytes_out_rate", false),
+    ("clr_gpc", true),
+    ("clr_gpc0", false),
+    ("clr_gpc1", false),
+    ("conn_cnt", false),
+    ("conn_cur", false),
+    ("conn_rate", false),
+    ("get_gpc", true),
+    ("get_gpc0", false),
+    ("get_gpc1", false),
+    ("get_gpt", true),
+    ("get_gpt0", false),
+    ("glitch_cnt", false),
+    ("glitch_rate", false),
+    ("gpc_rate", true),
+    ("gpc0_rate", false),
+    ("gpc1_rate", false),
+    ("http_err_cnt", false),
+    ("http_err_rate", false),
+    ("http_fail_cnt", false),
+    ("http_fail_rate", false),
+    ("http_req_cnt", false),
+    ("http_req_rate", false),
+    ("inc_gpc", true),
+    ("inc_gpc0", false),
+    ("inc_gpc1", false),
+    ("kbytes_in", false),
+    ("kbytes_out", false),
+    ("sess_cnt", false),
+    ("sess_rate", false),
+    ("tracked", false),
+    ("trackers", false),
+    ("key", false),
 ];
 
 /// All spellings; names live as long as the program.
@@ -34,8 +61,14 @@ pub(super) static FETCHES: LazyLock<Vec<Fetch>> = LazyLock::new(|| {
         }
     }
     list.push(by_source("updt_conn_cnt", false));
-    list.push(fetch("table_cnt", SampleType::Int, Contexts::INTERNAL, ask, "entries of a stick table").args(1, &[T]));
-    list.push(fetch("table_avl", SampleType::Int, Contexts::INTERNAL, ask, "free entries of a stick table").args(1, &[T]));
+    list.push(
+        fetch("table_cnt", SampleType::Int, Contexts::INTERNAL, ask, "entries of a stick table")
+            .args(1, &[T]),
+    );
+    list.push(
+        fetch("table_avl", SampleType::Int, Contexts::INTERNAL, ask, "free entries of a stick table")
+            .args(1, &[T]),
+    );
     list
 });
 
