@@ -67,11 +67,12 @@ fn blame(text: &str, at: usize) -> usize {
 fn failure(text: &str, at: usize) -> Option<ConditionError> {
     let opened = text.bytes().filter(|&b| b == b'(').count();
     let closed = text.bytes().filter(|&b| b == b')').count();
+    if opened > closed && text.trim_start().starts_with('(') {
+        let message = format!("expected ')' after conditional expression '{text}'");
+        return Some(ConditionError { message, at: 0 });
+    }
     if at >= text.trim_end().len() {
-        return (opened > closed && text.trim_start().starts_with('(')).then(|| ConditionError {
-            message: format!("expected ')' after conditional expression '{text}'"),
-            at: 0,
-        });
+        return None;
     }
     let character = text.get(at..)?.chars().next()?;
     let valid_before = ConditionGrammar::parse(Rule::condition, text.get(..at)?).is_ok();

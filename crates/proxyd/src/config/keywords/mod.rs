@@ -160,7 +160,7 @@ fn misplaced(loader: &Loader, section: Section, words: &[Word]) -> Diagnostic {
         })
         .collect();
     let keyword = fitting.iter().max_by_key(|keyword| keyword.name.len());
-    let places = keyword.map_or(Places::NONE, |keyword| keyword.places);
+    let places = fitting.iter().fold(Places::NONE, |places, keyword| places.or(keyword.places));
     let shown = keyword.map_or(first.as_str(), |keyword| keyword.name);
     let capability = if section.place == Places::FRONTEND && places.has(Places::BACKEND) {
         "backend"
