@@ -2,6 +2,7 @@
 //!
 //! Only this file calls `crate::expr`'s and `crate::rules`' parsers.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,8 +14,9 @@ use crate::expr::{
     AclTable, Condition, Contexts, Expr, FileLoader, LoadError, LoadState, LogFormat, LogFormatOptions,
     NameRef, ParseScope, RefKind, RefTarget, Resolver,
 };
+use crate::http::reply::StaticReply;
 use crate::model::{Config, Mode, ProxyId, ServerId};
-use crate::rules::RuleSet;
+use crate::rules::{self, Captures, Rule, RuleScope, RuleSet};
 
 /// Reads pattern files from the disk; relative names begin at `default-path`.
 struct Disk {
@@ -138,17 +140,65 @@ pub fn expression(loader: &mut Loader, line: &mut Line<'_>) -> Result<Arc<Expr>,
 }
 
 /// A rule of one of the rule sets: action, arguments, condition.
-pub fn rule(_loader: &mut Loader, line: &mut Line<'_>, _set: RuleSet) -> Parsed {
-    line.required("an action.")?;
-    line.words.seek(usize::MAX);
+pub fn rule(loader: &mut Loader, line: &mut Line<'_>, set: RuleSet) -> Parsed {
+    let location = line.location.clone();
+    let rule = ruled(loader, line, set, |line, scope| rules::parse_rule(&mut line.words, location, scope))?;
+    let sets = &mut loader.proxy()?.rules;
+    match set {
+        RuleSet::TcpRequestConnection => &mut sets.tcp_request_connection,
+        RuleSet::TcpRequestSession => &mut sets.tcp_request_session,
+        RuleSet::TcpRequestContent => &mut sets.tcp_request_content,
+        RuleSet::TcpResponseContent => &mut sets.tcp_response_content,
+        RuleSet::HttpRequest => &mut sets.http_request,
+        RuleSet::HttpResponse => &mut sets.http_response,
+        RuleSet::HttpAfterResponse => &mut sets.http_after_response,
+    }
+    .push(rule);
     Ok(())
 }
 
-/// `redirect …` as a line of its own.
-pub fn redirect(_loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
-    line.required("'location', 'prefix' or 'scheme' as argument.")?;
-    line.words.seek(usize::MAX);
+/// `redirect …` as a line of its own: evaluated after all `http-request` rules, wherever it stands.
+pub fn redirect(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let (location, keyword) = (line.location.clone(), line.head);
+    let rule = ruled(loader, line, RuleSet::HttpRequest, |line, scope| {
+        rules::parse_redirect_keyword(&mut line.words, keyword, location, scope)
+    })?;
+    loader.draft()?.redirects.push(rule);
     Ok(())
+}
+
+/// Runs a rule parser with its scope, and takes over the capture slots that it adds.
+fn ruled<'w>(
+    loader: &mut Loader,
+    line: &mut Line<'w>,
+    set: RuleSet,
+    parse: impl FnOnce(&mut Line<'w>, &RuleScope<'_>) -> Result<Rule, Diagnostic>,
+) -> Result<Rule, Diagnostic> {
+    let draft = loader.draft()?;
+    let kind = draft.proxy.kind;
+    let captures = RefCell::new(Captures {
+        request: draft.proxy.request_captures.clone(),
+        response: draft.proxy.response_captures.clone(),
+    });
+    let pages = loader.http_errors.clone();
+    let page = |name: &str, status: u16| {
+        pages
+            .get(name)
+            .and_then(|pages| pages.get(&status))
+            .map(|reply| Arc::new(StaticReply::from_model(reply)))
+    };
+    let experimental = loader.global.experimental;
+    let rule = scoped(loader, set.contexts(kind), |scope, acls| {
+        let scope =
+            RuleScope { set, kind, expr: scope, acls, captures: &captures, http_errors: &page, experimental };
+        parse(line, &scope)
+    })
+    .map_err(|diagnostic| or_at(diagnostic, line))?;
+    let captures = captures.into_inner();
+    let proxy = loader.proxy()?;
+    proxy.request_captures = captures.request;
+    proxy.response_captures = captures.response;
+    Ok(rule)
 }
 
 /// `acl NAME CRITERION …`.

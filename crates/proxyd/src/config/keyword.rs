@@ -153,6 +153,8 @@ pub struct Line<'a> {
     /// The keyword's name as messages quote it.
     pub name: &'static str,
     pub words: Words<'a>,
+    /// The line's first word.
+    pub head: &'a Word,
     /// Where the keyword stands.
     pub span: Span,
     pub place: Places,

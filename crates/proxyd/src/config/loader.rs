@@ -9,6 +9,7 @@ use super::environment::Environment;
 use super::keyword::Places;
 use crate::expr::{AclTable, Condition, LoadState, LogFormat};
 use crate::model::{Config, Global, Location, Proxy, ProxyKind, Server};
+use crate::rules::Rule;
 
 /// How to load.
 #[derive(Debug, Clone, Default)]
@@ -59,6 +60,8 @@ pub struct Draft {
     pub errorfiles: Vec<(Word, Vec<u16>)>,
     /// Names of `use-server`, in the order of `proxy.use_server`.
     pub use_server_names: Vec<Word>,
+    /// `redirect` lines; they follow the `http-request` rules at the end.
+    pub redirects: Vec<Rule>,
     /// ACLs that conditions here may name.
     pub acls: AclTable,
 }
@@ -92,6 +95,7 @@ impl Draft {
             http_only: Vec::new(),
             errorfiles: Vec::new(),
             use_server_names: Vec::new(),
+            redirects: Vec::new(),
             acls: AclTable::default(),
         }
     }

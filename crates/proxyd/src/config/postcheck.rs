@@ -17,6 +17,8 @@ pub fn finish(loader: &mut Loader) -> Config {
     let mut cache = HashMap::new();
     for draft in &mut drafts {
         logs(loader, draft);
+        let mut redirects = std::mem::take(&mut draft.redirects);
+        draft.proxy.rules.http_request.append(&mut redirects);
         error_sections(loader, draft);
         mode_conflicts(loader, draft);
         resolve::server_ids(loader, draft);

@@ -174,20 +174,35 @@ pub fn read(loader: &mut Loader, words: &[Word]) -> Parsed {
     if loader.skipping {
         return Ok(());
     }
-    let (keyword, used) =
-        keywords::find(section.place, words).map_err(|error| error.explain(loader, section, words))?;
+    let (keyword, used, ignored) = match keywords::find(section.place, words) {
+        Ok((keyword, used)) => (keyword, used, false),
+        Err(keywords::Unknown::OtherSide(keyword, used)) => {
+            let warning = keywords::Unknown::OtherSide(keyword, used).explain(loader, section, words);
+            loader.push(warning);
+            (keyword, used, true)
+        }
+        Err(error) => return Err(error.explain(loader, section, words)),
+    };
     let span = words.get(used - 1).map_or(first.span, |last| first.span.to(last.span));
     let location = loader.location(first.span.file, first.span.line);
     let arguments = words.get(used..).unwrap_or_default();
     let mut line = Line {
         name: keyword.name,
         words: Words::new(arguments, span),
+        head: first,
         span,
         place: section.place,
         prefix,
         location,
     };
-    run(loader, keyword, &mut line)
+    if !ignored {
+        return run(loader, keyword, &mut line);
+    }
+    // Read for its mistakes, then forgotten.
+    let before = loader.current.clone();
+    let result = run(loader, keyword, &mut line);
+    loader.current = before;
+    result
 }
 
 /// `user`, `group`, `log` and such are no sections; but `cache` or `acme` within another section may be keywords.
@@ -198,10 +213,23 @@ fn is_keyword_here(loader: &Loader, first: &Word) -> bool {
     })
 }
 
+/// Rules and ACLs are inherited from a `defaults` section with a name only.
+const NAMED_DEFAULTS_ONLY: &[&str] =
+    &["acl", "http-request", "http-response", "http-after-response", "tcp-request", "tcp-response"];
+
 fn run(loader: &mut Loader, keyword: &'static Keyword, line: &mut Line<'_>) -> Parsed {
     if let Support::Removed(instead) = keyword.support {
         let message = format!("the '{}' directive is not supported anymore.", keyword.name);
         return Err(line.alert(message).help(instead));
+    }
+    if NAMED_DEFAULTS_ONLY.contains(&keyword.head())
+        && line.place == Places::DEFAULTS
+        && loader.section_name.is_empty()
+        && !keyword.name.ends_with("inspect-delay")
+    {
+        return Err(line
+            .alert(format!("'{}' not allowed in anonymous 'defaults' section.", keyword.name))
+            .help("give the section a name, and let proxies begin with 'from <name>'"));
     }
     (keyword.parse)(loader, line)?;
     tell_support(loader, keyword.name, keyword.support, line)
@@ -264,6 +292,7 @@ fn begin(loader: &mut Loader, kind: &'static SectionKind, words: &[Word]) -> Par
     let mut line = Line {
         name: kind.name,
         words: Words::new(arguments, first.span),
+        head: first,
         span: first.span,
         place: kind.place,
         prefix: Prefix::None,

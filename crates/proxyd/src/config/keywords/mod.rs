@@ -45,7 +45,7 @@ fn index() -> &'static Index {
 }
 
 /// Why no keyword was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Unknown {
     /// No keyword of that name exists here.
     Keyword,
@@ -53,6 +53,8 @@ pub enum Unknown {
     Member,
     /// It exists, but elsewhere.
     Misplaced,
+    /// It belongs to the other side of a proxy: ignored with a warning, after it was read.
+    OtherSide(&'static Keyword, usize),
 }
 
 /// The keyword that `words` begin with in a section, and how many words its name has.
@@ -60,8 +62,9 @@ pub fn find(place: Places, words: &[Word]) -> Result<(&'static Keyword, usize), 
     let first = words.first().map_or("", Word::as_str);
     let Some(family) = index().get(first) else { return Err(Unknown::Keyword) };
     let mut best: Option<(&'static Keyword, usize)> = None;
-    let mut elsewhere = false;
+    let mut elsewhere: Option<(&'static Keyword, usize)> = None;
     let mut here = false;
+    let mut misplaced = false;
     for keyword in family {
         let name_words = keyword.name.split(' ');
         let mut used = 0;
@@ -75,19 +78,35 @@ pub fn find(place: Places, words: &[Word]) -> Result<(&'static Keyword, usize), 
             continue;
         }
         if !keyword.places.has(place) {
-            elsewhere = true;
+            if keyword.places.has(Places::LISTEN) && elsewhere.is_none_or(|(_, length)| used > length) {
+                elsewhere = Some((keyword, used));
+            }
+            misplaced = true;
         } else if best.is_none_or(|(_, length)| used > length) {
             best = Some((keyword, used));
         }
     }
-    best.ok_or(if elsewhere {
-        Unknown::Misplaced
-    } else if here {
-        Unknown::Member
-    } else {
-        Unknown::Misplaced
+    let one_sided = Places::FRONTEND.or(Places::BACKEND).has(place);
+    best.ok_or(match elsewhere {
+        Some((keyword, used)) if one_sided && !REFUSED_ON_OTHER_SIDE.contains(&keyword.name) => {
+            Unknown::OtherSide(keyword, used)
+        }
+        _ if misplaced || !here => Unknown::Misplaced,
+        _ => Unknown::Member,
     })
 }
+
+/// Keywords that HAProxy refuses in a proxy that lacks their side, instead of ignoring them.
+const REFUSED_ON_OTHER_SIDE: &[&str] = &[
+    "server",
+    "default-server",
+    "server-template",
+    "declare",
+    "tcp-request connection",
+    "tcp-request session",
+    "tcp-response content",
+    "tcp-response inspect-delay",
+];
 
 impl Unknown {
     /// The diagnostic, in HAProxy's words.
@@ -104,6 +123,7 @@ impl Unknown {
         };
         match self {
             Unknown::Misplaced => misplaced(loader, section, words),
+            Unknown::OtherSide(..) => misplaced(loader, section, words).help("it was read and ignored"),
             Unknown::Member => {
                 let word = second.map_or("", Word::as_str);
                 let at = second.map_or(first.span, |word| word.span);
@@ -175,7 +195,15 @@ fn misplaced(loader: &Loader, section: Section, words: &[Word]) -> Diagnostic {
     } else if capability.is_empty() {
         let message = format!("unknown keyword '{}' in '{}' section", first.as_str(), section.kind);
         Diagnostic::alert(message)
-    } else if matches!(shown, "server" | "default-server" | "server-template" | "use-server") {
+    } else if shown == "declare" {
+        Diagnostic::alert("'declare' only available in frontend or listen section")
+    } else if shown.starts_with("tcp-request ") {
+        Diagnostic::alert(format!("{shown} is not allowed because {} {name} is not a frontend", section.kind))
+    } else if shown.starts_with("tcp-response ") {
+        Diagnostic::alert(format!(
+            "{shown} is only allowed in 'backend' sections or 'defaults' section with a name"
+        ))
+    } else if REFUSED_ON_OTHER_SIDE.contains(&shown) {
         Diagnostic::alert(format!(
             "'{shown}' not allowed because {} '{name}' has no {capability} capability.",
             section.kind

@@ -69,13 +69,16 @@ fn set(loader: &mut Loader, line: &Line<'_>, kind: CheckKind) -> Parsed {
 
 fn httpchk(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let words: Vec<&str> = line.words.by_ref().map(|word| word.as_str()).collect();
+    if let Some(extra) = words.get(3) {
+        return Err(line.alert(format!("'option httpchk' cannot handle unexpected argument '{extra}'.")));
+    }
     let (method, uri, version) = match words.as_slice() {
         [] => ("OPTIONS", "/", ""),
         [uri] => ("OPTIONS", *uri, ""),
         [method, uri] => (*method, *uri, ""),
         [method, uri, version, ..] => (*method, *uri, *version),
     };
-    let (version, headers) = legacy_headers(version, words.get(3..).unwrap_or_default());
+    let (version, headers) = legacy_headers(version, &[]);
     if !headers.is_empty() {
         loader.push(line.warning(
             "'option httpchk' : hiding headers or body at the end of the version string is deprecated. Please, consider to use 'http-check send' directive instead.",

@@ -5,6 +5,7 @@ use hacore::diag::{Diagnostic, Word};
 use super::listed;
 use crate::config::keyword::{Keyword, Line, Parsed, Places};
 use crate::config::loader::Loader;
+use crate::http::reply::StaticReply;
 use crate::model::ErrorReply;
 
 pub const KEYWORDS: &[Keyword] = &[
@@ -70,16 +71,8 @@ pub fn read(loader: &Loader, line: &Line<'_>, path: &Word) -> Result<ErrorReply,
         );
         line.alert_at(path, message)
     })?;
-    if bytes.len() > loader.global.bufsize_bytes {
-        let message = format!(
-            "'{}' : file '{}' is too large ({} bytes, max is {}).",
-            line.name,
-            path.as_str(),
-            bytes.len(),
-            loader.global.bufsize_bytes
-        );
-        return Err(line.alert_at(path, message));
-    }
+    StaticReply::parse_within(bytes.clone(), loader.global.bufsize_bytes)
+        .map_err(|error| line.alert_at(path, format!("'{}' : '{}' {error}.", line.name, path.as_str())))?;
     Ok(ErrorReply::File { path: full.to_string_lossy().into_owned(), bytes: bytes.into() })
 }
 

@@ -1,7 +1,8 @@
 //! Words that HAProxy had once: refused as it refuses them, with the line to write instead.
 
 use super::old;
-use crate::config::keyword::{Keyword, Places, any};
+use crate::config::keyword::{Keyword, Line, Parsed, Places, any};
+use crate::config::loader::Loader;
 
 const fn gone(name: &'static str, places: Places, instead: &'static str) -> Keyword {
     old(name, places, "", "Removed from HAProxy.", any).removed(instead)
@@ -40,7 +41,21 @@ pub const KEYWORDS: &[Keyword] = &[
     gone("appsession", Places::PROXY, "write 'cookie <name> insert' or a stick table instead"),
     gone("redisp", Places::PROXY, "write 'option redispatch' instead"),
     gone("redispatch", Places::PROXY, "write 'option redispatch' instead"),
-    gone("transparent", Places::PROXY, "write 'option transparent' instead"),
-    gone("bind-process", Places::PROXY, "remove it: there is one process"),
+    old("transparent", Places::PROXY, "", "Old form of 'option transparent'.", transparent),
+    old(
+        "bind-process",
+        Places::PROXY,
+        "[ all | odd | even | <process_num> ]",
+        "Which processes run the proxy.",
+        any,
+    )
+    .no_effect("there is one process"),
     gone("grace", Places::PROXY, "write 'hard-stop-after' or 'grace' in the 'global' section instead"),
 ];
+
+fn transparent(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    line.end()?;
+    loader.push(line.warning("'transparent' is deprecated.").help("write 'option transparent' instead"));
+    loader.proxy()?.options.transparent = true;
+    Ok(())
+}

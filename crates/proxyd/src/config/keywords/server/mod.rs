@@ -69,9 +69,6 @@ fn new_server(loader: &mut Loader, line: &Line<'_>, name: &str) -> Result<Server
 
 /// `default-server …`.
 pub fn parse_default(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
-    if line.words.is_empty() {
-        return Err(line.alert("'default-server' expects at least one argument."));
-    }
     let mut server = loader.draft()?.default_server.clone();
     let result = options(loader, line, &mut server, "default-server");
     loader.draft()?.default_server = server;
