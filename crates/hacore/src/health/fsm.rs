@@ -543,7 +543,7 @@ impl Health {
 
     fn start(&mut self, cause: Cause, now: Instant, events: &mut Outcome) {
         self.restart(now);
-        events.push(self.change(Transition::Up, cause, false));
+        self.tell(Transition::Up, cause, false, events);
     }
 
     /// Up, in a slow start if there is one.
@@ -559,7 +559,7 @@ impl Health {
         self.slow = None;
         self.totals.downs += 1;
         self.totals.begin_downtime(now);
-        events.push(self.change(Transition::Down, cause, usable));
+        self.tell(Transition::Down, cause, usable, events);
         if self.admin() == AdminState::Drain {
             events.push(self.change(Transition::RemainsInDrain, Cause::None, false));
         }
@@ -569,13 +569,20 @@ impl Health {
         let usable = self.is_usable();
         self.operation = Operation::Stopping;
         self.slow = None;
-        events.push(self.change(Transition::Stopping, cause, usable));
+        self.tell(Transition::Stopping, cause, usable, events);
     }
 
     fn is_usable(&self) -> bool {
         matches!(self.operation, Operation::Starting | Operation::Running)
             && self.admin() == AdminState::Ready
             && self.weight > 0
+    }
+
+    /// Announces a change of operation. In maintenance nobody uses the server, and it is not told.
+    fn tell(&self, to: Transition, cause: Cause, was_usable: bool, events: &mut Outcome) {
+        if self.admin() != AdminState::Maintenance {
+            events.push(self.change(to, cause, was_usable));
+        }
     }
 
     fn change(&self, to: Transition, cause: Cause, was_usable: bool) -> Event {

@@ -254,6 +254,21 @@ fn a_tracking_server_follows_and_names_the_tracked_one() {
 }
 
 #[test]
+fn a_server_in_its_own_maintenance_follows_in_silence() {
+    let now = Instant::now();
+    let mut tracked = Health::new(checked(2, 3), now);
+    let mut tracking = Health::new(Settings { tracking: true, ..Settings::default() }, now);
+    tracking.set_admin(AdminState::Maintenance, now);
+    tracked.set_health(ForcedHealth::Down, now);
+    let events = tracking.set_tracked(tracked.as_tracked("be/s2".into()), now);
+    assert_eq!(lines(&events, false), Vec::<String>::new());
+    assert_eq!(tracking.status().to_string(), "MAINT");
+    let events = tracking.set_admin(AdminState::Ready, now);
+    assert_eq!(lines(&events, false), ["Server be/s1 is DOWN/READY (leaving forced maintenance)."]);
+    assert!(!tracking.condition(now).available);
+}
+
+#[test]
 fn an_agent_takes_down_and_only_the_agent_brings_back() {
     let now = Instant::now();
     let settings = Settings { agent_inter: Some(Duration::from_secs(2)), weight: 50, ..checked(2, 3) };

@@ -12,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
-use super::Verdict;
 use super::steps::Connect;
+use super::{Verdict, socks4};
 use crate::health::CheckStatus;
 
 /// A connected byte stream, plain or TLS.
@@ -69,6 +69,8 @@ pub struct Target {
     pub endpoint: Endpoint,
     /// The address to connect from (`source`).
     pub source: Option<IpAddr>,
+    /// `check-via-socks4`: the SOCKS4 proxy through which an IPv4 server is reached.
+    pub socks4: Option<SocketAddr>,
     /// `check-send-proxy`.
     pub send_proxy: Option<ProxyHeader>,
     /// Who speaks TLS, if any connection of the check does.
@@ -96,6 +98,7 @@ impl Target {
         Target {
             endpoint,
             source: None,
+            socks4: None,
             send_proxy: None,
             tls: None,
             ssl: false,
@@ -161,7 +164,17 @@ pub(super) async fn connect(
     let connect_by = Instant::now() + timeouts.connect;
     let endpoint = step.endpoint(&target.endpoint);
     let close = if step.linger { Close::InOrder } else { close };
-    let mut io = match timeout_at(connect_by, open(&endpoint, target.source, close)).await {
+    let opened = async {
+        match (target.socks4, &endpoint) {
+            (Some(proxy), Endpoint::Tcp(SocketAddr::V4(address))) => {
+                let mut io = open(&Endpoint::Tcp(proxy), target.source, close).await?;
+                socks4::ask(&mut io, *address).await?;
+                Ok(io)
+            }
+            _ => open(&endpoint, target.source, close).await,
+        }
+    };
+    let mut io = match timeout_at(connect_by, opened).await {
         Err(_) => return Err(Verdict::new(CheckStatus::Layer4Timeout, "")),
         Ok(Err(error)) => return Err(Verdict::new(CheckStatus::Layer4Connection, connect_text(&error))),
         Ok(Ok(io)) => io,

@@ -10,6 +10,7 @@ mod connect;
 mod external;
 mod http;
 mod raw;
+mod socks4;
 pub mod steps;
 #[cfg(test)]
 mod tests;

@@ -698,3 +698,29 @@ async fn check_send_proxy_goes_first() {
     assert_eq!(result.status, CheckStatus::Layer7Ok);
     assert_eq!(server.await.unwrap(), b"PROXY UNKNOWN\r\n*1\r\n$4\r\nPING\r\n");
 }
+
+#[tokio::test]
+async fn check_via_socks4_asks_the_proxy_for_the_server() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let proxy = listener.local_addr().unwrap();
+    let target = Target { socks4: Some(proxy), ..Target::tcp("192.0.2.7:6379".parse().unwrap()) };
+    const REQUEST: &[u8] = b"\x04\x01\x18\xeb\xc0\0\x02\x07\0";
+    let server = tokio::spawn(async move {
+        let mut asked = Vec::new();
+        for reply in [b"\0\x5a\0\0\0\0\0\0", b"\0\x5b\0\0\0\0\0\0"] {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; REQUEST.len()];
+            stream.read_exact(&mut request).await.unwrap();
+            stream.write_all(reply).await.unwrap();
+            asked.push(request);
+            serve(stream, &[Read, Write(b"+PONG\r\n"), Wait]).await;
+        }
+        asked
+    });
+    let timeouts = Timeouts::new(LONG, None, None);
+    let granted = run(&builtin::redis(), &target, &timeouts, &up()).await;
+    assert_eq!(said(&granted), ("L7OK", Some(0), "Redis server is ok"));
+    let denied = run(&builtin::redis(), &target, &timeouts, &up()).await;
+    assert_eq!(said(&denied), ("L4CON", None, "SOCKS4 Proxy deny the request (code 91)"));
+    assert_eq!(server.await.unwrap(), [REQUEST, REQUEST]);
+}
