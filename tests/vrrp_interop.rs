@@ -253,6 +253,49 @@ fn reloads_keep_a_master_and_a_broken_file_changes_nothing() {
     assert_eq!(vrrpd.output().matches("Entering MASTER STATE").count(), 1, "{}", vrrpd.output());
 }
 
+#[test]
+fn a_failed_script_moves_the_address_and_notify_scripts_hear_of_it_in_order() {
+    let Some((ours, theirs)) = programs("a_failed_script_moves_the_address") else { return };
+    let segment = Segment::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().display();
+    let script = folder.path().join("notify.sh");
+    std::fs::write(&script, format!("#!/bin/sh\necho \"$*\" >> {dir}/notes\n")).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let tracked = format!(
+        "global_defs {{
+    script_user root
+}}
+vrrp_script check {{
+    script \"/usr/bin/test ! -e {dir}/bad\"
+    interval 1
+    timeout 1
+    fall 1
+    rise 1
+}}
+{}",
+        configuration(
+            150,
+            &format!(
+                "track_script {{\n        check\n    }}\n    notify {dir}/notify.sh\n    notify_fault \"{dir}/notify.sh fault\""
+            )
+        )
+    );
+    let keepalived = segment.start(Host::Two, &theirs, &configuration(100, "")).unwrap();
+    let vrrpd = segment.start(Host::One, &ours, &tracked).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    std::fs::write(folder.path().join("bad"), "").unwrap();
+    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
+    assert_line(&vrrpd, "VRRP_Script(check) failed (exited with status 1)");
+    assert_line(&keepalived, "(VI_1) Backup received priority 0 advertisement");
+    std::fs::remove_file(folder.path().join("bad")).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    let expected = "INSTANCE VI_1 BACKUP 150\nINSTANCE VI_1 MASTER 150\nfault\nINSTANCE VI_1 FAULT 150\nINSTANCE VI_1 BACKUP 150\nINSTANCE VI_1 MASTER 150\n";
+    let notes = || std::fs::read_to_string(folder.path().join("notes")).unwrap_or_default();
+    let told = testkit::wait::until(testkit::wait::LIMIT, || (notes() == expected).then_some(()));
+    assert!(told.is_some(), "{}\n{}", notes(), vrrpd.output());
+}
+
 /// The packet after the header line of `tcpdump -x`: only the words of bytes.
 fn packet_bytes(output: &str) -> String {
     output
