@@ -311,3 +311,54 @@ fn c_text(bytes: &[u8]) -> String {
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().map(|c| if c.is_control() { '.' } else { c }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const JUDGES: [Judge; 10] = [
+        judge_redis,
+        judge_ssl_hello,
+        judge_smtp_banner,
+        judge_smtp_hello,
+        judge_smtp_quit,
+        judge_mysql_greeting,
+        judge_mysql_login,
+        judge_pgsql,
+        judge_ldap,
+        judge_spop,
+    ];
+
+    proptest! {
+        /// Whatever a server sends, in whatever pieces, is judged without panic.
+        #[test]
+        fn judges_take_anything(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            for judge in JUDGES {
+                for end in 0..=bytes.len() {
+                    judge(&bytes[..end], false);
+                }
+                judge(&bytes, true);
+            }
+        }
+
+        /// A good answer that comes in pieces is waited for and not judged too early.
+        #[test]
+        fn split_answers_are_waited_for(at in any::<prop::sample::Index>()) {
+            let answers: [(Judge, &[u8]); 6] = [
+                (judge_redis, b"+PONG\r\n"),
+                (judge_smtp_banner, b"220-hi\r\n220 ready\r\n"),
+                (judge_smtp_hello, b"220 ready\r\n250-one\r\n250 two\r\n"),
+                (judge_mysql_login, b"\x02\0\0\0\x0a5\x07\0\0\x02\0\0\0\x02\0\0\0"),
+                (judge_pgsql, b"R\0\0\0\x08\0\0\0\0"),
+                (judge_ldap, b"\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\0\x04\0\x04\0"),
+            ];
+            for (judge, answer) in answers {
+                let early = judge(&answer[..at.index(answer.len()).max(1)], false);
+                prop_assert!(!matches!(early, Fail(..)), "{early:?}");
+                prop_assert!(matches!(judge(answer, false), Match(..)));
+            }
+        }
+    }
+}
