@@ -6,6 +6,7 @@
 mod address;
 mod bind;
 mod check;
+pub mod check_steps;
 mod global;
 mod log;
 mod proxy;

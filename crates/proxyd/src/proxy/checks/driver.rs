@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hacore::health::{AgentAnswer, CheckStatus, spread};
-use hacore::probe::steps::Program;
 use hacore::probe::{self, Context, Target};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -26,7 +25,7 @@ struct Task {
     reporter: Arc<Reporter>,
     backend: Arc<Backend>,
     server: Arc<Server>,
-    program: Rc<Program>,
+    program: Rc<program::Check>,
     running: Rc<tokio::sync::Semaphore>,
 }
 
@@ -48,7 +47,7 @@ pub async fn run(snapshot: Arc<Snapshot>, reporter: Arc<Reporter>) {
         let program = match &program {
             Some((of, program)) if *of == backend.id => Rc::clone(program),
             _ => {
-                let fresh = Rc::new(program::program(&backend.model.check));
+                let fresh = Rc::new(program::check(backend));
                 program = Some((backend.id, Rc::clone(&fresh)));
                 fresh
             }
@@ -125,13 +124,31 @@ impl Task {
             let kept = handle.kept.lock();
             (kept.address, kept.port)
         };
-        let Some(target) = program::target(&self.backend, &self.server, address, port) else { return };
         let timeouts = program::timeouts(&self.backend, &self.server);
-        let context = Context { server_up: self.server.health.lock().is_up(), state_header: None };
-        let result = probe::run(&self.program, &target, &timeouts, &context).await;
+        let result = match &*self.program {
+            program::Check::Steps(steps) => {
+                let Some(target) = program::target(&self.backend, &self.server, address, port) else {
+                    return;
+                };
+                probe::run(steps, &target, &timeouts, &self.context()).await
+            }
+            program::Check::External(check) => {
+                let limit = timeouts.answer.unwrap_or(timeouts.connect);
+                probe::external(&program::external(check, &self.server), limit).await
+            }
+        };
         // The server may have gone into maintenance meanwhile; then nobody asked for this.
         if self.interval().is_some() {
             self.reporter.checked(&self.snapshot, &self.backend, &self.server, result);
+        }
+    }
+
+    fn context(&self) -> Context {
+        let node = self.snapshot.global.node.as_deref().unwrap_or_default();
+        let send_state = self.backend.model.check.send_state;
+        Context {
+            server_up: self.server.health.lock().is_up(),
+            state_header: send_state.then(|| program::state_header(&self.backend, &self.server, node)),
         }
     }
 

@@ -1,17 +1,47 @@
 //! What is probed where: a server's check as [`hacore::probe`] takes it.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
 
 use hacore::probe::steps::{HttpRequest, Program, Text};
-use hacore::probe::{Endpoint, ProxyHeader, Target, Timeouts, builtin};
+use hacore::probe::{Endpoint, ExternalCheck, ProxyHeader, Target, Timeouts, builtin};
 
-use crate::model::{Address, Check, CheckKind};
+use crate::model::{Address, CheckKind, Mode, check_steps};
 use crate::proxy::{Backend, Server};
+use crate::services::stats::collect;
 
-/// The steps of a backend's checks; made once, run for each of its servers.
-pub(super) fn program(check: &Check) -> Program {
-    match &check.kind {
-        CheckKind::Tcp | CheckKind::TcpSequence => Program::default(),
+/// How a backend's servers are checked; made once, run for each of its servers.
+pub(super) enum Check {
+    Steps(Program),
+    /// `option external-check`: told about each server when it is run.
+    External(ExternalCheck),
+}
+
+/// The check of a backend. Its rules were judged when the configuration was read; a line that cannot be carried out
+/// never comes this far.
+pub(super) fn check(backend: &Backend) -> Check {
+    let model = &backend.model;
+    let check = &model.check;
+    let steps = |family, request: &HttpRequest| {
+        check_steps::steps(&check.rules, family, request).unwrap_or_else(|error| {
+            tracing::error!(backend = model.name, %error, "check rules left out");
+            Vec::new()
+        })
+    };
+    Check::Steps(match &check.kind {
+        CheckKind::Tcp => Program::default(),
+        CheckKind::TcpSequence => Program::tcp_check(steps("tcp", &HttpRequest::default())),
+        CheckKind::Protocol { name, .. } if name == "external-check" => {
+            return Check::External(ExternalCheck {
+                command: check.external_command.clone().unwrap_or_default(),
+                path: check.external_path.clone(),
+                proxy_id: model.numeric_id,
+                proxy_name: model.name.clone(),
+                server_protocol: if model.mode == Mode::Http { "h1" } else { "tcp" },
+                ..ExternalCheck::default()
+            });
+        }
         CheckKind::Protocol { name, argument } => service(name, argument),
         CheckKind::Http { method, uri, version, headers } => {
             let request = HttpRequest {
@@ -24,9 +54,52 @@ pub(super) fn program(check: &Check) -> Program {
                     .collect(),
                 ..HttpRequest::default()
             };
-            Program { disable_on_404: check.disable_on_404, ..Program::http_check(request, Vec::new()) }
+            let steps = steps("http", &request);
+            Program { disable_on_404: check.disable_on_404, ..Program::http_check(request, steps) }
         }
+    })
+}
+
+/// `external-check` as one server's run is told.
+pub(super) fn external(check: &ExternalCheck, server: &Server) -> ExternalCheck {
+    let (server_address, server_port) = match server.address() {
+        Address::Inet(address) => (address.ip().to_string(), Some(address.port())),
+        Address::Name { host, port } => (host, Some(port)),
+        Address::Unix(path) => (path.display().to_string(), None),
+        Address::Abstract(name) => (name, None),
+        Address::Fd(_) | Address::SocketPair(_) => (String::new(), None),
+    };
+    ExternalCheck {
+        server_address,
+        server_port,
+        server_id: server.model.numeric_id,
+        server_name: server.model.name.clone(),
+        server_maxconn: server.maxconn.load(Relaxed),
+        server_connections: server.sessions.current(),
+        ..check.clone()
     }
+}
+
+/// The value of `X-Haproxy-Server-State` (`http-check send-state`).
+pub(super) fn state_header(backend: &Backend, server: &Server, node: &str) -> String {
+    let (status, weight) = {
+        let health = server.health.lock();
+        (health.status().to_string(), health.weight())
+    };
+    let total = collect::usable(backend, Instant::now()).weight;
+    let (address, port) = match server.address() {
+        Address::Inet(address) => (address.ip().to_string(), address.port()),
+        Address::Name { host, port } => (host, port),
+        _ => (String::new(), 0),
+    };
+    format!(
+        "{status}; address={address}; port={port}; name={}/{}; node={node}; weight={weight}/{total}; scur={}/{}; qcur={}",
+        backend.name(),
+        server.name(),
+        server.sessions.current(),
+        backend.sessions.current(),
+        server.queue.len()
+    )
 }
 
 /// The built-in check of a service: `option redis-check` and its relatives.

@@ -11,7 +11,8 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::*;
 use crate::model::{
-    Address, CheckKind, Config, Location, OnError, OnMarkedDown, Proxy, ProxyId, ProxyKind, Server, ServerId,
+    Address, CheckKind, CheckRule, Config, Location, OnError, OnMarkedDown, Proxy, ProxyId, ProxyKind,
+    Server, ServerId,
 };
 use crate::proxy::{Process, Snapshot};
 
@@ -188,6 +189,55 @@ fn httpchk_wants_a_good_status() {
     });
     std::net::TcpStream::connect(address).unwrap().write_all(b"QUIT").unwrap();
     origin.join().unwrap();
+}
+
+#[test]
+fn the_lines_of_tcp_check_are_carried_out() {
+    let (socket, address) = listener();
+    let origin = std::thread::spawn(move || {
+        let (mut stream, _) = socket.accept().unwrap();
+        let mut asked = [0; 6];
+        stream.read_exact(&mut asked).unwrap();
+        stream.write_all(b"+NOPE\r\n").unwrap();
+        asked
+    });
+    let mut server = checked("s1", address);
+    server.fall = 1;
+    let mut config = backend(vec![server]);
+    let check = &mut config.proxies[0].check;
+    check.kind = CheckKind::TcpSequence;
+    for line in
+        [vec!["send", "PING\r\n"], vec!["expect", "rstring", "^[+]NOPE"], vec!["expect", "string", "+PONG"]]
+    {
+        check.rules.push(CheckRule {
+            family: "tcp",
+            words: line.into_iter().map(str::to_owned).collect(),
+            location: Location::default(),
+        });
+    }
+    Bench::new(&config).run(async |bench| {
+        let line = bench.line("<1>Server b/s1 is DOWN").await;
+        assert!(line.contains("did not match content '+PONG' at step 3"), "{line}");
+    });
+    assert_eq!(&origin.join().unwrap(), b"PING\r\n");
+}
+
+#[test]
+fn external_check_runs_the_command_about_the_server() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = directory.path().join("check");
+    std::fs::write(&script, "#!/bin/sh\n[ \"$HAPROXY_SERVER_NAME $4\" = 's1 81' ] && exit 3\nexit 0\n")
+        .unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let mut server = checked("s1", ([127, 0, 0, 1], 81).into());
+    (server.fall, server.inter) = (1, Duration::from_secs(5));
+    let mut config = backend(vec![server]);
+    let check = &mut config.proxies[0].check;
+    check.kind = CheckKind::Protocol { name: "external-check".into(), argument: String::new() };
+    check.external_command = Some(script.display().to_string());
+    Bench::new(&config).run(async |bench| {
+        bench.line("<1>Server b/s1 is DOWN, reason: External check error, code: 3").await;
+    });
 }
 
 #[test]

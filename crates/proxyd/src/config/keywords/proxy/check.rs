@@ -5,7 +5,7 @@ use hacore::diag::Diagnostic;
 use super::{listed, old};
 use crate::config::keyword::{Keyword, Line, Parsed, Places, Prefix};
 use crate::config::loader::Loader;
-use crate::model::{CheckKind, CheckRule};
+use crate::model::{CheckKind, CheckRule, check_steps};
 
 pub const KEYWORDS: &[Keyword] = &[
     old(
@@ -153,6 +153,9 @@ fn external(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 
 fn rule(loader: &mut Loader, line: &mut Line<'_>, family: &'static str) -> Parsed {
     let words: Vec<String> = line.words.by_ref().map(|word| word.as_str().to_owned()).collect();
+    if let Err(error) = check_steps::step(family, &words) {
+        return Err(line.alert(format!("'{}' : {error}", line.name)));
+    }
     let location = line.location.clone();
     loader.proxy()?.check.rules.push(CheckRule { family, words, location });
     Ok(())
