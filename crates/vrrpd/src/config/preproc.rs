@@ -26,9 +26,9 @@ const INCLUDE_DEPTH_MAX: usize = 32;
 /// How many files are read altogether.
 const FILES_MAX: usize = 10_000;
 /// How deep definitions may refer to definitions.
-const SUBSTITUTION_DEPTH_MAX: usize = 64;
+const SUBSTITUTION_DEPTH_MAX: usize = 32;
 /// How many lines substitution and repetition may make; the manual's largest example makes 0.9 million.
-const LINES_MAX: usize = 4_000_000;
+const LINES_MAX: usize = 2_000_000;
 /// How many bytes all lines together may have.
 const OUTPUT_BYTES_MAX: usize = 512 * 1024 * 1024;
 
@@ -104,6 +104,8 @@ pub(super) struct Preprocessor<'a> {
     environment: &'a dyn Environment,
     config_id: String,
     definitions: HashMap<String, Rc<[String]>>,
+    /// Names whose values are being expanded, so that none is expanded within itself.
+    active: Vec<String>,
     random: u64,
     files: usize,
     steps: usize,
@@ -121,6 +123,7 @@ impl<'a> Preprocessor<'a> {
             environment,
             config_id: config_id.map_or_else(host, str::to_owned),
             definitions: HashMap::new(),
+            active: Vec::new(),
             random: random_seed | 1,
             files: 0,
             steps: 0,
@@ -303,8 +306,12 @@ impl<'a> Preprocessor<'a> {
             self.repeat(code, place, depth);
             return;
         }
+        let level = self.active.len();
         match self.substitute(code, place) {
-            Some(lines) => lines.iter().for_each(|line| self.expand(line.trim(), place, None, depth + 1)),
+            Some(lines) => {
+                lines.iter().for_each(|line| self.expand(line.trim(), place, None, depth + 1));
+                self.active.truncate(level);
+            }
             None => self.emit(code, place, column.map(|column| column + skipped as u32)),
         }
     }
@@ -325,7 +332,10 @@ impl<'a> Preprocessor<'a> {
         // The block's own arguments may be definitions; only they are substituted here, the rest is late.
         let end = code.find(')').map_or(code.len(), |at| at + 1);
         let (head, tail) = code.split_at(end);
-        let head = self.substitute(head, place).map_or_else(|| head.to_owned(), |lines| lines.join(" "));
+        let level = self.active.len();
+        let substituted = self.substitute(head, place);
+        self.active.truncate(level);
+        let head = substituted.map_or_else(|| head.to_owned(), |lines| lines.join(" "));
         let code = format!("{head}{tail}");
         let (repeat, length) = match repeat::parse(&code) {
             Ok(parsed) => parsed,
@@ -351,6 +361,7 @@ impl<'a> Preprocessor<'a> {
         let pair = lexer::parse(Rule::template, code)?;
         let mut lines = vec![String::new()];
         let mut changed = false;
+        let level = self.active.len();
         for part in pair.into_inner() {
             let text = part.as_str();
             let value = match part.as_rule() {
@@ -362,6 +373,17 @@ impl<'a> Preprocessor<'a> {
                 rule => {
                     let mut words = part.into_inner().map(|word| word.as_str());
                     let name = words.next().unwrap_or_default();
+                    if self.active.iter().take(level).any(|active| active == name) {
+                        self.warn(
+                            place,
+                            "definitions refer to each other without end - ignoring line".into(),
+                        );
+                        self.active.truncate(level);
+                        return Some(Vec::new());
+                    }
+                    if !self.active.iter().skip(level).any(|active| active == name) {
+                        self.active.push(name.to_owned());
+                    }
                     self.value(name, &mut words, place.dir).or_else(|| {
                         (rule == Rule::braced).then(|| {
                             // Left as it is, the braces would open a block.
@@ -380,17 +402,15 @@ impl<'a> Preprocessor<'a> {
                 }
                 None => append(&mut lines, text),
             }
-            if lines.iter().map(String::len).sum::<usize>() > EXPANDED_BYTES_MAX.max(self.budget_bytes()) {
+            if lines.iter().map(String::len).sum::<usize>() > EXPANDED_BYTES_MAX {
                 self.warn(place, "line is too long after substitution - ignoring".into());
                 return Some(Vec::new());
             }
         }
+        if !changed {
+            self.active.truncate(level);
+        }
         changed.then_some(lines)
-    }
-
-    /// A multi-line definition is one value; it may be as long as what is left of the output.
-    fn budget_bytes(&self) -> usize {
-        if self.bytes > OUTPUT_BYTES_MAX / 2 { EXPANDED_BYTES_MAX } else { 4 * 1024 * 1024 }
     }
 
     fn value<'w>(
