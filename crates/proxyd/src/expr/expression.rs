@@ -239,9 +239,6 @@ fn parse_fetch(
         let fitting = fetch::all().filter(|f| f.contexts.intersects(scope.contexts)).map(|f| f.name);
         return Err(alert(format!("unknown fetch method '{name}'")).did_you_mean(name, fitting));
     };
-    if fetch::is_unsupported(fetch) {
-        return Err(alert(format!("fetch method '{name}' is not supported yet")));
-    }
     let (list, end) = parse_arg_list(word, length, fetch.name, fetch.args, scope)
         .map_err(|e| alert(format!("fetch method '{name}' : {}", e.message)))?;
     let mut args = Args { keyword: fetch.name, list, ..Args::default() };

@@ -16,9 +16,15 @@ pub mod fetch;
 pub mod keywords;
 pub mod logformat;
 mod pattern_file;
+#[cfg(test)]
+mod proptests;
 mod references;
 pub(crate) mod sample;
 mod scope;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 pub mod vars;
 
 pub use acl::{AclTable, Condition, Verdict};

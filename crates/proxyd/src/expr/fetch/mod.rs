@@ -89,20 +89,25 @@ pub fn find(name: &str) -> Option<&'static Fetch> {
 
 /// What a fetch reads, in the words of HAProxy's messages.
 pub(crate) fn source_name(fetch: &Fetch) -> &'static str {
-    match fetch.contexts {
-        Contexts::RESPONSE => "HTTP response",
-        Contexts::REQUEST => "HTTP request",
-        Contexts::SERVER | Contexts::CONNECTING => "server-side connection",
-        Contexts::BACKEND => "backend",
-        Contexts::SESSION => "client-side session",
-        Contexts::CLIENT | Contexts::FRONTEND => "client address",
+    let is_buffer = ["len", "payload", "ssl_", "rdp_"].iter().any(|part| fetch.name.contains(part))
+        && !fetch.name.contains("body");
+    match (fetch.contexts, is_buffer) {
+        (Contexts::REQUEST, true) => "request buffer",
+        (Contexts::REQUEST, false) => "HTTP request headers",
+        (Contexts::RESPONSE, true) => "response buffer",
+        (Contexts::RESPONSE, false) => "HTTP response headers",
+        (Contexts::PAYLOAD, true) => "request buffer,response buffer",
+        (Contexts::PAYLOAD, false) => "HTTP request headers,HTTP response headers",
+        (Contexts::STREAM, _) => "HTTP request",
+        (Contexts::SERVER, _) if fetch.name.starts_with("bc_") => "server address",
+        (Contexts::SERVER, _) if fetch.name.starts_with("ssl_") => "server-side connection",
+        (Contexts::SERVER | Contexts::SERVER_CHOSEN, _) => "HTTP response",
+        (Contexts::CONNECTING, _) => "server",
+        (Contexts::BACKEND, _) => "backend",
+        (Contexts::SESSION, _) => "client-side connection",
+        (Contexts::CLIENT | Contexts::FRONTEND, _) => "client address",
         _ => "internal state",
     }
-}
-
-/// A name that is known, but whose data the daemon does not have.
-pub(crate) fn is_unsupported(_fetch: &Fetch) -> bool {
-    false
 }
 
 // Short forms for the tables.
