@@ -119,7 +119,7 @@ fn pieces(pair: Pair<'_, Rule>, out: &mut Vec<u8>) {
             out.push(u8::from_str_radix(last, 16).unwrap_or_default());
         }
         Rule::cmd_control => {
-            let c = pair.as_str().bytes().nth(1).unwrap_or_default();
+            let c = pair.as_str().as_bytes().get(1).copied().unwrap_or_default();
             out.push(c & 0x1f);
         }
         Rule::cmd_char => match pair.as_str() {

@@ -413,10 +413,10 @@ impl<'a> Preprocessor<'a> {
         changed.then_some(lines)
     }
 
-    fn value<'w>(
+    fn value(
         &mut self,
         name: &str,
-        arguments: &mut dyn Iterator<Item = &'w str>,
+        arguments: &mut dyn Iterator<Item = &str>,
         dir: &Path,
     ) -> Option<Rc<[String]>> {
         let one = |text: String| Some(Rc::from([text]));

@@ -36,7 +36,7 @@ pub fn unsafe_script(script: &Path, uid: u32) -> Option<String> {
                 return Some(format!("{} is writable by others than root", part.display()));
             }
         }
-        let Some(link) = link else { return None };
+        let link = link?;
         path = resolve(&path, &link)?;
     }
     Some(format!("{} has too many symbolic links", script.display()))

@@ -1,12 +1,12 @@
 //! `track_file`: a number in a file, times a weight. The directory is watched with inotify, so that a file may come, go
 //! and be replaced.
 
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use hacore::sys::Watched;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::Sender;
 
 use crate::model::TrackFile;
@@ -17,6 +17,8 @@ use super::followers::{Follower, Followers};
 
 /// How much of a file is looked at: the longest number with blanks around it.
 const BYTES_MAX: u64 = 128;
+/// Events taken at once; more are taken in the next turn.
+const EVENTS_BYTES: usize = 4096;
 /// At this product or below, an instance is in FAULT (manual, "Track files").
 const FAULT_AT: i64 = -254;
 const WEIGHT_MAX: i64 = 253;
@@ -111,24 +113,16 @@ pub(super) async fn watch_forever(files: Vec<(TrackFile, Followers)>, stimuli: S
                 return;
             }
         }
-        let Ok(mut ready) = watch.readable().await else { return };
         // What happened does not matter: all files are read again, there are few of them.
-        while watch.get_ref().0.read_events().is_ok_and(|events| !events.is_empty()) {}
-        ready.clear_ready();
-    }
-}
-
-/// What the runtime's registration wants to see of an inotify descriptor.
-struct Watch(Inotify);
-
-impl AsRawFd for Watch {
-    fn as_raw_fd(&self) -> RawFd {
-        self.0.as_fd().as_raw_fd()
+        let mut events = [0; EVENTS_BYTES];
+        if watch.read_with(|fd| Ok(nix::unistd::read(fd, &mut events)?)).await.is_err() {
+            return;
+        }
     }
 }
 
 /// Watches each file's directory: an editor replaces the file, and a watch on the file itself would be lost.
-fn watch(files: &[(TrackFile, Followers)]) -> nix::Result<AsyncFd<Watch>> {
+fn watch(files: &[(TrackFile, Followers)]) -> std::io::Result<Watched> {
     let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
     let flags = AddWatchFlags::IN_CLOSE_WRITE
         | AddWatchFlags::IN_MODIFY
@@ -140,7 +134,7 @@ fn watch(files: &[(TrackFile, Followers)]) -> nix::Result<AsyncFd<Watch>> {
         let dir = Path::new(&file.path).parent().filter(|dir| !dir.as_os_str().is_empty());
         inotify.add_watch(dir.unwrap_or(Path::new(".")), flags)?;
     }
-    AsyncFd::new(Watch(inotify)).map_err(|_| nix::errno::Errno::EBADF)
+    Watched::new(OwnedFd::from(inotify))
 }
 
 /// Log lines and effects of a new value; `false` when the actor is gone.

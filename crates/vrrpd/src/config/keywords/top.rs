@@ -189,9 +189,9 @@ pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
         "<NAME> {…}",
         1,
         "number read from a file that steers instances or real servers",
-        |d, s, c| file(d, s, c),
+        file,
     ),
-    keyword("vrrp_track_file", "<NAME> {…}", 1, "old name of track_file", |d, s, c| file(d, s, c)),
+    keyword("vrrp_track_file", "<NAME> {…}", 1, "old name of track_file", file),
     keyword(
         "interface_up_down_delays",
         "{…}",
