@@ -110,6 +110,8 @@ pub struct Core {
     /// A log line being rendered. Taken out while in use.
     pub log_text: Vec<u8>,
     pub environment: Rc<ThreadEnvironment>,
+    /// Buffers that actions render into. Taken out while in use.
+    pub rule_scratch: crate::rules::Scratch,
     /// Sessions to look at again in this turn: granted slots, more data than one turn's share.
     pub runnable: Vec<Token>,
     /// A frontend was full and is no more: accept loops of this thread should look again.
@@ -144,6 +146,7 @@ impl Core {
             random: seed | 1,
             environment: Rc::new(ThreadEnvironment::new(&local, variables, thread, !seed)),
             log_text: Vec::new(),
+            rule_scratch: Default::default(),
             clock,
             log,
             runnable: Vec::new(),

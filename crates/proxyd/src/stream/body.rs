@@ -51,6 +51,15 @@ impl Transfer {
         matches!(self.incoming, Incoming::Nothing)
     }
 
+    /// The bytes still to come as announced; `None` when that is not known.
+    pub fn announced(&self) -> Option<u64> {
+        match self.incoming {
+            Incoming::Length(left) => Some(left),
+            Incoming::Nothing => Some(0),
+            Incoming::Chunked(_) | Incoming::UntilClose => None,
+        }
+    }
+
     /// Everything was received and sent.
     pub fn is_done(&self) -> bool {
         self.is_received() && self.pending.is_empty()

@@ -14,7 +14,8 @@ impl Stream {
     /// What the request was doing, for the second letter of the termination state.
     fn phase(&self) -> Phase {
         match self.activity {
-            Activity::Start => Phase::Request,
+            Activity::Start | Activity::Inspect => Phase::Request,
+            Activity::Tarpit => Phase::Tarpit,
             Activity::Assign | Activity::Queue => Phase::Queue,
             Activity::Pause | Activity::Connect | Activity::Connecting => Phase::Connect,
             Activity::Exchange if self.response_started => Phase::Data,
@@ -179,6 +180,8 @@ impl Stream {
         let after =
             |since_ms: u64, timeout: Option<u64>| timeout.map_or(u64::MAX, |ms| since_ms.saturating_add(ms));
         match self.activity {
+            Activity::Inspect => after(self.activity_since_ms, self.wait_ms),
+            Activity::Tarpit => after(self.activity_since_ms, backend.tarpit_ms),
             Activity::Queue => after(self.activity_since_ms, backend.queue_ms),
             Activity::Pause => self.activity_since_ms + Self::pause_ms(session, self.info.backend),
             Activity::Connecting => after(self.activity_since_ms, backend.connect_ms),
@@ -224,6 +227,11 @@ impl Stream {
         let client_late = client.client_ms.is_some_and(|ms| self.client_active_ms + ms <= now_ms);
         let server_late = backend.server_ms.is_some_and(|ms| self.server_active_ms + ms <= now_ms);
         let fault = match self.activity {
+            Activity::Inspect => {
+                self.wait_expired = true;
+                return;
+            }
+            Activity::Tarpit => return self.leave_tarpit(session, core),
             Activity::Queue => Fault::QueueTimeout,
             Activity::Pause => {
                 self.enter(Activity::Connect, now_ms);

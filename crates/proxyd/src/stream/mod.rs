@@ -13,17 +13,20 @@
 
 mod access_log;
 pub mod body;
+mod captures;
 mod connect;
 mod environment;
 mod exchange;
 mod fault;
 mod finish;
 mod idle_pool;
+mod persistence;
 mod policy;
 mod relay;
 mod reply;
 mod request;
 mod response;
+mod rules;
 mod session;
 mod state;
 mod target;

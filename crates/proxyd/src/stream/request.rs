@@ -5,7 +5,8 @@ use std::net::IpAddr;
 
 use super::Step;
 use super::fault::Fault;
-use super::session::Session;
+use super::rules::Flow;
+use super::session::{More, Session};
 use super::state::{Activity, Stream};
 use crate::expr::Environment;
 use crate::model::{ForwardFor, ProxyId, UseBackendTarget};
@@ -41,6 +42,8 @@ impl Stream {
             let step = match self.activity {
                 Activity::Start => self.start(session, core),
                 Activity::Assign => self.assign(session, core),
+                Activity::Inspect => self.inspect(session, core),
+                Activity::Tarpit => self.watch_client(session, core),
                 Activity::Queue => self.wait_in_queue(session, core),
                 Activity::Pause => self.watch_client(session, core),
                 Activity::Connect => self.connect(session, core),
@@ -56,39 +59,77 @@ impl Stream {
     }
 
     fn start(&mut self, session: &mut Session, core: &mut Core) -> Step {
-        let now_us = core.clock.monotonic_us;
-        self.info.timing.request_done_us = Some(now_us);
-        if !self.has_request {
-            return self.start_tcp(session, core);
+        if std::mem::replace(&mut self.rules_started, true) {
+            return self.run_request_stages(session, core);
         }
-        self.count_request(session, core);
-        self.note_request_line(session);
-        self.decide_client_keep_alive(session);
-        let snapshot = std::rc::Rc::clone(&session.snapshot);
-        let Some(frontend) = snapshot.frontend(session.frontend) else {
-            return self.fail(session, core, Fault::NoServer);
-        };
-        if self.is_monitor_request(&frontend.model) {
-            return self.reply_monitor(session, core);
+        self.info.timing.request_done_us = Some(core.clock.monotonic_us);
+        if self.has_request {
+            self.count_request(session, core);
+            self.note_request_line(session);
+            self.decide_client_keep_alive(session);
+            self.capture_request(session);
+            let framing = self.request.framing();
+            self.up.start(framing, framing == crate::http::Framing::Chunked, session.policy().request_limits);
+            let snapshot = std::rc::Rc::clone(&session.snapshot);
+            let proxy = snapshot.proxies.get(session.frontend.0 as usize);
+            if proxy.is_some_and(|proxy| self.is_monitor_request(proxy)) {
+                return self.reply_monitor(session, core);
+            }
         }
-        if !self.add_forwarded_for(session, frontend.model.forward_for.as_ref()) {
-            return self.deny_too_large(session, core);
+        self.run_request_stages(session, core)
+    }
+
+    /// More of the request has come, or the time for it is over.
+    pub(super) fn inspect(&mut self, session: &mut Session, core: &mut Core) -> Step {
+        match session.read_more(core) {
+            More::Came => {}
+            More::Nothing if self.wait_expired => {}
+            More::Nothing => return Step::Wait,
+            More::Closed => self.wait_expired = true,
         }
-        let backend = self.choose_backend(session, core);
-        let framing = self.request.framing();
-        self.up.start(framing, framing == crate::http::Framing::Chunked, session.policy().request_limits);
-        match backend {
+        self.run_request_stages(session, core)
+    }
+
+    /// The frontend's rules are done: into the backend.
+    pub(super) fn switch_backend(&mut self, session: &mut Session, core: &mut Core) -> Flow {
+        match self.choose_backend(session, core) {
             Some(backend) => self.enter_backend(session, core, backend),
-            None => self.fail(session, core, Fault::NoServer),
+            None => Flow::Stop(self.fail(session, core, Fault::NoServer)),
         }
     }
 
-    fn start_tcp(&mut self, session: &mut Session, core: &mut Core) -> Step {
-        let backend = self.choose_backend(session, core);
-        match backend {
-            Some(backend) => self.enter_backend(session, core, backend),
-            None => self.fail(session, core, Fault::NoServer),
+    /// All rules are done: what options add, then a server.
+    pub(super) fn request_ready(&mut self, session: &mut Session, core: &mut Core) -> Step {
+        if self.has_request && !self.add_option_headers(session, core) {
+            return self.deny_too_large(session, core);
         }
+        if self.find_persistent_server(session, core).is_err() {
+            return self.deny_too_large(session, core);
+        }
+        self.enter(Activity::Assign, core.clock.monotonic_ms());
+        Step::Again
+    }
+
+    /// `option forwardfor`, `unique-id-header`; false when the head is full.
+    fn add_option_headers(&mut self, session: &Session, core: &Core) -> bool {
+        let snapshot = std::rc::Rc::clone(&session.snapshot);
+        let frontend = snapshot.proxies.get(session.frontend.0 as usize);
+        let backend = self.info.backend.and_then(|id| snapshot.proxies.get(id.0 as usize));
+        let forward_for = frontend.and_then(|proxy| proxy.forward_for.as_ref());
+        let forward_for = forward_for.or_else(|| backend.and_then(|proxy| proxy.forward_for.as_ref()));
+        if !self.add_forwarded_for(session, forward_for) {
+            return false;
+        }
+        let Some(frontend) = frontend else { return true };
+        let Some(format) = &frontend.unique_id_format else { return true };
+        let mut id = Vec::new();
+        format.render(&self.context(session, core), &mut id);
+        let added = match &frontend.unique_id_header {
+            Some(name) => self.request.headers.set(name.as_bytes(), &id).is_ok(),
+            None => true,
+        };
+        self.info.unique_id = Some(id);
+        added
     }
 
     fn count_request(&self, session: &Session, core: &Core) {
@@ -167,10 +208,10 @@ impl Stream {
         proxy.default_backend
     }
 
-    /// The backend's counters, options and rules; then a server is chosen.
-    fn enter_backend(&mut self, session: &mut Session, core: &mut Core, id: ProxyId) -> Step {
+    /// The backend's counters and options.
+    fn enter_backend(&mut self, session: &mut Session, core: &mut Core, id: ProxyId) -> Flow {
         let snapshot = std::rc::Rc::clone(&session.snapshot);
-        let Some(backend) = snapshot.backend(id) else { return self.fail(session, core, Fault::NoServer) };
+        let Some(backend) = snapshot.backend(id) else { return Flow::Stop(self.fail(session, core, Fault::NoServer)) };
         let now_ms = core.clock.monotonic_ms();
         self.info.backend = Some(id);
         backend.sessions.increment();
@@ -181,20 +222,11 @@ impl Stream {
             backend.counters.increment(Counter::Requests);
             backend.request_rate.tick(now_ms);
         }
-        if id != session.frontend {
-            let frontend_has =
-                snapshot.frontend(session.frontend).is_some_and(|f| f.model.forward_for.is_some());
-            let options = backend.model.forward_for.as_ref().filter(|_| !frontend_has && self.has_request);
-            if !self.add_forwarded_for(session, options) {
-                return self.deny_too_large(session, core);
-            }
-            if backend.model.connection_mode == crate::model::ConnectionMode::Close {
-                self.client_keep_alive = false;
-            }
+        if backend.model.connection_mode == crate::model::ConnectionMode::Close {
+            self.client_keep_alive = false;
         }
         self.retries_left = backend.model.retries;
-        self.enter(Activity::Assign, now_ms);
-        Step::Again
+        Flow::Next
     }
 
     fn is_monitor_request(&self, proxy: &crate::model::Proxy) -> bool {

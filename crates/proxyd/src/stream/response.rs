@@ -1,7 +1,9 @@
 //! The server's answer: its head, interim answers, and how it goes to the client.
 
 use super::exchange::send_or_keep;
+use super::Step;
 use super::fault::Fault;
+use super::rules::Flow;
 use super::session::Session;
 use super::state::Stream;
 use crate::http::h1::{
@@ -9,6 +11,8 @@ use crate::http::h1::{
 };
 use crate::http::{Framing, Version};
 use crate::net::Received;
+use crate::rules::Verdict;
+use crate::txn::{Cause, Phase};
 use crate::runtime::Core;
 
 impl Stream {
@@ -105,6 +109,19 @@ impl Stream {
         self.info.timing.response_head_us = Some(core.clock.monotonic_us);
         self.info.status = self.response.status();
         self.decide_server_keep_alive(session);
+        self.capture_response(session);
+        if self.set_cookie(session, core).is_err() {
+            return Err(Fault::BadResponse);
+        }
+        match self.response_rules(session, core) {
+            Verdict::Continue | Verdict::Allow => {}
+            verdict => {
+                self.replace_response(session, core, verdict);
+                return Ok(());
+            }
+        }
+        self.after_response(session, core);
+        self.info.status = self.response.status();
         let framing = self.client_framing();
         let connection = self.client_connection_field(core, framing);
         let mut out = std::mem::take(&mut core.out);
@@ -125,6 +142,28 @@ impl Stream {
             self.start_tunnel(session, core);
         }
         if sent { Ok(()) } else { Err(Fault::ClientGone) }
+    }
+
+    /// A rule wants another answer than the server's, whose connection is given up.
+    fn replace_response(&mut self, session: &mut Session, core: &mut Core, verdict: Verdict) {
+        if let Some(key) = self.server_connection.take() {
+            core.close(key);
+        }
+        self.server_keep_alive = false;
+        match verdict {
+            Verdict::Deny | Verdict::Return => {
+                let cause = if verdict == Verdict::Deny { Cause::Proxy } else { Cause::Local };
+                self.info.termination.set_once(cause, Phase::Headers);
+                if let Flow::Stop(Step::Done { .. }) = self.send_rule_reply(session, core) {
+                    session.killed = Some(Fault::Killed);
+                }
+            }
+            _ => {
+                self.info.termination.set_once(Cause::Proxy, Phase::Headers);
+                self.keep_alive_only_if_received();
+                self.reply_for(session, core, 502);
+            }
+        }
     }
 
     fn response_limits(&self, session: &Session) -> Limits {

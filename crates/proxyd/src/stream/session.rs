@@ -424,6 +424,30 @@ impl Session {
         stream.reply_early(core, &snapshot.policies[self.frontend.0 as usize].error_pages, status);
     }
 
+    /// Reads what has come into `input`, up to a buffer's worth.
+    pub(super) fn read_more(&mut self, core: &mut Core) -> More {
+        let limit = self.snapshot.global.bufsize_bytes;
+        let mut came = false;
+        while self.input.len() < limit {
+            let mut scratch = std::mem::take(&mut core.scratch);
+            let received = match core.connections.get_mut(self.client) {
+                Some(client) if client.is_readable() => client.receive(&mut scratch),
+                Some(_) => Received::WouldBlock,
+                None => Received::End,
+            };
+            if let Received::Data(count) = received {
+                core.buffers.append(&mut self.input, scratch.get(..count).unwrap_or_default());
+            }
+            core.scratch = scratch;
+            match received {
+                Received::Data(_) => came = true,
+                Received::WouldBlock => break,
+                Received::End | Received::Failed(_) => return More::Closed,
+            }
+        }
+        if came { More::Came } else { More::Nothing }
+    }
+
     fn tcp_stream(&mut self, core: &mut Core) -> Box<Stream> {
         let mut stream = core.take_stream();
         let now = Some(core.clock.monotonic_us);
@@ -455,6 +479,14 @@ fn count_accept(core: &Core, frontend: &Frontend, listener: &Listener) {
     frontend.counters.increment(Counter::Http1Sessions);
     listener.sessions.increment();
     listener.counters.increment(Counter::Sessions);
+}
+
+/// What [`Session::read_more`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum More {
+    Came,
+    Nothing,
+    Closed,
 }
 
 enum Reading {

@@ -4,7 +4,9 @@ use super::body::Transfer;
 use crate::http::{RequestHead, ResponseHead};
 use crate::model::{ProxyId, ServerId};
 use crate::net::{Buffer, BufferPool, ConnectionKey};
+use super::rules::Stage;
 use crate::proxy::Ticket;
+use crate::rules::{Effects, Progress, Reply};
 use crate::txn::StreamInfo;
 
 /// What the request is waiting for or doing.
@@ -15,6 +17,10 @@ pub enum Activity {
     Start,
     /// Choose a server and take a slot.
     Assign,
+    /// Rules wait for more of the request.
+    Inspect,
+    /// The client is held for `timeout tarpit`.
+    Tarpit,
     /// In a queue.
     Queue,
     /// Pause before the same server is tried again.
@@ -57,6 +63,16 @@ pub struct Stream {
     pub counted_in_backend: bool,
     pub waiting: Option<Waiting>,
     pub retries_left: u32,
+    /// Rule evaluation: where it stands, what rules built and asked for.
+    pub stage: Stage,
+    pub progress: Progress,
+    pub reply: Reply,
+    pub effects: Effects,
+    /// Rules have waited long enough.
+    pub wait_expired: bool,
+    /// How long they may wait.
+    pub wait_ms: Option<u64>,
+    pub rules_started: bool,
     /// The server of the last failed attempt.
     pub avoid: Option<ServerId>,
     /// The server came from persistence or `use-server`.
@@ -101,7 +117,11 @@ impl Stream {
         let request = std::mem::take(&mut self.request);
         let response = std::mem::take(&mut self.response);
         let info = std::mem::take(&mut self.info);
-        *self = Self { request, response, info, ..Self::default() };
+        let mut reply = std::mem::take(&mut self.reply);
+        reply.clear();
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.clear();
+        *self = Self { request, response, info, reply, effects, ..Self::default() };
     }
 
     /// Changes the activity and notes when.

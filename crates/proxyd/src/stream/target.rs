@@ -1,7 +1,9 @@
 //! Which server gets the request, and the slot on it.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
+use hacore::balance::key::{self, KeySource};
 use hacore::balance::{Request, ServerIndex};
 
 use super::Step;
@@ -9,6 +11,7 @@ use super::fault::Fault;
 use super::session::Session;
 use super::state::{Activity, Stream, Waiting};
 use crate::model::{ProxyId, ServerId};
+use crate::proxy::balancing;
 use crate::proxy::{Applicant, Backend, Counter, Server, Slot};
 use crate::runtime::Core;
 
@@ -26,7 +29,7 @@ impl Stream {
         };
         let chosen = match self.info.server {
             Some(server) => backend.server(server),
-            None => self.pick(core, backend),
+            None => self.pick(session, core, backend),
         };
         match chosen {
             Some(server) => match backend.take_slot(server, &applicant) {
@@ -49,13 +52,41 @@ impl Stream {
         }
     }
 
-    fn pick<'b>(&mut self, core: &mut Core, backend: &'b Backend) -> Option<&'b std::sync::Arc<Server>> {
+    fn pick<'b>(&mut self, session: &Session, core: &mut Core, backend: &'b Backend) -> Option<&'b Arc<Server>> {
         let request = Request {
-            hash: None,
+            hash: backend.key.as_ref().and_then(|key| self.hash(session, core, backend, key)),
             avoid: self.avoid.map(|server| ServerIndex(server.0)),
             seed: core.random(),
         };
         backend.pick(&request)
+    }
+
+    /// The hash of what the `balance` line names in the request.
+    fn hash(&self, session: &Session, core: &Core, backend: &Backend, key: &balancing::Key) -> Option<u32> {
+        let hash_type = balancing::hash_type(&backend.model.balance.hash_type);
+        let bytes = match &key.source {
+            KeySource::Source => return Some(hash_type.hash_source(session.info.source.ip()?)),
+            KeySource::Uri(options) if self.has_request => key::uri(self.request.target(), options),
+            KeySource::UrlParam { name } if self.has_request => self.param(session, name.as_bytes())?,
+            KeySource::Header { name, domain_only } if self.has_request => {
+                key::header(self.request.headers.find(name.as_bytes())?, *domain_only)?
+            }
+            KeySource::RdpCookie { name } => key::rdp_cookie(session.input.as_slice(), name.as_bytes())?,
+            KeySource::Expression => {
+                let sample = key.expression.as_ref()?.eval(&self.context(session, core))?;
+                let none = hash_type.function == hacore::hash::Function::None;
+                let bytes = if none { sample.into_text()? } else { sample.into_binary()? };
+                return Some(hash_type.hash(&bytes));
+            }
+            _ => return None,
+        };
+        Some(hash_type.hash(bytes))
+    }
+
+    fn param<'s>(&'s self, session: &'s Session, name: &[u8]) -> Option<&'s [u8]> {
+        let in_uri = key::url_param(self.request.target(), name);
+        let is_post = self.request.method() == crate::http::Method::Post;
+        in_uri.or_else(|| is_post.then(|| key::body_param(session.input.as_slice(), name)).flatten())
     }
 
     fn wait(&mut self, core: &mut Core, waiting: Waiting) -> Step {

@@ -1,0 +1,171 @@
+//! Which server a client belongs to: `use-server`, the persistence cookie, and what the answer tells the client.
+
+use std::rc::Rc;
+
+use super::session::Session;
+use super::state::Stream;
+use crate::http::HeadFull;
+use crate::http::cookie;
+use crate::model::{Cookie, Proxy, ServerId};
+use crate::proxy::{Backend, Server};
+use crate::runtime::Core;
+use crate::txn::{CookieSeen, CookieSet};
+
+impl Stream {
+    /// Looks for a server that the request is bound to before any balancing.
+    pub(super) fn find_persistent_server(&mut self, session: &mut Session, core: &mut Core) -> Result<(), HeadFull> {
+        let snapshot = Rc::clone(&session.snapshot);
+        let Some(backend) = self.info.backend.and_then(|id| snapshot.backend(id)) else { return Ok(()) };
+        if let Some(server) = self.switched_server(session, core, backend) {
+            self.info.server = Some(server);
+            self.is_persistent = true;
+        }
+        match &backend.model.cookie {
+            Some(cookie) if self.has_request => self.read_cookie(core, backend, cookie),
+            _ => Ok(()),
+        }
+    }
+
+    /// `use-server`: the first rule that applies and whose server may be used.
+    fn switched_server(&self, session: &Session, core: &Core, backend: &Backend) -> Option<ServerId> {
+        let rules = &backend.model.use_server;
+        if rules.is_empty() {
+            return None;
+        }
+        let context = self.context(session, core);
+        let rule = rules.iter().find(|rule| rule.condition.as_ref().is_none_or(|c| c.eval(&context)))?;
+        let mut name = Vec::new();
+        rule.name.render(&context, &mut name);
+        let server = backend.server_named(std::str::from_utf8(&name).ok()?)?;
+        may_be_bound(server, &backend.model).then_some(server.id)
+    }
+
+    fn read_cookie(&mut self, core: &Core, backend: &Backend, cookie: &Cookie) -> Result<(), HeadFull> {
+        let name = cookie.name.as_bytes();
+        let Some(value) = cookie::request_cookie(&self.request.headers, name) else {
+            self.info.cookie_seen = CookieSeen::None;
+            return Ok(());
+        };
+        let delimiter = if cookie.prefix { cookie::PREFIX_DELIMITER } else { b'|' };
+        let id = value.split(|byte| *byte == delimiter).next().unwrap_or_default();
+        let seen = match dates(value, cookie, core.clock.wall_us / 1_000_000) {
+            Some(outdated) => outdated,
+            None => match backend.servers.iter().find(|s| s.model.cookie.as_deref().is_some_and(|c| c.as_bytes() == id)) {
+                None => CookieSeen::Invalid,
+                Some(_) if self.is_persistent => CookieSeen::Unused,
+                Some(server) if may_be_bound(server, &backend.model) => {
+                    self.info.server = Some(server.id);
+                    self.is_persistent = true;
+                    CookieSeen::Valid
+                }
+                Some(_) => CookieSeen::Down,
+            },
+        };
+        self.info.cookie_seen = seen;
+        if cookie.prefix {
+            cookie::strip_prefix(&mut self.request.headers, name)
+        } else if cookie.indirect {
+            cookie::remove_request_cookie(&mut self.request.headers, name)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Tells the client which server it belongs to, as the `cookie` line says.
+    pub(super) fn set_cookie(&mut self, session: &Session, core: &Core) -> Result<(), HeadFull> {
+        let Some(backend) = self.info.backend.and_then(|id| session.snapshot.backend(id)) else { return Ok(()) };
+        let Some(cookie) = &backend.model.cookie else { return Ok(()) };
+        let server = self.info.server.and_then(|id| backend.server(id));
+        let id = server.and_then(|server| server.model.cookie.as_deref());
+        let name = cookie.name.as_bytes();
+        let provided = cookie::set_cookie(&self.response.headers, name);
+        self.info.cookie_set = CookieSet::None;
+        let Some(id) = id else { return Ok(()) };
+        if cookie.rewrite || cookie.prefix {
+            if cookie::rewrite_set_cookie(&mut self.response.headers, name, id.as_bytes(), cookie.prefix)? {
+                self.info.cookie_set = CookieSet::Rewritten;
+            }
+            return Ok(());
+        }
+        match provided {
+            Some(_) if cookie.preserve => {
+                self.info.cookie_set = CookieSet::Provided;
+                return Ok(());
+            }
+            Some((index, _)) if cookie.insert => {
+                self.response.headers.remove_at(index);
+                self.info.cookie_set = CookieSet::Deleted;
+            }
+            Some(_) => self.info.cookie_set = CookieSet::Provided,
+            None => {}
+        }
+        let known = self.info.cookie_seen == CookieSeen::Valid && cookie.maxidle.is_none();
+        let wrong_method = cookie.postonly && self.request.method() != crate::http::Method::Post;
+        if !cookie.insert || known || wrong_method {
+            return Ok(());
+        }
+        let updated = self.info.cookie_seen == CookieSeen::Valid;
+        self.info.cookie_set = if updated { CookieSet::Updated } else { CookieSet::Inserted };
+        let line = set_cookie_value(cookie, id, core.clock.wall_us / 1_000_000);
+        self.response.headers.add(b"set-cookie", line.as_bytes())?;
+        if cookie.nocache {
+            self.response.headers.add(b"cache-control", b"private")?;
+        }
+        Ok(())
+    }
+}
+
+/// A server that persistence may lead to: draining ones too, stopped ones only with `option persist`.
+fn may_be_bound(server: &Server, proxy: &Proxy) -> bool {
+    !server.is_stopped() || proxy.options.persist
+}
+
+/// What `maxidle` and `maxlife` say about the dates in the cookie; `None`: nothing against it.
+fn dates(value: &[u8], cookie: &Cookie, now_s: u64) -> Option<CookieSeen> {
+    if cookie.maxidle.is_none() && cookie.maxlife.is_none() {
+        return None;
+    }
+    let mut parts = value.split(|byte| *byte == b'|').skip(1);
+    let mut age_s = || parts.next().and_then(cookie::decode_date).map(|date_s| now_s.saturating_sub(date_s));
+    let (last, first) = (age_s(), age_s());
+    let beyond = |age_s: Option<u64>, limit: Option<std::time::Duration>| {
+        age_s.zip(limit).is_some_and(|(age_s, limit)| age_s > limit.as_secs())
+    };
+    if beyond(last, cookie.maxidle) {
+        Some(CookieSeen::Expired)
+    } else if beyond(first, cookie.maxlife) {
+        Some(CookieSeen::Old)
+    } else {
+        None
+    }
+}
+
+fn set_cookie_value(cookie: &Cookie, id: &str, now_s: u64) -> String {
+    let mut line = format!("{}={id}", cookie.name);
+    if cookie.maxidle.is_some() || cookie.maxlife.is_some() {
+        let date = cookie::encode_date(now_s);
+        let date = String::from_utf8_lossy(&date);
+        line.push('|');
+        line.push_str(&date);
+        if cookie.maxlife.is_some() {
+            line.push('|');
+            line.push_str(&date);
+        }
+    }
+    line.push_str("; path=/");
+    for domain in &cookie.domains {
+        line.push_str("; domain=");
+        line.push_str(domain);
+    }
+    if cookie.httponly {
+        line.push_str("; HttpOnly");
+    }
+    if cookie.secure {
+        line.push_str("; Secure");
+    }
+    for attribute in &cookie.attributes {
+        line.push_str("; ");
+        line.push_str(attribute);
+    }
+    line
+}

@@ -1,0 +1,298 @@
+//! Rule sets at their places in a request's life, and what the data plane does for each verdict.
+//!
+//! ```text
+//! tcp-request content ─ http-request ─ use_backend ─ (backend:) tcp-request content ─ http-request ─▶ server
+//! http-response (backend, frontend) ─ http-after-response (backend, frontend) ─▶ client
+//! ```
+
+use std::rc::Rc;
+
+use super::Step;
+use super::session::Session;
+use super::state::{Activity, Stream};
+use crate::expr::{Direction, Payload};
+use crate::model::ProxyId;
+use crate::proxy::Counter;
+use crate::rules::{RuleSet, Txn, Verdict, evaluate};
+use crate::runtime::Core;
+use crate::txn::{Cause, Phase};
+
+/// Where the evaluation of the request's rules stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stage {
+    #[default]
+    FrontendContent,
+    FrontendHttp,
+    Switching,
+    BackendContent,
+    BackendHttp,
+    Done,
+}
+
+/// What a rule set means for the flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// The next set.
+    Next,
+    /// The request is answered or ended, or waits.
+    Stop(Step),
+}
+
+impl Stream {
+    /// Runs one set of one proxy.
+    pub(super) fn run_rules(&mut self, session: &mut Session, core: &mut Core, set: RuleSet, of: ProxyId) -> Verdict {
+        let snapshot = Rc::clone(&session.snapshot);
+        let (Some(proxy), Some(policy)) =
+            (snapshot.proxies.get(of.0 as usize), snapshot.policies.get(of.0 as usize))
+        else {
+            return Verdict::Continue;
+        };
+        let rules = proxy.rules.of(set);
+        if rules.is_empty() {
+            return Verdict::Continue;
+        }
+        let is_response = set.is_response();
+        let environment = Rc::clone(&core.environment);
+        let is_final = set.is_http() || self.rules_are_final(session, core);
+        let mut progress = self.progress;
+        let mut scratch = std::mem::take(&mut core.rule_scratch);
+        let mut txn = Txn {
+            session: &mut session.info,
+            stream: Some(&mut self.info),
+            request: self.has_request.then_some(&mut self.request),
+            response: is_response.then_some(&mut self.response),
+            request_payload: Payload {
+                data: session.input.as_slice(),
+                complete: self.up.is_received(),
+                announced_bytes: self.up.announced(),
+            },
+            response_payload: Payload { data: self.server_input.as_slice(), ..Payload::default() },
+            vars: &session.vars,
+            env: &*environment,
+            now: super::access_log::now(core),
+            direction: if is_response { Direction::Response } else { Direction::Request },
+            is_final,
+            wait_expired: self.wait_expired,
+            pages: &policy.error_pages,
+            reply: &mut self.reply,
+            effects: &mut self.effects,
+            scratch: &mut scratch,
+        };
+        let verdict = evaluate(rules, &mut progress, &mut txn);
+        core.rule_scratch = scratch;
+        self.progress = progress;
+        verdict
+    }
+
+    /// Nothing more will come that content rules could wait for.
+    fn rules_are_final(&self, session: &Session, core: &Core) -> bool {
+        let closed = core.connections.get(session.client).is_none_or(|client| client.is_hung_up());
+        self.has_request || self.wait_expired || closed || session.input.len() >= session.snapshot.global.bufsize_bytes
+    }
+
+    /// The request's sets one after the other; leaves when the request has to wait or is answered.
+    pub(super) fn run_request_stages(&mut self, session: &mut Session, core: &mut Core) -> Step {
+        loop {
+            let frontend = session.frontend;
+            let backend = self.info.backend.unwrap_or(frontend);
+            let (set, of, next) = match self.stage {
+                Stage::FrontendContent => (RuleSet::TcpRequestContent, frontend, Stage::FrontendHttp),
+                Stage::FrontendHttp => (RuleSet::HttpRequest, frontend, Stage::Switching),
+                Stage::Switching => {
+                    self.stage = Stage::BackendContent;
+                    match self.switch_backend(session, core) {
+                        Flow::Next => continue,
+                        Flow::Stop(step) => return step,
+                    }
+                }
+                // A `listen` is its own backend: its rules have run.
+                Stage::BackendContent if backend == frontend => {
+                    self.stage = Stage::Done;
+                    continue;
+                }
+                Stage::BackendContent => (RuleSet::TcpRequestContent, backend, Stage::BackendHttp),
+                Stage::BackendHttp => (RuleSet::HttpRequest, backend, Stage::Done),
+                Stage::Done => return self.request_ready(session, core),
+            };
+            if set.is_http() && !self.has_request {
+                self.stage = next;
+                continue;
+            }
+            let verdict = self.run_rules(session, core, set, of);
+            match self.obey(session, core, verdict, of) {
+                Flow::Next => {
+                    self.stage = next;
+                    self.wait_expired = false;
+                }
+                Flow::Stop(step) => return step,
+            }
+        }
+    }
+
+    /// Carries a request rule set's verdict out.
+    fn obey(&mut self, session: &mut Session, core: &mut Core, verdict: Verdict, of: ProxyId) -> Flow {
+        let status = match verdict {
+            Verdict::Continue | Verdict::Allow => return Flow::Next,
+            Verdict::Wait => return self.wait_for_content(session, core, of),
+            Verdict::WaitForBody { timeout, at_least_bytes } => {
+                return self.wait_for_body(session, core, timeout, at_least_bytes);
+            }
+            Verdict::Deny => {
+                self.count_denied(session, of);
+                self.info.termination.set_once(Cause::Proxy, Phase::Request);
+                return self.send_rule_reply(session, core);
+            }
+            Verdict::Return => {
+                self.info.termination.set_once(Cause::Local, Phase::Request);
+                self.count_intercepted(session);
+                return self.send_rule_reply(session, core);
+            }
+            Verdict::Tarpit => {
+                self.count_denied(session, of);
+                self.enter(Activity::Tarpit, core.clock.monotonic_ms());
+                return Flow::Stop(Step::Wait);
+            }
+            Verdict::Reject | Verdict::SilentDrop => {
+                self.count_denied(session, of);
+                self.info.termination.set_once(Cause::Proxy, Phase::Request);
+                self.client_keep_alive = false;
+                return Flow::Stop(self.finish(session, core));
+            }
+            Verdict::Failed => 500,
+            // Served by the services' part of the daemon; refused at load until it is wired in.
+            Verdict::Service(_) | Verdict::ExpectProxy => 500,
+        };
+        self.info.termination.set_once(Cause::Proxy, Phase::Request);
+        self.keep_alive_only_if_received();
+        Flow::Stop(self.reply_for(session, core, status))
+    }
+
+    fn wait_for_content(&mut self, session: &Session, core: &mut Core, of: ProxyId) -> Flow {
+        let delay = session.snapshot.proxies.get(of.0 as usize).and_then(|proxy| proxy.request_inspect_delay);
+        if delay.is_none() {
+            self.wait_expired = true;
+            return Flow::Stop(Step::Again);
+        }
+        self.wait_ms = delay.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX));
+        if self.activity != Activity::Inspect {
+            self.enter(Activity::Inspect, core.clock.monotonic_ms());
+        }
+        Flow::Stop(Step::Wait)
+    }
+
+    /// `wait-for-body`, `option http-buffer-request`.
+    fn wait_for_body(
+        &mut self,
+        session: &Session,
+        core: &mut Core,
+        timeout: std::time::Duration,
+        at_least_bytes: u64,
+    ) -> Flow {
+        let available = session.input.len() as u64;
+        let room = session.snapshot.global.bufsize_bytes as u64;
+        let wanted = self.up.announced().unwrap_or(u64::MAX);
+        let enough = available >= wanted || at_least_bytes > 0 && available >= at_least_bytes || available >= room;
+        if enough || self.up.is_received() {
+            self.wait_expired = true;
+            return Flow::Stop(Step::Again);
+        }
+        self.wait_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        if self.activity != Activity::Inspect {
+            self.enter(Activity::Inspect, core.clock.monotonic_ms());
+        }
+        Flow::Stop(Step::Wait)
+    }
+
+    fn count_denied(&self, session: &Session, of: ProxyId) {
+        if let Some(frontend) = session.snapshot.frontend(session.frontend) {
+            frontend.counters.increment(Counter::DeniedRequests);
+        }
+        if of != session.frontend
+            && let Some(backend) = session.snapshot.backend(of)
+        {
+            backend.counters.increment(Counter::DeniedRequests);
+        }
+    }
+
+    fn count_intercepted(&self, session: &Session) {
+        if let Some(frontend) = session.snapshot.frontend(session.frontend) {
+            frontend.counters.increment(Counter::Intercepted);
+        }
+    }
+
+    pub(super) fn keep_alive_only_if_received(&mut self) {
+        if !self.up.is_received() {
+            self.client_keep_alive = false;
+        }
+    }
+
+    /// Sends the reply that a rule built.
+    pub(super) fn send_rule_reply(&mut self, session: &mut Session, core: &mut Core) -> Flow {
+        self.keep_alive_only_if_received();
+        if !self.has_request {
+            self.client_keep_alive = false;
+            return Flow::Stop(self.finish(session, core));
+        }
+        if self.reply.is_silent {
+            self.client_keep_alive = false;
+            return Flow::Stop(self.finish(session, core));
+        }
+        std::mem::swap(&mut self.response, &mut self.reply.head);
+        self.info.status = self.response.status();
+        let body = std::mem::take(&mut self.reply.body);
+        self.after_response(session, core);
+        self.queue_reply(core, &body);
+        self.reply.body = body;
+        Flow::Stop(Step::Again)
+    }
+
+    /// The tarpit's time is over: the reply at last.
+    pub(super) fn leave_tarpit(&mut self, session: &mut Session, core: &mut Core) {
+        self.info.termination.set_once(Cause::Proxy, Phase::Tarpit);
+        if let Flow::Stop(Step::Done { .. }) = self.send_rule_reply(session, core) {
+            session.killed = Some(super::fault::Fault::Killed);
+        }
+    }
+
+    /// `http-response` of backend and frontend; a status to answer with instead if a rule says so.
+    pub(super) fn response_rules(&mut self, session: &mut Session, core: &mut Core) -> Verdict {
+        for of in self.both_proxies(session) {
+            let verdict = self.run_rules(session, core, RuleSet::HttpResponse, of);
+            match verdict {
+                Verdict::Continue => {}
+                Verdict::Allow => break,
+                Verdict::Deny => {
+                    self.count_denied_response(session);
+                    return verdict;
+                }
+                other => return other,
+            }
+        }
+        Verdict::Continue
+    }
+
+    /// `http-after-response`: for every answer, the proxy's own ones too.
+    pub(super) fn after_response(&mut self, session: &mut Session, core: &mut Core) {
+        for of in self.both_proxies(session) {
+            if self.run_rules(session, core, RuleSet::HttpAfterResponse, of) == Verdict::Allow {
+                break;
+            }
+        }
+    }
+
+    fn both_proxies(&self, session: &Session) -> impl Iterator<Item = ProxyId> + use<> {
+        let frontend = session.frontend;
+        self.info.backend.filter(|backend| *backend != frontend).into_iter().chain([frontend])
+    }
+
+    fn count_denied_response(&self, session: &Session) {
+        if let Some(frontend) = session.snapshot.frontend(session.frontend) {
+            frontend.counters.increment(Counter::DeniedResponses);
+        }
+        let Some(backend) = self.info.backend.and_then(|id| session.snapshot.backend(id)) else { return };
+        backend.counters.increment(Counter::DeniedResponses);
+        if let Some(server) = self.info.server.and_then(|id| backend.server(id)) {
+            server.counters.increment(Counter::DeniedResponses);
+        }
+    }
+}
