@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use proxyd::runtime::launch::{LaunchOptions, launch};
 use proxyd::startup::{self, Outcome};
 
 fn main() -> ExitCode {
@@ -10,6 +11,14 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = arguments.collect();
     match startup::begin(&program, &arguments) {
         Outcome::Done(code) => code,
-        Outcome::Run { .. } => ExitCode::SUCCESS,
+        Outcome::Run { config, options, .. } => {
+            let launch_options = LaunchOptions {
+                tag: program.rsplit('/').next().unwrap_or("proxyd").to_owned(),
+                quiet: options.quiet,
+                finish_pids: options.finish_pids.clone(),
+                terminate_pids: options.terminate_pids.clone(),
+            };
+            launch(*config, &launch_options)
+        }
     }
 }

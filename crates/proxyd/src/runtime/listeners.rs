@@ -68,6 +68,22 @@ impl Listeners {
         if errors.is_empty() { Ok(Self { bound }) } else { Err(errors) }
     }
 
+    /// Hands the sockets to the listeners of another snapshot of the same configuration.
+    pub fn adopt(&mut self, snapshot: &Snapshot) {
+        for bound in &mut self.bound {
+            let frontend = snapshot.frontend(bound.frontend);
+            let Some(listener) = frontend.and_then(|frontend| frontend.listeners.get(bound.listener.index))
+            else {
+                continue;
+            };
+            if let Some(address) = bound.listener.bound.get() {
+                // A second call keeps the first address, which is the same.
+                let _ = listener.bound.set(*address);
+            }
+            bound.listener = Arc::clone(listener);
+        }
+    }
+
     /// The sockets of one thread: its own, or another handle of the shared one.
     pub fn of_thread(&self, thread: usize) -> io::Result<Vec<(Arc<Listener>, Socket)>> {
         let socket = |bound: &BoundListener| match bound.sockets.get(thread).or(bound.sockets.first()) {

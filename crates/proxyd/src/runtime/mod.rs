@@ -6,6 +6,7 @@
 
 pub mod core;
 pub mod inbox;
+pub mod launch;
 pub mod listeners;
 pub mod log_writer;
 pub mod services;

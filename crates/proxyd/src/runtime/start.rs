@@ -23,15 +23,19 @@ pub struct Runtime {
 
 impl Runtime {
     /// Starts `process.threads` threads on the bound listeners. `tag` is the log tag when the configuration has none.
-    pub fn start(snapshot: &Arc<Snapshot>, listeners: &Listeners, tag: &str) -> io::Result<Self> {
+    pub fn start(
+        snapshot: &Arc<Snapshot>,
+        listeners: &Listeners,
+        tag: &str,
+        sinks: &mut Sinks,
+    ) -> io::Result<Self> {
         let count = snapshot.process.threads;
         let inboxes = Arc::new(Inboxes::new(count)?);
-        let mut sinks = Sinks::default();
         let variables = Arc::new(ProcessVariables::default());
         let mut threads = Vec::with_capacity(count);
         for index in 0..count {
-            let writer = LogWriter::new(&snapshot.proxies, &snapshot.global, tag, &mut sinks)
-                .map_err(io::Error::other)?;
+            let writer =
+                LogWriter::new(&snapshot.proxies, &snapshot.global, tag, sinks).map_err(io::Error::other)?;
             let sockets = listeners.of_thread(index)?;
             let (snapshot, inboxes) = (Arc::clone(snapshot), Arc::clone(&inboxes));
             let variables = Arc::clone(&variables);

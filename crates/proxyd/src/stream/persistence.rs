@@ -13,7 +13,11 @@ use crate::txn::{CookieSeen, CookieSet};
 
 impl Stream {
     /// Looks for a server that the request is bound to before any balancing.
-    pub(super) fn find_persistent_server(&mut self, session: &mut Session, core: &mut Core) -> Result<(), HeadFull> {
+    pub(super) fn find_persistent_server(
+        &mut self,
+        session: &mut Session,
+        core: &mut Core,
+    ) -> Result<(), HeadFull> {
         let snapshot = Rc::clone(&session.snapshot);
         let Some(backend) = self.info.backend.and_then(|id| snapshot.backend(id)) else { return Ok(()) };
         if let Some(server) = self.switched_server(session, core, backend) {
@@ -50,7 +54,11 @@ impl Stream {
         let id = value.split(|byte| *byte == delimiter).next().unwrap_or_default();
         let seen = match dates(value, cookie, core.clock.wall_us / 1_000_000) {
             Some(outdated) => outdated,
-            None => match backend.servers.iter().find(|s| s.model.cookie.as_deref().is_some_and(|c| c.as_bytes() == id)) {
+            None => match backend
+                .servers
+                .iter()
+                .find(|s| s.model.cookie.as_deref().is_some_and(|c| c.as_bytes() == id))
+            {
                 None => CookieSeen::Invalid,
                 Some(_) if self.is_persistent => CookieSeen::Unused,
                 Some(server) if may_be_bound(server, &backend.model) => {
@@ -73,7 +81,9 @@ impl Stream {
 
     /// Tells the client which server it belongs to, as the `cookie` line says.
     pub(super) fn set_cookie(&mut self, session: &Session, core: &Core) -> Result<(), HeadFull> {
-        let Some(backend) = self.info.backend.and_then(|id| session.snapshot.backend(id)) else { return Ok(()) };
+        let Some(backend) = self.info.backend.and_then(|id| session.snapshot.backend(id)) else {
+            return Ok(());
+        };
         let Some(cookie) = &backend.model.cookie else { return Ok(()) };
         let server = self.info.server.and_then(|id| backend.server(id));
         let id = server.and_then(|server| server.model.cookie.as_deref());

@@ -211,7 +211,9 @@ impl Stream {
     /// The backend's counters and options.
     fn enter_backend(&mut self, session: &mut Session, core: &mut Core, id: ProxyId) -> Flow {
         let snapshot = std::rc::Rc::clone(&session.snapshot);
-        let Some(backend) = snapshot.backend(id) else { return Flow::Stop(self.fail(session, core, Fault::NoServer)) };
+        let Some(backend) = snapshot.backend(id) else {
+            return Flow::Stop(self.fail(session, core, Fault::NoServer));
+        };
         let now_ms = core.clock.monotonic_ms();
         self.info.backend = Some(id);
         backend.sessions.increment();

@@ -1,7 +1,7 @@
 //! The server's answer: its head, interim answers, and how it goes to the client.
 
-use super::exchange::send_or_keep;
 use super::Step;
+use super::exchange::send_or_keep;
 use super::fault::Fault;
 use super::rules::Flow;
 use super::session::Session;
@@ -12,8 +12,8 @@ use crate::http::h1::{
 use crate::http::{Framing, Version};
 use crate::net::Received;
 use crate::rules::Verdict;
-use crate::txn::{Cause, Phase};
 use crate::runtime::Core;
+use crate::txn::{Cause, Phase};
 
 impl Stream {
     /// Reads until there is a whole final head, which is then on its way to the client; false: it must wait.

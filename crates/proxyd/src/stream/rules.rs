@@ -40,7 +40,13 @@ pub(super) enum Flow {
 
 impl Stream {
     /// Runs one set of one proxy.
-    pub(super) fn run_rules(&mut self, session: &mut Session, core: &mut Core, set: RuleSet, of: ProxyId) -> Verdict {
+    pub(super) fn run_rules(
+        &mut self,
+        session: &mut Session,
+        core: &mut Core,
+        set: RuleSet,
+        of: ProxyId,
+    ) -> Verdict {
         let snapshot = Rc::clone(&session.snapshot);
         let (Some(proxy), Some(policy)) =
             (snapshot.proxies.get(of.0 as usize), snapshot.policies.get(of.0 as usize))
@@ -87,7 +93,10 @@ impl Stream {
     /// Nothing more will come that content rules could wait for.
     fn rules_are_final(&self, session: &Session, core: &Core) -> bool {
         let closed = core.connections.get(session.client).is_none_or(|client| client.is_hung_up());
-        self.has_request || self.wait_expired || closed || session.input.len() >= session.snapshot.global.bufsize_bytes
+        self.has_request
+            || self.wait_expired
+            || closed
+            || session.input.len() >= session.snapshot.global.bufsize_bytes
     }
 
     /// The request's sets one after the other; leaves when the request has to wait or is answered.
@@ -191,7 +200,8 @@ impl Stream {
         let available = session.input.len() as u64;
         let room = session.snapshot.global.bufsize_bytes as u64;
         let wanted = self.up.announced().unwrap_or(u64::MAX);
-        let enough = available >= wanted || at_least_bytes > 0 && available >= at_least_bytes || available >= room;
+        let enough =
+            available >= wanted || at_least_bytes > 0 && available >= at_least_bytes || available >= room;
         if enough || self.up.is_received() {
             self.wait_expired = true;
             return Flow::Stop(Step::Again);

@@ -1,10 +1,10 @@
 //! The state of one request while it is worked on: taken from a per-thread pool, given back when it is over.
 
 use super::body::Transfer;
+use super::rules::Stage;
 use crate::http::{RequestHead, ResponseHead};
 use crate::model::{ProxyId, ServerId};
 use crate::net::{Buffer, BufferPool, ConnectionKey};
-use super::rules::Stage;
 use crate::proxy::Ticket;
 use crate::rules::{Effects, Progress, Reply};
 use crate::txn::StreamInfo;

@@ -52,7 +52,12 @@ impl Stream {
         }
     }
 
-    fn pick<'b>(&mut self, session: &Session, core: &mut Core, backend: &'b Backend) -> Option<&'b Arc<Server>> {
+    fn pick<'b>(
+        &mut self,
+        session: &Session,
+        core: &mut Core,
+        backend: &'b Backend,
+    ) -> Option<&'b Arc<Server>> {
         let request = Request {
             hash: backend.key.as_ref().and_then(|key| self.hash(session, core, backend, key)),
             avoid: self.avoid.map(|server| ServerIndex(server.0)),

@@ -35,7 +35,7 @@ impl Proxyd {
         let process = Arc::new(Process::new(1, 1000));
         let snapshot = Arc::new(Snapshot::build(&config, &process));
         let listeners = Listeners::bind(&snapshot).unwrap();
-        let runtime = Runtime::start(&snapshot, &listeners, "proxyd").unwrap();
+        let runtime = Runtime::start(&snapshot, &listeners, "proxyd", &mut Default::default()).unwrap();
         Self { runtime: Some(runtime), snapshot }
     }
 

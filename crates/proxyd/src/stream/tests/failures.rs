@@ -3,12 +3,14 @@
 use super::*;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: h\r\n\r\n";
+/// Errors leave the client's connection open, so that a test that reads to the end asks for the close.
+const LAST: &str = "GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
 
 #[test]
 fn no_server_gives_503() {
     let proxyd = Proxyd::start(vec![listen(&[])]);
     let mut client = proxyd.client();
-    client.send(GET);
+    client.send(LAST);
     assert!(client.rest().starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
 }
 
@@ -57,7 +59,7 @@ fn a_server_that_never_answers_gives_504() {
     proxy.timeouts.server = Some(Duration::from_millis(30));
     let proxyd = Proxyd::start(vec![proxy]);
     let mut client = proxyd.client();
-    client.send(GET);
+    client.send(LAST);
     let _server = origin.accept();
     assert!(client.rest().starts_with("HTTP/1.1 504 Gateway Time"));
 }
@@ -67,7 +69,7 @@ fn a_server_that_closes_without_answer_gives_502() {
     let origin = Origin::new();
     let proxyd = Proxyd::start(vec![listen(&[origin.address()])]);
     let mut client = proxyd.client();
-    client.send(GET);
+    client.send(LAST);
     let mut server = origin.accept();
     server.head();
     drop(server);
@@ -119,7 +121,7 @@ fn a_queue_timeout_gives_503() {
     first.send(GET);
     let mut server = origin.accept();
     server.head();
-    second.send(GET);
+    second.send(LAST);
     assert!(second.rest().starts_with("HTTP/1.1 503 Service Unavailable\r\n"));
     server.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
     assert!(first.head().starts_with("HTTP/1.1 200"));

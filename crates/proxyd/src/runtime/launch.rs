@@ -1,0 +1,226 @@
+//! From a loaded configuration to a running daemon and its end.
+//!
+//! ```text
+//! limits ─ bind everything ─ background, pid file ─ chroot, group, user ─ threads, services ─ ready ─ signals ─ stop
+//! ```
+//!
+//! Nothing is started unless every address could be bound, and everything that needs privileges comes before they go.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hacore::process::daemonize::daemonize;
+use hacore::process::pidfile::{Exclusive, PidFile};
+use hacore::process::privileges::{PrivilegeError, Privileges, find_group, find_user};
+use hacore::process::rlimit::{open_files, raise_open_files};
+use hacore::process::sd_notify::Notifier;
+use hacore::process::signals;
+use tokio::signal::unix::SignalKind;
+
+use super::listeners::Listeners;
+use super::log_writer::{LogWriter, Sinks};
+use super::services::{Services, Settings};
+use super::start::Runtime;
+use crate::model::{Config, Global, User};
+use crate::proxy::{Process, Snapshot};
+use crate::services::cli::AdminSocket;
+use crate::services::stats::info::Program;
+
+/// What the command line adds to the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct LaunchOptions {
+    /// Base name of the program: the default log tag.
+    pub tag: String,
+    pub quiet: bool,
+    /// Processes to end once this one serves: softly (`-sf`), at once (`-st`).
+    pub finish_pids: Vec<i32>,
+    pub terminate_pids: Vec<i32>,
+}
+
+/// How often an ending data plane is looked at.
+const STOP_POLL: Duration = Duration::from_millis(10);
+
+/// Runs the daemon until a signal ends it.
+pub fn launch(config: Config, options: &LaunchOptions) -> ExitCode {
+    match try_launch(config, options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reasons) => {
+            for reason in reasons {
+                // A terminal that is gone is no reason to fail differently.
+                let _ = writeln!(std::io::stderr(), "[ALERT]    ({}) : {reason}", std::process::id());
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn one(reason: impl std::fmt::Display) -> Vec<String> {
+    vec![reason.to_string()]
+}
+
+fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>> {
+    let threads = threads(&config.global);
+    let maxconn = limits(&config, threads).map_err(one)?;
+    let first = Snapshot::build(&config, &Arc::new(Process::new(threads, maxconn)));
+    let mut listeners = Listeners::bind(&first).map_err(|errors| {
+        let mut reasons: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        reasons.push("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".to_owned());
+        reasons
+    })?;
+    let sockets = bind_admin_sockets(&config.global)?;
+    let privileges = privileges(&config.global).map_err(one)?;
+    let readiness = match config.global.daemon {
+        true => Some(daemonize().map_err(one)?),
+        false => None,
+    };
+    // The process that serves has another id than the one that bound.
+    let process = Arc::new(Process::new(threads, maxconn));
+    let snapshot = Arc::new(Snapshot::build(&config, &process));
+    listeners.adopt(&snapshot);
+    let pid_file = match &config.global.pidfile {
+        Some(path) => Some(PidFile::create(path, Exclusive::No).map_err(one)?),
+        None => None,
+    };
+    let mut sinks = Sinks::default();
+    let log = LogWriter::new(&snapshot.proxies, &snapshot.global, &options.tag, &mut sinks).map_err(one)?;
+    privileges.apply().map_err(one)?;
+    let runtime = Runtime::start(&snapshot, &listeners, &options.tag, &mut sinks).map_err(one)?;
+    drop(listeners);
+    let settings = Settings {
+        program: Program {
+            version: crate::version::full().to_string(),
+            release_date: crate::version::DATE.to_owned(),
+        },
+        startup_logs: String::new(),
+        console: !options.quiet && readiness.is_none(),
+    };
+    let services = Services::start(&snapshot, &runtime.inboxes, log, sockets, settings).map_err(one)?;
+    end_predecessors(options);
+    let notifier = Notifier::from_env();
+    if let Some(notifier) = &notifier {
+        notifier.ready("Ready.");
+    }
+    if let Some(readiness) = readiness {
+        readiness.ready().map_err(one)?;
+    }
+    let ended = serve(&runtime, config.global.hard_stop_after);
+    if let Some(notifier) = &notifier {
+        notifier.stopping();
+    }
+    runtime.join();
+    services.stop();
+    if let Some(pid_file) = pid_file {
+        pid_file.remove();
+    }
+    ended.map_err(one)
+}
+
+/// `nbthread`, by default as many as there are CPUs to run on.
+fn threads(global: &Global) -> usize {
+    let available = std::thread::available_parallelism().map_or(1, usize::from);
+    global.nbthread.map_or(available, usize::from).max(1)
+}
+
+/// Raises the descriptor limit for `maxconn`, or finds the `maxconn` that the limit allows.
+fn limits(config: &Config, threads: usize) -> std::io::Result<u32> {
+    /// Descriptors besides connections and listeners: poller and inbox a thread, logs, standard streams, services.
+    const RESERVE: u64 = 64;
+    let binds: usize = config.proxies.iter().map(|proxy| proxy.binds.len()).sum();
+    let checks = config.proxies.iter().flat_map(|proxy| &proxy.servers).filter(|server| server.check).count();
+    let fixed = RESERVE + (binds * threads + checks + 2 * threads) as u64;
+    match config.global.maxconn {
+        Some(maxconn) => {
+            let wanted = config.global.ulimit_n.unwrap_or(u64::from(maxconn) * 2 + fixed);
+            raise_open_files(wanted)?;
+            Ok(maxconn)
+        }
+        None => {
+            let hard = open_files()?.hard;
+            let capped = hard.min(config.global.fd_hard_limit.unwrap_or(1_048_576));
+            let held = raise_open_files(config.global.ulimit_n.unwrap_or(capped))?;
+            Ok(u32::try_from(held.soft.saturating_sub(fixed) / 2).unwrap_or(u32::MAX).max(1))
+        }
+    }
+}
+
+fn bind_admin_sockets(global: &Global) -> Result<Vec<AdminSocket>, Vec<String>> {
+    let mut sockets = Vec::new();
+    let mut reasons = Vec::new();
+    for socket in &global.stats_sockets {
+        match AdminSocket::bind(&socket.bind) {
+            Ok(socket) => sockets.push(socket),
+            Err(error) => reasons.push(format!("Starting frontend GLOBAL: {error}")),
+        }
+    }
+    if reasons.is_empty() { Ok(sockets) } else { Err(reasons) }
+}
+
+fn privileges(global: &Global) -> Result<Privileges, PrivilegeError> {
+    let uid = match &global.user {
+        None => None,
+        Some(User::Id(id)) => Some(nix::unistd::Uid::from_raw(*id)),
+        Some(User::Name(name)) => Some(find_user(name)?.uid),
+    };
+    let gid = match &global.group {
+        None => None,
+        Some(User::Id(id)) => Some(nix::unistd::Gid::from_raw(*id)),
+        Some(User::Name(name)) => Some(find_group(name)?),
+    };
+    Ok(Privileges { chroot: global.chroot.clone(), uid, gid, ..Privileges::default() })
+}
+
+/// `-sf`, `-st`: the processes that this one replaces.
+fn end_predecessors(options: &LaunchOptions) {
+    use nix::sys::signal::{Signal, kill};
+    let each = |pids: &[i32], signal| {
+        for pid in pids {
+            // One that has ended already is what we want.
+            let _ = kill(nix::unistd::Pid::from_raw(*pid), signal);
+        }
+    };
+    each(&options.finish_pids, Signal::SIGUSR1);
+    each(&options.terminate_pids, Signal::SIGTERM);
+}
+
+/// Waits for the signals: SIGTERM and SIGINT end at once, SIGUSR1 lets requests finish.
+fn serve(runtime: &Runtime, hard_stop_after: Option<Duration>) -> std::io::Result<()> {
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    tokio.block_on(async {
+        let mut terminate = signals::stream(SignalKind::terminate().as_raw_value())?;
+        let mut interrupt = signals::stream(SignalKind::interrupt().as_raw_value())?;
+        let mut soft = signals::stream(SignalKind::user_defined1().as_raw_value())?;
+        signals::ignore(SignalKind::pipe().as_raw_value())?;
+        signals::ignore(SignalKind::hangup().as_raw_value())?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+            _ = soft.recv() => {
+                runtime.soft_stop();
+                let limit = hard_stop_after.unwrap_or(Duration::MAX);
+                tokio::select! {
+                    () = ended(runtime) => {}
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                    () = sleep_up_to(limit) => {}
+                }
+            }
+        }
+        runtime.hard_stop();
+        Ok(())
+    })
+}
+
+async fn ended(runtime: &Runtime) {
+    while !runtime.is_over() {
+        tokio::time::sleep(STOP_POLL).await;
+    }
+}
+
+async fn sleep_up_to(limit: Duration) {
+    match limit {
+        Duration::MAX => std::future::pending().await,
+        limit => tokio::time::sleep(limit).await,
+    }
+}
