@@ -17,6 +17,10 @@ use crate::packet::{Family, IPPROTO_VRRP, VRRP_TTL, ipv4::TOS_INTERNETWORK_CONTR
 /// Queueing priority of adverts: `TC_PRIO_CONTROL`, so that they leave first on a loaded interface.
 const PRIORITY_CONTROL: u32 = 6;
 
+/// Receive buffer: the adverts of 255 instances of two masters while we are busy taking over. The kernel
+/// uses it only when they pile up.
+const RECEIVE_BUFFER_BYTES: usize = 2 << 20;
+
 /// What a pair of sockets is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Channel {
@@ -104,8 +108,10 @@ fn bind_to_interface(socket: &Socket, channel: &Channel) -> io::Result<()> {
 fn open_receiving(channel: &Channel, buffer_bytes: Option<u32>) -> io::Result<Socket> {
     let socket = raw(channel.family(), i32::from(IPPROTO_VRRP))?;
     bind_to_interface(&socket, channel)?;
-    if let Some(bytes) = buffer_bytes {
-        socket.set_recv_buffer_size(bytes as usize)?;
+    let bytes = buffer_bytes.map_or(RECEIVE_BUFFER_BYTES, |bytes| bytes as usize);
+    // Beyond the system's limit with CAP_NET_ADMIN, else up to it.
+    if setsockopt(&socket, sockopt::RcvBufForce, &bytes).is_err() {
+        socket.set_recv_buffer_size(bytes)?;
     }
     match channel.address {
         IpAddr::V4(address) if channel.is_multicast() => {

@@ -84,6 +84,12 @@ pub struct Inbox {
 
 /// Stimuli that wait for the actor at most.
 const STIMULI_MAX: usize = 1024;
+/// A deadline missed by more than this means that we were busy or frozen, microseconds.
+const LATE_US: u64 = 2_000;
+/// Rounds of reading before deadlines count anyway, so that a flood cannot hold them up.
+const CATCH_UP_ROUNDS_MAX: usize = 16;
+/// Datagrams taken in a row before deadlines are looked at again.
+const BATCH_MAX: usize = 64;
 /// How long notify scripts may run on when the daemon ends.
 const SCRIPTS_END_MAX: Duration = Duration::from_secs(5);
 
@@ -292,6 +298,9 @@ impl Actor {
         on_ready();
         let mut stopping = false;
         loop {
+            if self.is_late(monotonic_us()) {
+                self.catch_up(&mut datagrams).await;
+            }
             let now_us = monotonic_us();
             if self.next_deadline_us().is_some_and(|at_us| at_us <= now_us) {
                 self.timers(now_us).await;
@@ -302,7 +311,13 @@ impl Actor {
             timer.arm(self.next_deadline_us())?;
             tokio::select! {
                 expired = timer.expired() => expired?,
-                Some(inbound) = datagrams.recv() => self.receive(&inbound).await,
+                Some(inbound) = datagrams.recv() => {
+                    self.receive(&inbound).await;
+                    for _ in 0..BATCH_MAX {
+                        let Ok(inbound) = datagrams.try_recv() else { break };
+                        self.receive(&inbound).await;
+                    }
+                }
                 Some(change) = monitor.next() => self.changed(change).await,
                 Some(stimulus) = stimuli.recv() => self.stimulus(stimulus).await,
                 request = signals.next() => match request {
@@ -355,6 +370,24 @@ impl Actor {
 
     fn next_deadline_us(&self) -> Option<u64> {
         [self.domain.next_deadline_us(), self.announcer.next_deadline_us()].into_iter().flatten().min()
+    }
+
+    fn is_late(&self, now_us: u64) -> bool {
+        self.next_deadline_us().is_some_and(|at_us| at_us + LATE_US < now_us)
+    }
+
+    /// Hears what arrived while we were busy, before a deadline that passed meanwhile counts: an advert that
+    /// waits in a socket is no silence.
+    async fn catch_up(&mut self, datagrams: &mut mpsc::Receiver<Inbound>) {
+        for _ in 0..CATCH_UP_ROUNDS_MAX {
+            // Lets the receive tasks read.
+            tokio::task::yield_now().await;
+            let Ok(first) = datagrams.try_recv() else { return };
+            self.receive(&first).await;
+            while let Ok(inbound) = datagrams.try_recv() {
+                self.receive(&inbound).await;
+            }
+        }
     }
 
     async fn timers(&mut self, now_us: u64) {

@@ -109,7 +109,10 @@ impl Actor {
                 } else if new && !self.is_virtual(ip) {
                     self.log.detail(&text);
                 }
-                self.relink().await;
+                // A virtual address is nobody's source, and there may be hundreds of them.
+                if !self.is_virtual(ip) {
+                    self.relink().await;
+                }
             }
             Change::AddressGone { index, address } => self.address_gone(index, address).await,
             Change::Overrun => self.read_everything_again().await,
@@ -197,7 +200,9 @@ impl Actor {
                 self.feed(index, Event::AddressLost).await;
             }
         }
-        self.relink().await;
+        if !self.is_virtual(address) {
+            self.relink().await;
+        }
     }
 
     fn masters_that_lost(&self, interface: &str, address: IpAddr) -> Vec<usize> {
