@@ -112,14 +112,14 @@ pub struct ActionWords<'w, 's> {
 
 impl<'w> ActionWords<'w, '_> {
     /// The next argument; `None` at the end or at `if` and `unless`.
-    pub fn next(&mut self) -> Option<&'w Word> {
+    pub fn next_word(&mut self) -> Option<&'w Word> {
         self.words.next_if_argument()
     }
 
     /// The next argument, or an error.
     pub fn required(&mut self, message: &str) -> Result<&'w Word, Diagnostic> {
         let here = self.words.here();
-        self.next().ok_or_else(|| Diagnostic::alert(message.to_owned()).at(here))
+        self.next_word().ok_or_else(|| Diagnostic::alert(message.to_owned()).at(here))
     }
 
     pub fn alert(&self, message: impl Into<String>) -> Diagnostic {

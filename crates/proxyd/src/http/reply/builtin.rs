@@ -47,13 +47,12 @@ pub fn has_page(status: u16) -> bool {
 
 /// The built-in page of a status; statuses without one get that of 500.
 pub fn builtin(status: u16) -> &'static Arc<StaticReply> {
-    static REPLIES: OnceLock<(BTreeMap<u16, Arc<StaticReply>>, Arc<StaticReply>)> = OnceLock::new();
-    let (replies, fallback) = REPLIES.get_or_init(|| {
-        let replies: BTreeMap<_, _> = PAGES.iter().map(|page| (page.0, Arc::new(reply(page)))).collect();
-        let fallback = replies.get(&500).cloned().unwrap_or_default();
-        (replies, fallback)
-    });
-    replies.get(&status).unwrap_or(fallback)
+    static REPLIES: OnceLock<BTreeMap<u16, Arc<StaticReply>>> = OnceLock::new();
+    static FALLBACK: OnceLock<Arc<StaticReply>> = OnceLock::new();
+    let replies = REPLIES.get_or_init(|| PAGES.iter().map(|page| (page.0, Arc::new(reply(page)))).collect());
+    replies
+        .get(&status)
+        .unwrap_or_else(|| FALLBACK.get_or_init(|| replies.get(&500).cloned().unwrap_or_default()))
 }
 
 fn reply((status, reason, closes, sentence): &Page) -> StaticReply {

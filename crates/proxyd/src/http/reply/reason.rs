@@ -72,6 +72,12 @@ pub fn reason(status: u16) -> &'static str {
         510 => "Not extended",
         511 => "Network authentication required",
         520 => "Web server is returning an unknown error",
+        other => class(other),
+    }
+}
+
+fn class(status: u16) -> &'static str {
+    match status {
         100..=199 => "Informational",
         200..=299 => "Success",
         300..=399 => "Redirection",

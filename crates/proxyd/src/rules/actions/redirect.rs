@@ -50,7 +50,7 @@ pub(in crate::rules) fn parse(words: &mut ActionWords<'_, '_>) -> Result<Arc<dyn
     let mut target = None;
     let (mut code, mut set_cookie) = (302, None);
     let (mut drop_query, mut append_slash, mut ignore_empty, mut keep_query) = (false, false, false, false);
-    while let Some(keyword) = words.next() {
+    while let Some(keyword) = words.next_word() {
         let name = keyword.as_str();
         match name {
             "location" | "prefix" | "scheme" => {

@@ -148,7 +148,7 @@ fn parse(
         match keyword.as_str() {
             "status" | "deny_status" => status(words, &mut parts)?,
             "content-type" => {
-                let _ = words.next();
+                let _ = words.next_word();
                 parts.content_type = Some(words.required("'content-type' expects <ctype> as argument.")?);
             }
             "hdr" => header(words, &mut parts)?,
@@ -165,7 +165,7 @@ fn parse(
 }
 
 fn status<'w>(words: &mut ActionWords<'w, '_>, parts: &mut Parts<'w>) -> Result<(), Diagnostic> {
-    let _ = words.next();
+    let _ = words.next_word();
     let word = words.required("'status' expects <status_code> as argument.")?;
     let number = crate::expr::sample::int_prefix(word.bytes()).unwrap_or(0);
     match number {
@@ -177,7 +177,7 @@ fn status<'w>(words: &mut ActionWords<'w, '_>, parts: &mut Parts<'w>) -> Result<
 
 fn header<'w>(words: &mut ActionWords<'w, '_>, parts: &mut Parts<'w>) -> Result<(), Diagnostic> {
     const USAGE: &str = "'hdr' expects <name> and <value> as arguments.";
-    let _ = words.next();
+    let _ = words.next_word();
     let name = words.required(USAGE)?;
     let value = words.required(USAGE)?;
     let lower = name.bytes().to_ascii_lowercase();
@@ -191,7 +191,7 @@ fn header<'w>(words: &mut ActionWords<'w, '_>, parts: &mut Parts<'w>) -> Result<
 }
 
 fn payload<'w>(words: &mut ActionWords<'w, '_>, parts: &mut Parts<'w>) -> Result<(), Diagnostic> {
-    let Some(keyword) = words.next() else { return Ok(()) };
+    let Some(keyword) = words.next_word() else { return Ok(()) };
     if let Some((earlier, _)) = &parts.payload {
         let message = format!("unexpected '{}' argument, '{earlier}' already defined.", keyword.as_str());
         return Err(Diagnostic::alert(message).at(keyword.span));

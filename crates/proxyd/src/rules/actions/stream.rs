@@ -132,7 +132,7 @@ fn number(words: &mut ActionWords<'_, '_>, what: What) -> Result<Arc<dyn Action>
     if what == What::Retries
         && let Some(constant) = words.words.peek_str().and_then(|word| word.parse().ok())
     {
-        let _ = words.next();
+        let _ = words.next_word();
         return Ok(Arc::new(SetNumber { what, number: Number::Constant(constant) }));
     }
     Ok(Arc::new(SetNumber { what, number: Number::Expr(words.expression()?) }))
@@ -154,7 +154,7 @@ fn mark(words: &mut ActionWords<'_, '_>, what: What) -> Result<Arc<dyn Action>, 
         None => text.parse().ok(),
     };
     if let Some(constant) = constant {
-        let _ = words.next();
+        let _ = words.next_word();
         return Ok(Arc::new(SetNumber { what, number: Number::Constant(i64::from(constant)) }));
     }
     let message = format!("invalid character starting at '{text}' (integer/hex value expected).");
@@ -189,7 +189,7 @@ fn set_timeout(words: &mut ActionWords<'_, '_>) -> Result<Arc<dyn Action>, Diagn
             return Err(Diagnostic::alert("null value is not valid for set-timeout rule.").at(value.span));
         }
         Some(ms) => {
-            let _ = words.next();
+            let _ = words.next_word();
             Number::Constant(ms as i64)
         }
         None => Number::Expr(words.expression()?),

@@ -89,8 +89,8 @@ fn status(words: &mut ActionWords<'_, '_>) -> Result<Arc<dyn Action>, Diagnostic
     })?;
     let mut reason = None;
     if words.words.peek_str() == Some("reason") && words.words.peek_at(1).is_some() {
-        let _ = words.next();
-        reason = words.next().map(|word| word.bytes().into());
+        let _ = words.next_word();
+        reason = words.next_word().map(|word| word.bytes().into());
     }
     Ok(Arc::new(Status { status, reason }))
 }

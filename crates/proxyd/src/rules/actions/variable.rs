@@ -24,25 +24,25 @@ pub(super) const ACTIONS: &[ActionDef] = &[
 /// Conditions within the parentheses; all must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Test {
-    IfExists,
-    IfNotExists,
-    IfEmpty,
-    IfNotEmpty,
-    IfSet,
-    IfNotSet,
-    IfGreater,
-    IfLess,
+    Exists,
+    NotExists,
+    Empty,
+    NotEmpty,
+    Set,
+    NotSet,
+    Greater,
+    Less,
 }
 
 const TESTS: [(&str, Test); 8] = [
-    ("ifexists", Test::IfExists),
-    ("ifnotexists", Test::IfNotExists),
-    ("ifempty", Test::IfEmpty),
-    ("ifnotempty", Test::IfNotEmpty),
-    ("ifset", Test::IfSet),
-    ("ifnotset", Test::IfNotSet),
-    ("ifgt", Test::IfGreater),
-    ("iflt", Test::IfLess),
+    ("ifexists", Test::Exists),
+    ("ifnotexists", Test::NotExists),
+    ("ifempty", Test::Empty),
+    ("ifnotempty", Test::NotEmpty),
+    ("ifset", Test::Set),
+    ("ifnotset", Test::NotSet),
+    ("ifgt", Test::Greater),
+    ("iflt", Test::Less),
 ];
 
 #[derive(Debug)]
@@ -151,12 +151,12 @@ fn holds(test: Test, old: Option<&Sample<'static>>, new: &Sample<'static>) -> bo
         _ => false,
     };
     match test {
-        Test::IfExists | Test::IfSet => old.is_some(),
-        Test::IfNotExists | Test::IfNotSet => old.is_none(),
-        Test::IfEmpty => is_empty(new),
-        Test::IfNotEmpty => !is_empty(new),
-        Test::IfGreater => compare(old, new).is_some_and(|order| order.is_gt()),
-        Test::IfLess => compare(old, new).is_some_and(|order| order.is_lt()),
+        Test::Exists | Test::Set => old.is_some(),
+        Test::NotExists | Test::NotSet => old.is_none(),
+        Test::Empty => is_empty(new),
+        Test::NotEmpty => !is_empty(new),
+        Test::Greater => compare(old, new).is_some_and(|order| order.is_gt()),
+        Test::Less => compare(old, new).is_some_and(|order| order.is_lt()),
     }
 }
 
