@@ -65,6 +65,8 @@ pub struct ConnectionTokens {
     pub keep_alive: bool,
     /// `upgrade` is listed, and the request has no body that would prevent it.
     pub upgrade: bool,
+    /// A `Connection` line with `upgrade` is kept, whether or not there will be one.
+    pub names_upgrade: bool,
 }
 
 /// A request's head.

@@ -71,9 +71,7 @@ fn absolute(head: &mut RequestHead) -> Result<(), ParseError> {
         _ => b"",
     };
     let without_default = |authority| match split_port(authority) {
-        Some((name, port)) if !default_port.is_empty() && (port.is_empty() || port == default_port) => {
-            Some(name)
-        }
+        Some((name, port)) if port.is_empty() || port == default_port => Some(name),
         _ => None,
     };
     let short = without_default(authority);

@@ -22,7 +22,7 @@ impl ConnectionField {
     ///
     /// An upgrade request has its `Connection: upgrade` and gets nothing.
     pub fn for_request(head: &RequestHead, keep_alive: bool) -> Self {
-        if head.connection().upgrade {
+        if head.connection().names_upgrade {
             return ConnectionField::None;
         }
         match (head.version() >= Version::HTTP_11, keep_alive) {

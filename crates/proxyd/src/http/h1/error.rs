@@ -27,6 +27,8 @@ pub enum ParseError {
     Host,
     #[error("invalid Upgrade or Connection header")]
     Upgrade,
+    #[error("a payload where HTTP/1.0 gives it no meaning")]
+    UnexpectedPayload,
     #[error("too many header fields")]
     TooManyHeaders,
     #[error("message head is larger than the buffer")]
@@ -42,6 +44,7 @@ impl ParseError {
     pub fn status(self) -> u16 {
         match self {
             ParseError::TransferEncodingUnsupported => 422,
+            ParseError::UnexpectedPayload => 413,
             _ => 400,
         }
     }

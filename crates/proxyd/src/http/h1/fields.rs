@@ -4,7 +4,7 @@
 //! bytes in values, blanks that it normalises) is the interface, and the decisions must not differ between two tokenisers.
 
 use super::super::head::ConnectionTokens;
-use super::super::headers::{HeaderList, Range, Slot, trim_blanks};
+use super::super::headers::{HeaderList, Range, Slot, split_commas, trim_blanks};
 use super::{Limits, ParseError};
 
 /// What scanning found.
@@ -181,7 +181,7 @@ fn note(facts: &mut Facts, bytes: &[u8], mut slot: Slot) -> Result<Option<Slot>,
         }
         10 if is(b"connection") => return Ok(connection(facts, value).then_some(slot)),
         14 if is(b"content-length") => {
-            let (length, digits) = content_length(value)?;
+            let (length, last) = content_length(value)?;
             let first = facts.content_length.replace(length);
             if first.is_some_and(|first| first != length) {
                 return Err(ParseError::ContentLength);
@@ -189,8 +189,9 @@ fn note(facts: &mut Facts, bytes: &[u8], mut slot: Slot) -> Result<Option<Slot>,
             if first.is_some() {
                 return Ok(None);
             }
-            if digits != slot.value.len() {
-                slot.value.end = slot.value.start + digits as u32;
+            // Of a list of equal numbers HAProxy keeps the last as it was written.
+            if last != slot.value.len() {
+                slot.value.start = slot.value.end - last as u32;
                 slot.canonical = false;
             }
         }
@@ -220,27 +221,37 @@ fn connection(facts: &mut Facts, value: &[u8]) -> bool {
             stays |= !token.is_empty();
         }
     }
-    facts.connection_rewrite |= stays && shrinks;
+    facts.connection.names_upgrade = facts.connection.upgrade;
+    facts.connection_rewrite |= stays && (shrinks || value.ends_with(b","));
     stays
 }
 
 /// Like [`list`], but a folded line's end is a blank too.
 fn list_unfolded(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|&byte| byte == b',').map(|token| token.trim_ascii())
+    value.split(|&byte| byte == b',').map(unfolded)
 }
 
-/// `Content-Length`: digits, or a list of equal numbers (RFC 9112 §6.3); also how many bytes the first number has.
+/// Without surrounding blanks and line ends.
+///
+/// Not `trim_ascii`: a form feed is no blank, and a length that hides behind one must not count.
+fn unfolded(mut token: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t' | b'\r' | b'\n', rest @ ..] | [rest @ .., b' ' | b'\t' | b'\r' | b'\n'] = token {
+        token = rest;
+    }
+    token
+}
+
+/// `Content-Length`: digits, or a list of equal numbers (RFC 9112 §6.3); also how many bytes the last number has.
 fn content_length(value: &[u8]) -> Result<(u64, usize), ParseError> {
-    let mut first = None;
+    let mut seen: Option<(u64, usize)> = None;
     for element in list_unfolded(value) {
         let number = decimal(element).ok_or(ParseError::ContentLength)?;
-        match first {
-            None => first = Some((number, element.len())),
-            Some((known, _)) if known == number => {}
-            Some(_) => return Err(ParseError::ContentLength),
+        if seen.is_some_and(|(known, _)| known != number) {
+            return Err(ParseError::ContentLength);
         }
+        seen = Some((number, element.len()));
     }
-    first.ok_or(ParseError::ContentLength)
+    seen.ok_or(ParseError::ContentLength)
 }
 
 /// Digits only, no sign, no overflow.
@@ -257,12 +268,14 @@ pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
 /// `chunked` must come last and once (RFC 9112 §6.1); nothing may follow it, not even an empty element.
 fn transfer_encoding(state: &mut TransferEncoding, value: &[u8]) -> Result<(), ParseError> {
     state.present = true;
-    for coding in list_unfolded(value) {
+    if value.is_empty() && !state.chunked {
+        return Ok(());
+    }
+    for coding in split_commas(value).map(unfolded) {
         if state.chunked {
             return Err(ParseError::TransferEncoding);
         }
         match coding {
-            b"" => {}
             coding if coding.eq_ignore_ascii_case(b"chunked") => state.chunked = true,
             _ => state.other = true,
         }
@@ -319,10 +332,19 @@ fn strip_connection(headers: &mut HeaderList) {
         let kept = |token: &&[u8]| {
             !token.eq_ignore_ascii_case(b"close") && !token.eq_ignore_ascii_case(b"keep-alive")
         };
-        if list(header.value).all(|token| kept(&token)) {
+        if list(header.value).all(|token| kept(&token)) && !header.value.ends_with(b",") {
             continue;
         }
-        let value = list(header.value).filter(kept).collect::<Vec<_>>().join(&b","[..]);
+        let mut value = Vec::with_capacity(header.value.len());
+        for token in list(header.value).filter(kept) {
+            if !value.is_empty() {
+                value.push(b',');
+            }
+            value.extend_from_slice(token);
+        }
+        while value.last() == Some(&b',') {
+            value.pop();
+        }
         // It only gets shorter, so it always fits.
         let _ = headers.replace_value(index, &value);
     }

@@ -83,7 +83,11 @@ fn request(head: &mut RequestHead, bytes: &[u8], limits: &Limits) -> Result<Opti
     head.target = line.target;
     head.version = line.version;
     head.connection = facts.connection;
-    head.framing = request_framing(&facts)?;
+    let encoding = facts.transfer_encoding;
+    if encoding.present && !encoding.chunked {
+        return Err(ParseError::TransferEncoding);
+    }
+    head.framing = request_framing(&facts);
     head.expect_continue = facts.expect_continue && line.version >= Version::HTTP_11;
     if facts.transfer_encoding.chunked && facts.content_length.is_some() {
         head.headers.remove(b"content-length");
@@ -95,6 +99,16 @@ fn request(head: &mut RequestHead, bytes: &[u8], limits: &Limits) -> Result<Opti
     }
     upgrade(head, &facts)?;
     authority::check(head, facts.host.is_some())?;
+    if line.version < Version::HTTP_11
+        && head.framing.has_body()
+        && matches!(head.method, Method::Get | Method::Head | Method::Delete)
+    {
+        // Old servers may take such a body for another request.
+        return Err(ParseError::UnexpectedPayload);
+    }
+    if encoding.other {
+        return Err(ParseError::TransferEncodingUnsupported);
+    }
     Ok(Some(end))
 }
 
@@ -176,13 +190,12 @@ fn line_end(bytes: &[u8], at: usize) -> Result<Option<usize>, ParseError> {
     }
 }
 
-fn request_framing(facts: &Facts) -> Result<Framing, ParseError> {
-    let encoding = facts.transfer_encoding;
-    match (encoding.present, encoding.chunked, encoding.other) {
-        (true, true, false) => Ok(Framing::Chunked),
-        (true, true, true) => Err(ParseError::TransferEncodingUnsupported),
-        (true, false, _) => Err(ParseError::TransferEncoding),
-        (false, ..) => Ok(facts.content_length.map_or(Framing::None, Framing::Length)),
+/// RFC 9112 §6.3: the transfer coding wins over a length.
+fn request_framing(facts: &Facts) -> Framing {
+    if facts.transfer_encoding.chunked {
+        Framing::Chunked
+    } else {
+        facts.content_length.map_or(Framing::None, Framing::Length)
     }
 }
 
