@@ -23,7 +23,7 @@ impl Line<'_> {
         let (name, text) = (self.name, word.as_str());
         units::parse_duration(text, unit).map_err(|error| {
             let message = match error {
-                UnitError::Unexpected(c) => format!("unexpected character '{c}' in argument to '{name}'."),
+                UnitError::Unexpected(c) => format!("unexpected character '{c}' in '{name}'"),
                 UnitError::Overflow => format!(
                     "timer overflow in argument '{text}' to '{name}' (maximum value is 2147483647 ms or ~24.8 days)."
                 ),

@@ -4,11 +4,13 @@ use std::fmt::Write;
 
 use super::keyword::{Keyword, Places};
 use super::keywords::{self, bind, server};
+use crate::rules::{RuleSet, action_defs};
 
 /// All configuration keywords.
 pub fn configuration() -> String {
     let mut out = String::from("# List of registered configuration keywords:\n");
     section(&mut out, "global", Places::GLOBAL);
+    out.push_str("\tstats\n");
     out.push_str("listen\n");
     let mut names: Vec<&str> = listed(Places::PROXY)
         .filter(|keyword| !keyword.name.starts_with("option "))
@@ -41,14 +43,55 @@ pub fn configuration() -> String {
         }
         let _ = writeln!(out, "\t{} [{sides} ]", keyword.name);
     }
+    for set in [
+        RuleSet::TcpRequestConnection,
+        RuleSet::TcpRequestSession,
+        RuleSet::TcpRequestContent,
+        RuleSet::TcpResponseContent,
+        RuleSet::HttpRequest,
+        RuleSet::HttpResponse,
+        RuleSet::HttpAfterResponse,
+    ] {
+        let actions = action_defs().filter(|action| action.sets.contains(&set));
+        for action in actions {
+            let open = if action.takes_argument || action.is_prefix { "*" } else { "" };
+            let _ = writeln!(out, "\t{} {}{open}", set.keyword(), action.name);
+        }
+    }
     section(&mut out, "userlist", Places::USERLIST);
     out.push_str("peers\n");
+    // Words of a certificate list's lines: those of `bind` that concern one certificate.
     out.push_str("crt-list\n");
+    for keyword in bind::tls_keywords().iter().filter(|keyword| CRT_LIST.contains(&keyword.name)) {
+        let _ = writeln!(out, "\t{}{}", keyword.name, skip(keyword.arguments));
+    }
     section(&mut out, "crt-store", Places::CRT_STORE);
     section(&mut out, "traces", Places::TRACES);
     section(&mut out, "acme", Places::ACME);
     out
 }
+
+/// TLS words that may stand in a certificate list.
+const CRT_LIST: &[&str] = &[
+    "allow-0rtt",
+    "alpn",
+    "ca-file",
+    "ca-verify-file",
+    "ciphers",
+    "ciphersuites",
+    "client-sigalgs",
+    "crl-file",
+    "curves",
+    "ecdhe",
+    "ktls",
+    "no-alpn",
+    "no-ca-names",
+    "npn",
+    "sigalgs",
+    "ssl-max-ver",
+    "ssl-min-ver",
+    "verify",
+];
 
 fn listed(places: Places) -> impl Iterator<Item = &'static Keyword> {
     keywords::tables().filter(move |keyword| keyword.listed && keyword.places.has(places))

@@ -17,6 +17,8 @@ mod preprocessor;
 mod resolve;
 mod section;
 pub mod support;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 

@@ -12,7 +12,7 @@ const THREADS: &str = "each thread runs on its own; the kernel places it";
 const EPOLL: &str = "epoll is the only poller";
 
 pub const KEYWORDS: &[Keyword] = &[
-    global("daemon", "", "Makes the process fork into the background.", daemon).unlisted(),
+    global("daemon", "", "Makes the process fork into the background.", daemon),
     global(
         "master-worker",
         "[no-exit-on-failure]",
@@ -21,7 +21,7 @@ pub const KEYWORDS: &[Keyword] = &[
     ),
     global("mworker-max-reloads", "<number>", "Ends a worker that has survived this many reloads.", one)
         .no_effect("a reload happens in place and leaves no old worker behind"),
-    global("quiet", "", "Shows no message at start.", quiet).unlisted(),
+    global("quiet", "", "Shows no message at start.", quiet),
     global("zero-warning", "", "Refuses to start when there is a warning.", zero_warning),
     global("chroot", "<directory>", "Changes the root directory after start.", chroot),
     global("pidfile", "<file>", "Writes the process id to a file.", pidfile),

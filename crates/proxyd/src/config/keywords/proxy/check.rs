@@ -212,10 +212,9 @@ fn http_check(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
             loader.proxy()?.check.send_state = line.prefix == Prefix::None;
             line.end()
         }
-        "expect" if line.words.rest().len() < 2 => Err(line.alert(
-            "'http-check expect' expects a pattern: 'status', 'rstatus', 'hdr', 'fhdr', 'string' or 'rstring' with a value.",
-        )),
-        method if method.chars().all(|c| c.is_ascii_uppercase()) && !method.is_empty() => old_request(loader, line),
+        method if method.chars().all(|c| c.is_ascii_uppercase()) && !method.is_empty() => {
+            old_request(loader, line)
+        }
         step if HTTP_STEPS.contains(&step) => rule(loader, line, "http"),
         _ => Err(unknown(line, line.words.peek(), HTTP_STEPS)),
     }

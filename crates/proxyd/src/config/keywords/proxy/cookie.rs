@@ -69,9 +69,6 @@ fn cookie(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     if usize::from(cookie.rewrite) + usize::from(cookie.insert) + usize::from(cookie.prefix) > 1 {
         return Err(line.alert("cookie 'rewrite', 'insert' and 'prefix' modes are mutually exclusive."));
     }
-    if cookie.dynamic && (!cookie.insert || !cookie.indirect) {
-        return Err(line.alert("'cookie' dynamic requires 'insert' and 'indirect' modes."));
-    }
     loader.proxy()?.cookie = Some(cookie);
     Ok(())
 }

@@ -1,0 +1,236 @@
+//! Whole files in, diagnostics and model out. The sentences were compared with HAProxy 2.6.12's unless said otherwise.
+
+use std::time::Duration;
+
+use hacore::diag::Severity;
+
+use super::{Environment, LoadOptions, Loaded, load_text};
+use crate::model::{
+    Address, BalanceAlgorithm, CheckKind, Config, ConnectionMode, ErrorReply, Mode, UseBackendTarget,
+};
+
+fn load(text: &str) -> Loaded {
+    load_text("t.cfg", text, LoadOptions::default(), Environment::default())
+}
+
+/// The model of a valid text.
+fn model(text: &str) -> Config {
+    let loaded = load(text);
+    let alerts: Vec<_> = loaded.diagnostics.iter().filter(|d| d.severity == Severity::Alert).collect();
+    loaded.config.unwrap_or_else(|| panic!("{alerts:#?}"))
+}
+
+/// `line: message` of everything at least as bad as `severity`.
+fn findings(text: &str, severity: Severity) -> Vec<String> {
+    let loaded = load(text);
+    let bad = loaded.diagnostics.iter().filter(|d| d.severity >= severity);
+    bad.map(|d| format!("{}: {}", d.span.map_or(0, |span| span.line), d.message)).collect()
+}
+
+fn alerts(text: &str) -> Vec<String> {
+    findings(text, Severity::Alert)
+}
+
+const TIMEOUTS: &str = " timeout client 1s\n timeout connect 1s\n timeout server 1s\n";
+
+#[test]
+fn every_error_of_a_file_is_reported_with_its_line() {
+    let text = "global\n maxcon 10\n nbthread abc\ndefaults\n timeout client 5x\n timout server 5s\nfrontend f\n bind\nbackend b\n server s1 1.1.1.1:80 chek\n option httpchkk\nbackend b\nbakend c\n";
+    assert_eq!(
+        alerts(text),
+        [
+            "2: unknown keyword 'maxcon' in 'global' section; did you mean 'maxconn' maybe ?",
+            "3: 'nbthread' passed a missing or unparsable integer value in 'abc'",
+            "5: unexpected character 'x' in 'timeout client'",
+            "6: unknown keyword 'timout' in 'defaults' section; did you mean 'timeout' maybe ?",
+            "8: 'bind' expects {<path>|[addr1]:port1[-end1]}{,[addr]:port[-end]}... as arguments.",
+            "10: 'server b/s1' : unknown keyword 'chek'; did you mean 'check' maybe ?",
+            "11: unknown option 'httpchkk'; did you mean 'httpchk' maybe ?",
+            "12: backend 'b' has the same name as backend 'b' declared at t.cfg:9.",
+            "13: unknown keyword 'bakend' in 'backend' section; did you mean 'backend' maybe ?",
+        ]
+    );
+}
+
+#[test]
+fn a_proxy_inherits_from_the_last_defaults_or_the_named_one() {
+    let config = model(&format!(
+        "defaults\n mode http\n{TIMEOUTS} option http-server-close\ndefaults tcp\n mode tcp\n{TIMEOUTS} retries 7\nfrontend f\n bind :8081\nbackend b from tcp\n balance leastconn\n server s 192.0.2.1:80 weight 5\n"
+    ));
+    let [f, b] = config.proxies.as_slice() else { panic!() };
+    // `defaults tcp` is the last one.
+    assert_eq!((f.mode, f.retries, f.connection_mode), (Mode::Tcp, 7, ConnectionMode::KeepAlive));
+    assert_eq!((b.mode, b.retries, b.balance.algorithm.clone()), (Mode::Tcp, 7, BalanceAlgorithm::LeastConn));
+    assert_eq!(b.servers[0].weight, 5);
+    assert_eq!(f.timeouts.client, Some(Duration::from_secs(1)));
+}
+
+#[test]
+fn default_server_counts_for_the_servers_after_it() {
+    let config = model(&format!(
+        "backend b\n{TIMEOUTS} server a 192.0.2.1:80\n default-server inter 3s fall 5 rise 1 maxconn 10\n server b 192.0.2.2 check\n server c 192.0.2.3:+10 backup\n"
+    ));
+    let servers = &config.proxies[0].servers;
+    assert_eq!((servers[0].inter, servers[0].maxconn), (Duration::from_secs(2), 0));
+    assert_eq!(
+        (servers[1].inter, servers[1].fall, servers[1].rise, servers[1].maxconn),
+        (Duration::from_secs(3), 5, 1, 10)
+    );
+    assert!(servers[1].check && servers[1].port_from_client && !servers[0].port_from_client);
+    assert_eq!((servers[2].port_offset, servers[2].backup), (Some(10), true));
+    assert_eq!(servers.iter().map(|s| s.numeric_id).collect::<Vec<_>>(), [1, 2, 3]);
+}
+
+#[test]
+fn bind_takes_lists_ranges_and_families() {
+    let config = model(&format!(
+        "frontend f\n{TIMEOUTS} bind 127.0.0.1:8001-8003,[::1]:9000 name x maxconn 5\n bind /run/x.sock mode 660\n bind fd@7\n"
+    ));
+    let binds = &config.proxies[0].binds;
+    let ports: Vec<_> = binds
+        .iter()
+        .map(|bind| match &bind.address {
+            Address::Inet(address) => address.to_string(),
+            other => format!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        ports,
+        [
+            "127.0.0.1:8001",
+            "127.0.0.1:8002",
+            "127.0.0.1:8003",
+            "[::1]:9000",
+            "Unix(\"/run/x.sock\")",
+            "Fd(7)"
+        ]
+    );
+    assert_eq!(
+        (binds[3].name.as_deref(), binds[3].maxconn, binds[4].unix_mode),
+        (Some("x"), Some(5), Some(0o660))
+    );
+}
+
+#[test]
+fn backends_are_found_wherever_they_stand() {
+    let config = model(&format!(
+        "defaults\n mode http\n{TIMEOUTS}frontend f\n bind :8081\n acl a path_beg /a\n use_backend x if a\n use_backend %[path] if a\n default_backend y\nbackend x\n server s 192.0.2.1:80\nbackend y\n server s 192.0.2.1:80\n"
+    ));
+    let f = &config.proxies[0];
+    assert!(
+        matches!(f.use_backend[0].target, UseBackendTarget::Static(id) if config.proxy(id).unwrap().name == "x")
+    );
+    assert!(matches!(f.use_backend[1].target, UseBackendTarget::Dynamic(_)));
+    assert_eq!(config.proxy(f.default_backend.unwrap()).unwrap().name, "y");
+    assert_eq!(
+        alerts("frontend f\n bind :8081\n default_backend nope\n"),
+        ["3: Proxy 'f': unable to find required default_backend: 'nope'."]
+    );
+}
+
+#[test]
+fn keywords_of_the_other_side_are_ignored_with_a_warning() {
+    let text = format!("frontend f\n bind :8081\n{} balance roundrobin\n", " timeout client 1s\n");
+    assert_eq!(
+        findings(&text, Severity::Warning),
+        ["4: 'balance' ignored because frontend 'f' has no backend capability."]
+    );
+    assert_eq!(
+        alerts("frontend f\n bind :8081\n server s 1.1.1.1:80\n"),
+        ["3: 'server' not allowed because frontend 'f' has no backend capability."]
+    );
+}
+
+#[test]
+fn checks_are_compiled_and_the_tutorials_forms_are_taken_as_what_they_mean() {
+    let config = model(&format!(
+        "defaults\n mode http\n{TIMEOUTS}backend a\n option httpchk GET /health\n http-check send ver HTTP/1.1 hdr Host x\n http-check expect status 200-299\nbackend b\n http-check GET /api/health HTTP/1.1\\r\\nHost:\\ example.com\nbackend c\n option tcpchk\n tcp-check send PING\\r\\n\n tcp-check expect string +PONG\n"
+    ));
+    let [a, b, c] = config.proxies.as_slice() else { panic!() };
+    assert_eq!(a.check.rules.len(), 2);
+    let CheckKind::Http { method, uri, version, headers } = &b.check.kind else { panic!() };
+    assert_eq!((method.as_str(), uri.as_str(), version.as_str()), ("GET", "/api/health", "HTTP/1.1"));
+    assert_eq!(headers, &[("Host".to_owned(), "example.com".to_owned())]);
+    assert_eq!((&c.check.kind, c.check.rules.len()), (&CheckKind::TcpSequence, 2));
+}
+
+#[test]
+fn a_forgotten_argument_of_balance_shows_the_fix() {
+    let loaded = load("backend b\n balance url_param\n");
+    let alert = loaded.diagnostics.iter().find(|d| d.severity == Severity::Alert).unwrap();
+    assert_eq!(alert.message, "'balance url_param' requires an URL parameter name.".replace("'", "'"));
+    assert!(alert.help[0].contains("balance url_param userid"));
+}
+
+#[test]
+fn error_locations_replace_error_pages() {
+    let config = model(&format!(
+        "defaults\n mode http\n{TIMEOUTS}frontend f\n bind :8081\n errorloc303 503 http://sorry/\n"
+    ));
+    let reply = config.proxies[0].error_replies.get(&503);
+    assert_eq!(reply, Some(&ErrorReply::Location { status: 303, url: "http://sorry/".into() }));
+}
+
+#[test]
+fn conditionals_choose_what_is_read() {
+    let config = model(&format!(
+        ".if defined(NOPE)\n garbage here\n.elif 1\nfrontend yes\n bind :8081\n timeout client 1s\n.else\n more garbage\n.endif\nglobal\n setenv X 5\n.if streq(\"$X\",5)\n maxconn 77\n.endif\nbackend \"b${{X}}\"\n{TIMEOUTS}"
+    ));
+    assert_eq!(config.proxies.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["yes", "b5"]);
+    assert_eq!(config.global.maxconn, Some(77));
+    assert_eq!(alerts(".if 1\n"), ["1: non-terminated '.if' block."]);
+    assert_eq!(alerts(".endif\n"), ["1: lone '.endif' with no matching '.if'."]);
+}
+
+#[test]
+fn a_last_line_without_line_feed_is_refused() {
+    assert_eq!(
+        alerts("global\n daemon"),
+        ["2: Missing LF on last line, file might have been truncated at position 8."]
+    );
+}
+
+#[test]
+fn options_of_later_releases_are_refused_with_their_feature() {
+    assert_eq!(
+        alerts("frontend f\n bind :8443 ssl crt /x.pem alpn h2\n"),
+        [
+            "2: 'bind :8443' in section 'frontend' : 'ssl' is not supported yet: TLS will come with a later release."
+        ]
+    );
+    assert_eq!(
+        alerts("backend b\n stick-table type ip size 1m\n"),
+        ["2: 'stick-table' is not supported yet: stick tables will come with a later release."]
+    );
+}
+
+#[test]
+fn tracking_in_a_circle_is_found() {
+    let text =
+        format!("backend b\n{TIMEOUTS} server a 192.0.2.1:80 track b\n server b 192.0.2.1:80 track a\n");
+    assert!(alerts(&text)[0].contains("circular"), "{:?}", alerts(&text));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_panics(text in "((global|defaults|frontend f|backend b|listen l|peers p)\n)?([ a-z0-9:./%\\[\\]{}\"'$#-]{0,40}\n){0,8}") {
+        let _ = load(&text);
+    }
+
+    #[test]
+    fn no_arguments_of_real_keywords_panic(keyword in 0usize..1000, arguments in "[ a-z0-9:./%(){},-]{0,30}") {
+        let all: Vec<_> = super::keywords::tables().collect();
+        let keyword = all[keyword % all.len()];
+        for section in super::section::SECTIONS.iter().filter(|section| keyword.places.has(section.place)) {
+            let _ = load(&format!("{} x\n {} {arguments}\n", section.name, keyword.name));
+        }
+    }
+
+    #[test]
+    fn no_server_or_bind_line_panics(word in 0usize..1000, arguments in "[ a-z0-9:./%,-]{0,20}") {
+        let servers: Vec<_> = super::keywords::server::keywords().collect();
+        let binds: Vec<_> = super::keywords::bind::keywords().collect();
+        let (server, bind) = (servers[word % servers.len()].name, binds[word % binds.len()].name);
+        let _ = load(&format!("listen l\n bind 127.0.0.1:8081 {bind} {arguments}\n server s 192.0.2.1:80 {server} {arguments}\n"));
+    }
+}
