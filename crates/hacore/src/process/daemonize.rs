@@ -40,12 +40,14 @@ fn failed_errno(step: &'static str) -> impl FnOnce(nix::Error) -> DaemonizeError
 #[must_use = "the parent waits until this says that the daemon is ready"]
 pub struct Readiness {
     pipe: File,
+    /// `/dev/null`, opened early: after `chroot` there may be none.
+    null: File,
 }
 
 impl Readiness {
     /// Lets go of the terminal (standard streams become `/dev/null`) and makes the parent exit with 0.
     pub fn ready(mut self) -> io::Result<()> {
-        release_standard_streams()?;
+        release_standard_streams(&self.null)?;
         self.pipe.write_all(&[0])
     }
 
@@ -61,6 +63,7 @@ impl Readiness {
 /// The daemon leads no session, so it can never acquire a terminal; its working directory is unchanged (relative
 /// paths of the configuration still mean the same) and its standard streams stay open for messages until ready.
 pub fn daemonize() -> Result<Readiness, DaemonizeError> {
+    let null = File::options().read(true).write(true).open("/dev/null").map_err(failed("/dev/null"))?;
     let (read_end, write_end) = nix::unistd::pipe2(OFlag::O_CLOEXEC).map_err(failed_errno("pipe"))?;
     if let Forked::Parent { child } = fork_single_threaded().map_err(failed("fork"))? {
         drop(write_end);
@@ -73,7 +76,7 @@ pub fn daemonize() -> Result<Readiness, DaemonizeError> {
     if let Forked::Parent { .. } = fork_single_threaded().map_err(failed("second fork"))? {
         std::process::exit(0);
     }
-    Ok(Readiness { pipe: File::from(write_end) })
+    Ok(Readiness { pipe: File::from(write_end), null })
 }
 
 /// The byte the daemon sent, or 1 when it ended without one.
@@ -85,11 +88,10 @@ fn exit_code_from(pipe: OwnedFd) -> i32 {
     }
 }
 
-/// Points standard input, output and error at `/dev/null`.
-pub fn release_standard_streams() -> io::Result<()> {
-    let null = File::options().read(true).write(true).open("/dev/null")?;
-    nix::unistd::dup2_stdin(&null)?;
-    nix::unistd::dup2_stdout(&null)?;
-    nix::unistd::dup2_stderr(&null)?;
+/// Points standard input, output and error at `null`.
+fn release_standard_streams(null: &File) -> io::Result<()> {
+    nix::unistd::dup2_stdin(null)?;
+    nix::unistd::dup2_stdout(null)?;
+    nix::unistd::dup2_stderr(null)?;
     Ok(())
 }

@@ -166,7 +166,6 @@ pub fn health_settings(model: &model::Server) -> Settings {
         slowstart: model.slowstart.unwrap_or_default(),
         weight: u16::try_from(model.weight).unwrap_or(u16::MAX),
         disabled: model.disabled,
-        ..Settings::default()
     }
 }
 

@@ -23,6 +23,7 @@ use super::listeners::Listeners;
 use super::log_writer::{LogWriter, Sinks};
 use super::services::{Services, Settings};
 use super::start::Runtime;
+use super::state_lines::StateLog;
 use crate::model::{Config, Global, User};
 use crate::proxy::{Process, Snapshot};
 use crate::services::cli::AdminSocket;
@@ -40,7 +41,9 @@ pub struct LaunchOptions {
 }
 
 /// How often an ending data plane is looked at.
-const STOP_POLL: Duration = Duration::from_millis(10);
+const STOP_POLL: Duration = Duration::from_millis(50);
+/// No limit, as a time.
+const FAR_AWAY: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Runs the daemon until a signal ends it.
 pub fn launch(config: Config, options: &LaunchOptions) -> ExitCode {
@@ -85,6 +88,10 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
     };
     let mut sinks = Sinks::default();
     let log = LogWriter::new(&snapshot.proxies, &snapshot.global, &options.tag, &mut sinks).map_err(one)?;
+    let own_log =
+        LogWriter::new(&snapshot.proxies, &snapshot.global, &options.tag, &mut sinks).map_err(one)?;
+    // The manager's socket is out of reach after chroot.
+    let notifier = Notifier::from_env();
     privileges.apply().map_err(one)?;
     let runtime = Runtime::start(&snapshot, &listeners, &options.tag, &mut sinks).map_err(one)?;
     drop(listeners);
@@ -96,21 +103,24 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
         startup_logs: String::new(),
         console: !options.quiet && readiness.is_none(),
     };
+    let mut state_log = StateLog { writer: own_log, console: settings.console };
     let services = Services::start(&snapshot, &runtime.inboxes, log, sockets, settings).map_err(one)?;
     end_predecessors(options);
-    let notifier = Notifier::from_env();
     if let Some(notifier) = &notifier {
         notifier.ready("Ready.");
     }
     if let Some(readiness) = readiness {
         readiness.ready().map_err(one)?;
     }
-    let ended = serve(&runtime, config.global.hard_stop_after);
+    let ended = serve(&runtime, config.global.hard_stop_after, &mut state_log);
     if let Some(notifier) = &notifier {
         notifier.stopping();
     }
     runtime.join();
     services.stop();
+    if snapshot.process.is_stopping() {
+        state_log.stopped(&snapshot);
+    }
     if let Some(pid_file) = pid_file {
         pid_file.remove();
     }
@@ -185,26 +195,41 @@ fn end_predecessors(options: &LaunchOptions) {
 }
 
 /// Waits for the signals: SIGTERM and SIGINT end at once, SIGUSR1 lets requests finish.
-fn serve(runtime: &Runtime, hard_stop_after: Option<Duration>) -> std::io::Result<()> {
+/// SIGHUP dumps the state; SIGUSR2, which asks for a reload, is answered and nothing more so far.
+fn serve(
+    runtime: &Runtime,
+    hard_stop_after: Option<Duration>,
+    state_log: &mut StateLog,
+) -> std::io::Result<()> {
     let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     tokio.block_on(async {
         let mut terminate = signals::stream(SignalKind::terminate().as_raw_value())?;
         let mut interrupt = signals::stream(SignalKind::interrupt().as_raw_value())?;
         let mut soft = signals::stream(SignalKind::user_defined1().as_raw_value())?;
         signals::ignore(SignalKind::pipe().as_raw_value())?;
-        signals::ignore(SignalKind::hangup().as_raw_value())?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-            _ = soft.recv() => {
-                runtime.soft_stop();
-                let limit = hard_stop_after.unwrap_or(Duration::MAX);
-                tokio::select! {
-                    () = ended(runtime) => {}
-                    _ = terminate.recv() => {}
-                    _ = interrupt.recv() => {}
-                    () = sleep_up_to(limit) => {}
+        let mut dump = signals::stream(SignalKind::hangup().as_raw_value())?;
+        let mut reload = signals::stream(SignalKind::user_defined2().as_raw_value())?;
+        let mut stopping = false;
+        for terminal in [nix::libc::SIGTTOU, nix::libc::SIGTTIN, nix::libc::SIGQUIT] {
+            signals::ignore(terminal)?;
+        }
+        let mut expired = std::pin::pin!(tokio::time::sleep(FAR_AWAY));
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = dump.recv() => state_log.dump(&runtime.snapshot),
+                _ = reload.recv() => {
+                    state_log.console("reload is not supported yet: the configuration stays as it is.");
                 }
+                _ = soft.recv(), if !stopping => {
+                    stopping = true;
+                    runtime.soft_stop();
+                    let limit = hard_stop_after.unwrap_or(FAR_AWAY);
+                    expired.as_mut().reset(tokio::time::Instant::now() + limit);
+                }
+                () = ended(runtime) => break,
+                () = &mut expired, if stopping => break,
             }
         }
         runtime.hard_stop();
@@ -215,12 +240,5 @@ fn serve(runtime: &Runtime, hard_stop_after: Option<Duration>) -> std::io::Resul
 async fn ended(runtime: &Runtime) {
     while !runtime.is_over() {
         tokio::time::sleep(STOP_POLL).await;
-    }
-}
-
-async fn sleep_up_to(limit: Duration) {
-    match limit {
-        Duration::MAX => std::future::pending().await,
-        limit => tokio::time::sleep(limit).await,
     }
 }

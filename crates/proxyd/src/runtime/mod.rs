@@ -13,6 +13,7 @@ pub mod services;
 pub mod thread;
 
 mod start;
+mod state_lines;
 
 pub use core::{Core, LocalSnapshot};
 pub use inbox::{Inboxes, Message};
