@@ -175,7 +175,13 @@ pub(crate) fn parse_args(
 }
 
 /// Without any argument an empty string stands for a required string; anything else must be written.
+///
+/// A proxy's or table's name that is left out means the proxy in which the expression stands.
 pub(crate) fn check_count(list: &mut Vec<Arg>, spec: ArgSpec) -> Result<(), ArgError> {
+    let missing = spec.kinds.get(list.len()..spec.required).unwrap_or_default();
+    if missing.iter().all(|kind| matches!(kind, ArgKind::Backend | ArgKind::Frontend | ArgKind::Table)) {
+        return Ok(());
+    }
     if list.is_empty() && spec.required > 0 {
         match spec.kinds.first() {
             Some(ArgKind::Str) => list.push(Arg::Str(Box::default())),

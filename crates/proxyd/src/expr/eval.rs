@@ -179,6 +179,13 @@ pub enum TlsSide {
     ServerCertificate,
 }
 
+/// Which connection of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    Client,
+    Server,
+}
+
 /// What only the running process knows. The data plane implements it; every method answers for *now*.
 ///
 /// Methods with a default are about features that a build may lack: the default says "not available".
@@ -230,6 +237,12 @@ pub trait Environment {
     fn tcp_info(&self, name: &str) -> Option<i64> {
         let _ = name;
         None
+    }
+
+    /// A connection's error as HAProxy's `fc_err` numbers, words and names it.
+    fn connection_error(&self, side: Side) -> (i64, &'static str, &'static str) {
+        let _ = side;
+        (0, "Success", "SUCCESS")
     }
 
     /// A TLV of the received PROXY header, by type.

@@ -313,6 +313,8 @@ fn flags_of_log_formats() {
         ("%{+E}[str(\"a]\")]   %%   x", "a\\] % x"),
         ("%T|%Ts|%ms", "29/Feb/2000:00:00:00 +0000|951782400|123"),
         ("%HM %HU %HP %HQ %HV", "GET /a#01#22b?q=1 /a#01#22b ?q=1 HTTP/1.1"),
+        ("%hrl %{+Q}hrl %{+Q}hr", "a#7Cb - \"a#7Cb\" \"\" \"{a#7Cb|}\""),
+        ("0/0 %hs %hsl %{+Q}hs end", "0/0 end"),
         (
             "%{+json}o%(status)ST%(who:str)[src] %(n:sint)[int(5)]%(none)[var(txn.none)]",
             "{\"status\": 200, \"who\": \"192.0.2.1\", \"n\": 5, \"none\": null}",

@@ -9,6 +9,6 @@ mod termination;
 mod timing;
 
 pub use session::{Endpoint, SessionInfo};
-pub use stream::{CookieSeen, CookieSet, StreamInfo};
+pub use stream::{CookieSeen, CookieSet, StreamInfo, TimeoutOverrides};
 pub use termination::{Cause, Phase, Termination};
 pub use timing::Timing;

@@ -32,6 +32,17 @@ pub enum CookieSet {
     Deleted,
 }
 
+/// What `set-timeout` set for this stream, in milliseconds; `None` is the proxy's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TimeoutOverrides {
+    pub client_ms: Option<u64>,
+    pub server_ms: Option<u64>,
+    pub tunnel_ms: Option<u64>,
+    pub connect_ms: Option<u64>,
+    pub queue_ms: Option<u64>,
+    pub tarpit_ms: Option<u64>,
+}
+
 /// State of the request that the session is working on.
 #[derive(Debug, Clone, Default)]
 pub struct StreamInfo {
@@ -70,6 +81,14 @@ pub struct StreamInfo {
     pub server_status: u16,
     /// What answered in a server's place: `<STATS>`, `<PROMEX>`…; without it the log shows `<NOSRV>`.
     pub service: Option<&'static str>,
+    /// The server connection served another request before.
+    pub server_reused: bool,
+    /// File and line of the last rule that ended evaluation.
+    pub last_rule: Option<(std::sync::Arc<str>, u32)>,
+    /// `set-priority-class` and `set-priority-offset`.
+    pub priority_class: i32,
+    pub priority_offset_ms: i32,
+    pub timeouts: TimeoutOverrides,
     /// `%lc`: log lines of the frontend so far.
     pub log_counter: u64,
     /// Unique number of the request within the process (`%rt`).
@@ -85,7 +104,8 @@ impl StreamInfo {
     /// Makes the value ready for the next request, keeping the buffers.
     pub fn reset(&mut self) {
         let mut fresh = StreamInfo::default();
-        for (kept, old) in [(&mut fresh.request_line, &mut self.request_line)] {
+        {
+            let (kept, old) = (&mut fresh.request_line, &mut self.request_line);
             old.clear();
             std::mem::swap(kept, old);
         }

@@ -35,7 +35,7 @@ impl Verdict {
         }
     }
 
-    pub fn not(self) -> Verdict {
+    pub fn negate(self) -> Verdict {
         match self {
             Verdict::Pass => Verdict::Fail,
             Verdict::Wait => Verdict::Wait,
@@ -222,7 +222,7 @@ impl Condition {
             let mut all = Verdict::Pass;
             for term in suite {
                 let verdict = term.acl.eval(ctx);
-                all = all.and(if term.negated { verdict.not() } else { verdict });
+                all = all.and(if term.negated { verdict.negate() } else { verdict });
                 if all == Verdict::Fail {
                     break;
                 }
@@ -232,7 +232,7 @@ impl Condition {
                 break;
             }
         }
-        if self.unless { result.not() } else { result }
+        if self.unless { result.negate() } else { result }
     }
 }
 

@@ -59,10 +59,10 @@ impl AclExpr {
     pub fn eval(&self, ctx: &EvalCtx<'_>) -> Verdict {
         let mut state = FetchState { iterate: true, ..FetchState::default() };
         for _ in 0..Self::VALUES_MAX {
-            if let Some(sample) = self.expr.eval_step(ctx, &mut state) {
-                if self.matcher.matches(sample) {
-                    return Verdict::Pass;
-                }
+            if let Some(sample) = self.expr.eval_step(ctx, &mut state)
+                && self.matcher.matches(sample)
+            {
+                return Verdict::Pass;
             }
             if !state.more {
                 break;

@@ -205,7 +205,7 @@ impl MatcherBuilder {
             return Ok(());
         }
         let mut operator = "eq";
-        while let Some(word) = words.next() {
+        for word in words.by_ref() {
             let text = word.as_str();
             if let Some(known) = ["eq", "ge", "gt", "le", "lt"].into_iter().find(|op| *op == text) {
                 operator = known;

@@ -46,7 +46,7 @@ pub(crate) fn parse_range(text: &str, dotted: bool) -> Option<(i64, i64)> {
             return part.parse().ok();
         }
         let (major, minor) = part.split_once('.').unwrap_or((part, "0"));
-        Some(major.parse::<i64>().ok()?.checked_mul(1 << 16)?.checked_add(minor.parse().ok()?)?)
+        major.parse::<i64>().ok()?.checked_mul(1 << 16)?.checked_add(minor.parse().ok()?)
     };
     match text.split_once(':') {
         None => number(text).map(|n| (n, n)),
@@ -72,7 +72,7 @@ impl PatternSet {
         let kind = match method {
             MatchMethod::Found | MatchMethod::Bool => Kind::None,
             MatchMethod::Int | MatchMethod::Len => {
-                Kind::Ranges(patterns.map(|p| int_pattern(p)).collect::<Result<_, _>>()?)
+                Kind::Ranges(patterns.map(int_pattern).collect::<Result<_, _>>()?)
             }
             MatchMethod::Ip => Kind::Networks(Networks::compile(patterns)?),
             MatchMethod::Bin => Kind::List(patterns.map(hex_pattern).collect::<Result<_, _>>()?),

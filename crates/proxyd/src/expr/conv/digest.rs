@@ -181,12 +181,12 @@ fn aes_gcm_enc<'a>(sample: Sample<'a>, args: &'a Args, ctx: &EvalCtx<'a>) -> Opt
     };
     let mut sealed = sealed.ok()?;
     let tag = sealed.split_off(sealed.len().checked_sub(TAG_BYTES)?);
-    if let super::ConverterState::Vars(names) = &args.state {
-        if let Some(Some(name)) = names.get(3) {
-            use base64::Engine;
-            let text = base64::engine::general_purpose::STANDARD.encode(tag);
-            super::variable::write(ctx, name, Some(Sample::str(text)));
-        }
+    if let super::ConverterState::Vars(names) = &args.state
+        && let Some(Some(name)) = names.get(3)
+    {
+        use base64::Engine;
+        let text = base64::engine::general_purpose::STANDARD.encode(tag);
+        super::variable::write(ctx, name, Some(Sample::str(text)));
     }
     Some(Sample::bin(sealed))
 }

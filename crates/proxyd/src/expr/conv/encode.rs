@@ -19,7 +19,7 @@ pub(super) const CONVERTERS: &[Converter] = &[
     conv("base64", BIN, STR, |s, _, _| Some(Sample::str(STANDARD.encode(&*data(s)?))), "in base64"),
     conv("b64dec", STR, BIN, |s, _, _| Some(Sample::bin(b64_decode(&data(s)?)?)), "decoded from base64"),
     conv("ub64enc", BIN, STR, |s, _, _| Some(Sample::str(URL_SAFE.encode(&*data(s)?))), "in base64url"),
-    conv("ub64dec", STR, STR, |s, _, _| Some(Sample::str(ub64_decode(&data(s)?)?)), "decoded from base64url"),
+    conv("ub64dec", STR, BIN, |s, _, _| Some(Sample::bin(ub64_decode(&data(s)?)?)), "decoded from base64url"),
     conv(
         "base2",
         BIN,
@@ -27,7 +27,7 @@ pub(super) const CONVERTERS: &[Converter] = &[
         |s, _, _| Some(Sample::str(data(s)?.iter().map(|b| format!("{b:08b}")).collect::<String>())),
         "in binary digits",
     ),
-    conv("be2hex", BIN, STR, be2hex, "in hexadecimal, in chunks").args(0, CHUNKS).check(check_hex_chunks),
+    conv("be2hex", BIN, STR, be2hex, "in hexadecimal, in chunks").args(1, CHUNKS).check(check_hex_chunks),
     conv("be2dec", BIN, STR, |s, a, _| to_decimal(s, a, true), "big-endian chunks in decimal")
         .args(1, CHUNKS)
         .check(check_decimal_chunks),

@@ -2,6 +2,7 @@
 
 mod digest;
 pub(crate) mod encode;
+mod fix;
 mod hash;
 mod json;
 mod jwt;
@@ -67,6 +68,7 @@ impl std::fmt::Debug for Converter {
 const TABLES: &[&[Converter]] = &[
     digest::CONVERTERS,
     encode::CONVERTERS,
+    fix::CONVERTERS,
     hash::CONVERTERS,
     json::CONVERTERS,
     jwt::CONVERTERS,
@@ -94,6 +96,49 @@ pub fn find(name: &str) -> Option<&'static Converter> {
         LazyLock::new(|| all().map(|converter| (converter.name, converter)).collect());
     INDEX.get(name).copied()
 }
+
+/// Names that HAProxy knows and this daemon does not carry out yet; using one is refused by name.
+pub(crate) const UNSUPPORTED: &[&str] = &[
+    "aes_cbc_dec",
+    "aes_cbc_enc",
+    "capture-req",
+    "capture-res",
+    "eth.data",
+    "eth.dst",
+    "eth.hdr",
+    "eth.proto",
+    "eth.src",
+    "eth.vlan",
+    "ip.data",
+    "ip.df",
+    "ip.dst",
+    "ip.fp",
+    "ip.hdr",
+    "ip.proto",
+    "ip.src",
+    "ip.tos",
+    "ip.ttl",
+    "ip.ver",
+    "jwt_decrypt_cert",
+    "jwt_decrypt_jwk",
+    "jwt_decrypt_secret",
+    "jwt_verify_cert",
+    "mqtt_field_value",
+    "mqtt_is_valid",
+    "tcp.dst",
+    "tcp.flags",
+    "tcp.options.mss",
+    "tcp.options.sack",
+    "tcp.options.tsopt",
+    "tcp.options.tsval",
+    "tcp.options.wscale",
+    "tcp.options.wsopt",
+    "tcp.options_list",
+    "tcp.seq",
+    "tcp.src",
+    "tcp.win",
+    "when",
+];
 
 // Short forms for the tables.
 
@@ -149,10 +194,10 @@ fn find_variables(args: &mut Args, _: &ParseScope<'_>, _: Span) -> Result<(), St
 
 /// Argument `index` as bytes: the variable's value if it names one, its own text otherwise.
 fn text_or_variable<'a>(args: &'a Args, index: usize, ctx: &EvalCtx<'a>) -> Option<Data<'a>> {
-    if let ConverterState::Vars(names) = &args.state {
-        if let Some(Some(name)) = names.get(index) {
-            return variable_bytes(ctx, name);
-        }
+    if let ConverterState::Vars(names) = &args.state
+        && let Some(Some(name)) = names.get(index)
+    {
+        return variable_bytes(ctx, name);
     }
     args.bytes(index).map(Data::from)
 }

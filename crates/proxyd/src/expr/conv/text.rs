@@ -35,6 +35,8 @@ pub(super) const CONVERTERS: &[Converter] = &[
     conv("language", STR, STR, language, "the best language of an Accept-Language header")
         .args(1, &[ArgKind::Str, ArgKind::Str]),
     conv("has_ctl", BIN, SampleType::Bool, has_ctl, "there are control characters").args(0, &[ArgKind::Str]),
+    conv("debug", SampleType::Any, SampleType::Same, debug, "writes the value to the operational log")
+        .args(0, &[ArgKind::Str, ArgKind::Str]),
     conv("strcmp", STR, SampleType::Int, strcmp, "less than, equal to or greater than a variable")
         .args(1, &[ArgKind::Str])
         .check(check_variable),
@@ -48,6 +50,12 @@ pub(super) const CONVERTERS: &[Converter] = &[
     .args(1, &[ArgKind::Str])
     .check(check_variable),
 ];
+
+fn debug<'a>(sample: Sample<'a>, args: &'a Args, _: &EvalCtx<'a>) -> Option<Sample<'a>> {
+    let kind = sample.sample_type().name();
+    tracing::debug!(prefix = args.text(0).unwrap_or("debug"), kind, value = ?sample, "sample");
+    Some(sample)
+}
 
 fn change<'a>(sample: Sample<'a>, f: fn(&mut u8)) -> Option<Sample<'a>> {
     let mut bytes = data(sample)?.into_vec();
@@ -161,10 +169,10 @@ fn language<'a>(sample: Sample<'a>, args: &'a Args, _: &EvalCtx<'a>) -> Option<S
         let found = [tag, base].iter().find_map(|wanted| {
             known.split(|b| *b == b';').find(|language| language == wanted && !language.is_empty())
         });
-        if let Some(language) = found {
-            if quality > best.map_or(0, |(_, q)| q) {
-                best = Some((language, quality));
-            }
+        if let Some(language) = found
+            && quality > best.map_or(0, |(_, q)| q)
+        {
+            best = Some((language, quality));
         }
     }
     best.map(|(language, _)| language).or(args.bytes(1)).map(Sample::str)

@@ -167,8 +167,8 @@ pub(super) const FETCHES: &[Fetch] = &[
         "names of all response headers",
     )
     .args(0, NAME),
-    fetch("req.hdrs", SampleType::Str, REQ, |_, c, _| all_lines(req(c)?), "all request header lines"),
-    fetch("res.hdrs", SampleType::Str, RES, |_, c, _| all_lines(res(c)?), "all response header lines"),
+    fetch("req.hdrs", SampleType::Bin, REQ, |_, c, _| all_lines(req(c)?), "all request header lines"),
+    fetch("res.hdrs", SampleType::Bin, RES, |_, c, _| all_lines(res(c)?), "all response header lines"),
     fetch(
         "req.hdrs_bin",
         SampleType::Bin,
@@ -367,7 +367,7 @@ fn all_lines<'a>(headers: &HeaderList) -> Option<Sample<'a>> {
         }
     }
     out.extend_from_slice(b"\r\n");
-    Some(Sample::str(out))
+    Some(Sample::bin(out))
 }
 
 /// `<name length><name><value length><value>`…, ended by two empty strings; lengths as SPOE's variable integers.

@@ -20,7 +20,7 @@ pub(super) const FETCHES: &[Fetch] = &[
         |a, c, _| be(a, c, |b| b.servers_usable.into()),
         "usable servers of a backend",
     )
-    .args(0, &[ArgKind::Backend]),
+    .args(1, &[ArgKind::Backend]),
     fetch(
         "be_conn",
         SampleType::Int,
@@ -28,7 +28,7 @@ pub(super) const FETCHES: &[Fetch] = &[
         |a, c, _| be(a, c, |b| b.connections.into()),
         "connections of a backend",
     )
-    .args(0, &[ArgKind::Backend]),
+    .args(1, &[ArgKind::Backend]),
     fetch(
         "be_conn_free",
         SampleType::Int,
@@ -36,7 +36,7 @@ pub(super) const FETCHES: &[Fetch] = &[
         |a, c, _| be(a, c, |b| limit(b.free_connections)),
         "connections left on a backend",
     )
-    .args(0, &[ArgKind::Backend]),
+    .args(1, &[ArgKind::Backend]),
     fetch(
         "be_sess_rate",
         SampleType::Int,
@@ -44,7 +44,7 @@ pub(super) const FETCHES: &[Fetch] = &[
         |a, c, _| be(a, c, |b| b.session_rate.into()),
         "new sessions per second of a backend",
     )
-    .args(0, &[ArgKind::Backend]),
+    .args(1, &[ArgKind::Backend]),
     fetch(
         "connslots",
         SampleType::Int,
@@ -52,7 +52,7 @@ pub(super) const FETCHES: &[Fetch] = &[
         |a, c, _| be(a, c, |b| limit(b.free_slots)),
         "connections and queue places left",
     )
-    .args(0, &[ArgKind::Backend]),
+    .args(1, &[ArgKind::Backend]),
     fetch(
         "queue",
         SampleType::Int,
@@ -60,7 +60,7 @@ pub(super) const FETCHES: &[Fetch] = &[
         |a, c, _| be(a, c, |b| b.queue.into()),
         "requests waiting in a backend",
     )
-    .args(0, &[ArgKind::Backend]),
+    .args(1, &[ArgKind::Backend]),
     fetch(
         "avg_queue",
         SampleType::Int,
@@ -68,7 +68,7 @@ pub(super) const FETCHES: &[Fetch] = &[
         |a, c, _| be(a, c, average_queue),
         "waiting requests per usable server",
     )
-    .args(0, &[ArgKind::Backend]),
+    .args(1, &[ArgKind::Backend]),
     fetch(
         "fe_conn",
         SampleType::Int,
@@ -76,7 +76,7 @@ pub(super) const FETCHES: &[Fetch] = &[
         |a, c, _| fe(a, c, |f| f.connections.into()),
         "connections of a frontend",
     )
-    .args(0, &[ArgKind::Frontend]),
+    .args(1, &[ArgKind::Frontend]),
     fetch(
         "fe_req_rate",
         SampleType::Int,
@@ -84,7 +84,7 @@ pub(super) const FETCHES: &[Fetch] = &[
         |a, c, _| fe(a, c, |f| f.request_rate.into()),
         "requests per second of a frontend",
     )
-    .args(0, &[ArgKind::Frontend]),
+    .args(1, &[ArgKind::Frontend]),
     fetch(
         "fe_sess_rate",
         SampleType::Int,
@@ -92,7 +92,7 @@ pub(super) const FETCHES: &[Fetch] = &[
         |a, c, _| fe(a, c, |f| f.session_rate.into()),
         "new sessions per second of a frontend",
     )
-    .args(0, &[ArgKind::Frontend]),
+    .args(1, &[ArgKind::Frontend]),
     fetch(
         "srv_conn",
         SampleType::Int,
@@ -455,7 +455,7 @@ fn rand<'a>(args: &'a Args, ctx: &EvalCtx<'a>, _: &mut FetchState) -> Option<Sam
     let random = ctx.env.random_u64() >> 32;
     let range = u64::try_from(args.int(0).unwrap_or(0)).unwrap_or(0);
     Some(Sample::Int(
-        if range == 0 { random } else { (u128::from(random) * u128::from(range) >> 32) as u64 } as i64
+        if range == 0 { random } else { ((u128::from(random) * u128::from(range)) >> 32) as u64 } as i64,
     ))
 }
 

@@ -1,8 +1,10 @@
 //! The stream and its connections: timers, byte counts, queues, termination (manual, sections 7.3.2 and 7.3.3).
 
 use super::{Fetch, fetch};
+use crate::expr::eval::Side;
 use crate::expr::logformat::Timers;
-use crate::expr::{ArgKind, Args, Contexts, EvalCtx, FetchState, Sample, SampleType};
+use crate::expr::{ArgKind, Args, BackendView, Contexts, EvalCtx, FetchState, Sample, SampleType};
+use crate::txn::TimeoutOverrides;
 
 const INT: SampleType = SampleType::Int;
 const STR: SampleType = SampleType::Str;
@@ -150,6 +152,132 @@ pub(super) const FETCHES: &[Fetch] = &[
     fetch("fc_pp_tlv", STR, Contexts::SESSION, proxy_tlv, "a TLV of the PROXY header")
         .args(1, &[ArgKind::Str])
         .check(check_tlv),
+    fetch(
+        "fc_err",
+        INT,
+        CLIENT,
+        |_, c, _| Some(Sample::Int(c.env.connection_error(Side::Client).0)),
+        "error code of the client connection, 0 without one",
+    ),
+    fetch(
+        "fc_err_str",
+        STR,
+        CLIENT,
+        |_, c, _| Some(Sample::str(c.env.connection_error(Side::Client).1)),
+        "the client connection's error in words",
+    ),
+    fetch(
+        "fc_err_name",
+        STR,
+        CLIENT,
+        |_, c, _| Some(Sample::str(c.env.connection_error(Side::Client).2)),
+        "the client connection's error by name",
+    ),
+    fetch(
+        "bc_err",
+        INT,
+        SERVER,
+        |_, c, _| Some(Sample::Int(c.env.connection_error(Side::Server).0)),
+        "error code of the server connection, 0 without one",
+    ),
+    fetch(
+        "bc_err_str",
+        STR,
+        SERVER,
+        |_, c, _| Some(Sample::str(c.env.connection_error(Side::Server).1)),
+        "the server connection's error in words",
+    ),
+    fetch(
+        "bc_err_name",
+        STR,
+        SERVER,
+        |_, c, _| Some(Sample::str(c.env.connection_error(Side::Server).2)),
+        "the server connection's error by name",
+    ),
+    fetch(
+        "bc_reused",
+        SampleType::Bool,
+        SERVER,
+        |_, c, _| Some(Sample::Bool(c.stream?.server_reused)),
+        "the server connection had served before",
+    ),
+    fetch(
+        "last_rule_file",
+        STR,
+        INTERNAL,
+        |_, c, _| Some(Sample::str(&*c.stream?.last_rule.as_ref()?.0)),
+        "file of the last final rule",
+    ),
+    fetch(
+        "last_rule_line",
+        INT,
+        INTERNAL,
+        |_, c, _| Some(Sample::Int(c.stream?.last_rule.as_ref()?.1.into())),
+        "line of the last final rule",
+    ),
+    fetch(
+        "prio_class",
+        INT,
+        INTERNAL,
+        |_, c, _| Some(Sample::Int(c.stream?.priority_class.into())),
+        "queue priority class",
+    ),
+    fetch(
+        "prio_offset",
+        INT,
+        INTERNAL,
+        |_, c, _| Some(Sample::Int(c.stream?.priority_offset_ms.into())),
+        "queue priority offset in ms",
+    ),
+    fetch(
+        "cur_client_timeout",
+        INT,
+        Contexts::FRONTEND,
+        |_, c, _| timeout(c, |t| t.client_ms, |c| c.env.frontend(c.session.frontend?)?.client_timeout_ms),
+        "the client timeout in force, in ms",
+    ),
+    fetch(
+        "cur_server_timeout",
+        INT,
+        Contexts::BACKEND,
+        |_, c, _| timeout(c, |t| t.server_ms, |c| backend(c)?.server_timeout_ms),
+        "the server timeout in force, in ms",
+    ),
+    fetch(
+        "cur_tunnel_timeout",
+        INT,
+        Contexts::BACKEND,
+        |_, c, _| timeout(c, |t| t.tunnel_ms, |c| backend(c)?.tunnel_timeout_ms),
+        "the tunnel timeout in force, in ms",
+    ),
+    fetch(
+        "cur_connect_timeout",
+        INT,
+        Contexts::BACKEND,
+        |_, c, _| timeout(c, |t| t.connect_ms, |c| backend(c)?.connect_timeout_ms),
+        "the connect timeout in force, in ms",
+    ),
+    fetch(
+        "cur_queue_timeout",
+        INT,
+        Contexts::BACKEND,
+        |_, c, _| timeout(c, |t| t.queue_ms, |c| backend(c)?.queue_timeout_ms),
+        "the queue timeout in force, in ms",
+    ),
+    fetch(
+        "cur_tarpit_timeout",
+        INT,
+        CLIENT,
+        |_, c, _| timeout(c, |t| t.tarpit_ms, |c| c.env.frontend(c.session.frontend?)?.tarpit_timeout_ms),
+        "the tarpit timeout in force, in ms",
+    ),
+    fetch(
+        "cur_max_retries",
+        INT,
+        Contexts::BACKEND,
+        |_, c, _| Some(Sample::Int(backend(c)?.retries.into())),
+        "the retries in force",
+    ),
     tcp_info("fc_rtt", CLIENT),
     tcp_info("fc_rttvar", CLIENT),
     tcp_info("bc_rtt", CLIENT),
@@ -166,6 +294,20 @@ const fn tcp_info(name: &'static str, contexts: Contexts) -> Fetch {
     fetch(name, INT, contexts, ask_kernel, "a fact that the kernel knows of the connection")
         .args(0, &[ArgKind::Str])
         .check(check_time_unit)
+}
+
+fn backend<'a>(ctx: &EvalCtx<'a>) -> Option<BackendView<'a>> {
+    ctx.env.backend(ctx.stream?.backend?)
+}
+
+/// What `set-timeout` set, or the proxy's own.
+fn timeout<'a>(
+    ctx: &EvalCtx<'a>,
+    set: fn(&TimeoutOverrides) -> Option<u64>,
+    own: for<'x> fn(&EvalCtx<'x>) -> Option<u64>,
+) -> Option<Sample<'a>> {
+    let value = ctx.stream.and_then(|stream| set(&stream.timeouts)).or_else(|| own(ctx));
+    Some(Sample::Int(i64::try_from(value.unwrap_or(0)).unwrap_or(i64::MAX)))
 }
 
 fn timer<'a>(ctx: &EvalCtx<'a>, get: fn(&Timers) -> i64) -> Option<Sample<'a>> {

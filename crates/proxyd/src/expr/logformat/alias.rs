@@ -28,8 +28,12 @@ enum Value<'a> {
     Partial(i64, bool),
     Address(IpAddr),
     Port(u16),
-    /// Written as it is, quotes and encoding included.
+    /// Written as it is, encoding included, an empty value too.
     Verbatim(Vec<u8>),
+    /// Written as it is, quotes included.
+    List(Vec<u8>),
+    /// Nothing, and the separator before it does not count either.
+    Absent,
 }
 
 type AliasFn = for<'a> fn(&EvalCtx<'a>, Flags) -> Value<'a>;
@@ -127,13 +131,13 @@ const ALIASES: &[AliasDef] = &[
     any("hr", |c, _| captured(c.stream.map(|s| &s.request_captures[..])), "captured request headers"),
     any(
         "hrl",
-        |c, _| captured_list(c.stream.map(|s| &s.request_captures[..])),
+        |c, f| captured_list(c.stream.map(|s| &s.request_captures[..]), f),
         "captured request headers, CLF",
     ),
     any("hs", |c, _| captured(c.stream.map(|s| &s.response_captures[..])), "captured response headers"),
     any(
         "hsl",
-        |c, _| captured_list(c.stream.map(|s| &s.response_captures[..])),
+        |c, f| captured_list(c.stream.map(|s| &s.response_captures[..]), f),
         "captured response headers, CLF",
     ),
     any(
@@ -171,14 +175,14 @@ impl Alias {
         ALIASES.get(self.0).unwrap_or(&ALIASES[0])
     }
 
-    /// Appends the value as the format's flags want it.
+    /// Appends the value as the format's flags want it; `false` when there is nothing that a separator separates.
     pub(super) fn render(
         self,
         ctx: &EvalCtx<'_>,
         flags: Flags,
         options: LogFormatOptions,
         out: &mut Vec<u8>,
-    ) {
+    ) -> bool {
         let plain = |out: &mut Vec<u8>, text: Option<&[u8]>| {
             push_text(out, text, Encoder::Plain, flags, options.mandatory)
         };
@@ -196,21 +200,29 @@ impl Alias {
             Value::Address(address) => push_address(out, address, flags),
             Value::Port(port) if flags.hex => out.extend_from_slice(format!("{port:04X}").as_bytes()),
             Value::Port(port) => out.extend_from_slice(itoa::Buffer::new().format(port).as_bytes()),
-            Value::Verbatim(bytes) => out.extend_from_slice(&bytes),
+            Value::Verbatim(bytes) => push_text(out, Some(&bytes), Encoder::Plain, quote_only(flags), false),
+            Value::List(bytes) => out.extend_from_slice(&bytes),
+            Value::Absent => return false,
         }
+        true
     }
 
     /// The value as a sample, for JSON and CBOR.
     pub(super) fn value<'a>(self, ctx: &EvalCtx<'a>, flags: Flags) -> Option<Sample<'a>> {
         Some(match (self.def().run)(ctx, flags) {
-            Value::Missing => return None,
+            Value::Missing | Value::Absent => return None,
             Value::Text(text) | Value::Encoded(text, _) => Sample::Str(text),
             Value::Number(n) | Value::Partial(n, _) => Sample::Int(n),
             Value::Address(address) => Sample::ip(address),
             Value::Port(port) => Sample::Int(port.into()),
-            Value::Verbatim(bytes) => Sample::str(bytes),
+            Value::Verbatim(bytes) | Value::List(bytes) => Sample::str(bytes),
         })
     }
+}
+
+/// What was encoded already is quoted at most.
+fn quote_only(flags: Flags) -> Flags {
+    Flags { quote: flags.quote, ..Flags::default() }
 }
 
 fn push_address(out: &mut Vec<u8>, address: IpAddr, flags: Flags) {
@@ -273,7 +285,11 @@ impl Timers {
             queue: between(t.request_done_us.or(handshake_done), t.queue_done_us),
             connect: between(t.queue_done_us, t.connect_done_us),
             response: between(t.connect_done_us, t.response_head_us),
-            data: between(t.response_head_us.or(t.connect_done_us), end),
+            // With HTTP data begins with the response's head; without, with the connection.
+            data: between(
+                if t.request_done_us.is_some() { t.response_head_us } else { t.connect_done_us },
+                end,
+            ),
             active: between(t.request_first_byte_us.or(handshake_done), end),
             total,
             user: total - idle.max(0),
@@ -389,7 +405,7 @@ fn unique_id<'a>(ctx: &EvalCtx<'a>) -> Value<'a> {
 
 /// `{first|second}`; nothing at all when no header is captured.
 fn captured<'a>(slots: Option<&[Option<Vec<u8>>]>) -> Value<'a> {
-    let Some(slots) = slots.filter(|slots| !slots.is_empty()) else { return Value::Verbatim(Vec::new()) };
+    let Some(slots) = slots.filter(|slots| !slots.is_empty()) else { return Value::Absent };
     let mut out = vec![b'{'];
     for (index, slot) in slots.iter().enumerate() {
         if index > 0 {
@@ -401,27 +417,17 @@ fn captured<'a>(slots: Option<&[Option<Vec<u8>>]>) -> Value<'a> {
     Value::Verbatim(out)
 }
 
-/// `"first" "second"`.
-fn captured_list<'a>(slots: Option<&[Option<Vec<u8>>]>) -> Value<'a> {
+/// The slots separated by blanks, `-` for an empty one; with `Q` every one in quotes.
+fn captured_list<'a>(slots: Option<&[Option<Vec<u8>>]>, flags: Flags) -> Value<'a> {
+    let Some(slots) = slots.filter(|slots| !slots.is_empty()) else { return Value::Absent };
     let mut out = Vec::new();
-    for slot in slots.unwrap_or_default() {
-        if !out.is_empty() {
+    for (index, slot) in slots.iter().enumerate() {
+        if index > 0 {
             out.push(b' ');
         }
-        match slot {
-            Some(value) => {
-                push_text(
-                    &mut out,
-                    Some(value),
-                    Encoder::Header,
-                    Flags { quote: true, ..Flags::default() },
-                    false,
-                );
-            }
-            None => out.push(b'-'),
-        }
+        push_text(&mut out, slot.as_deref(), Encoder::Header, quote_only(flags), true);
     }
-    Value::Verbatim(out)
+    Value::List(out)
 }
 
 fn request_line<'a>(ctx: &EvalCtx<'a>) -> Value<'a> {
@@ -456,7 +462,10 @@ fn uri_part<'a>(ctx: &EvalCtx<'a>, part: Part) -> Value<'a> {
         Part::Uri => uri,
         Part::UriWithoutQuery => uri.get(..mark.unwrap_or(uri.len())).unwrap_or_default(),
         Part::Path => Uri::parse(uri).path,
-        Part::Query => mark.and_then(|mark| uri.get(mark..)).unwrap_or_default(),
+        Part::Query => match mark.and_then(|mark| uri.get(mark..)) {
+            Some(query) => query,
+            None => return Value::Verbatim(Vec::new()),
+        },
         Part::Version => version.unwrap_or(b"HTTP/0.9"),
     };
     Value::Encoded(found.into(), Encoder::Uri)

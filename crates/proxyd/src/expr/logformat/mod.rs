@@ -143,9 +143,11 @@ impl LogFormat {
         let mut last_is_blank = true;
         let start = out.len();
         for item in &self.items {
-            let before = out.len();
-            match item {
-                Item::Text(text) => out.extend_from_slice(text),
+            let separates = match item {
+                Item::Text(text) => {
+                    out.extend_from_slice(text);
+                    true
+                }
                 Item::Separator => {
                     if !last_is_blank || out.len() == start {
                         out.push(b' ');
@@ -154,11 +156,12 @@ impl LogFormat {
                     continue;
                 }
                 Item::Alias(alias, flags, _) => alias.render(ctx, *flags, self.options, out),
-                Item::Expr(expr, flags, _) => self.render_expr(expr, *flags, ctx, out),
-            }
-            if out.len() > before {
-                last_is_blank = false;
-            }
+                Item::Expr(expr, flags, _) => {
+                    self.render_expr(expr, *flags, ctx, out);
+                    true
+                }
+            };
+            last_is_blank &= !separates;
         }
     }
 
