@@ -88,17 +88,25 @@ fn name_end(bytes: &[u8], start: usize, limits: &Limits) -> Result<Option<usize>
     let Some(length) = rest.iter().position(|&byte| !is_token(byte)) else { return Ok(None) };
     let length = match rest.get(length) {
         Some(b':') => length,
-        // With the option any visible byte may stand in a name.
-        Some(&byte) if limits.accept_invalid && byte > 0x20 && byte != 0x7f => {
-            match rest.iter().position(|&byte| byte == b':' || byte <= 0x20 || byte == 0x7f) {
-                None => return Ok(None),
-                Some(end) if rest.get(end) == Some(&b':') => end,
-                Some(_) => return Err(ParseError::HeaderName),
-            }
-        }
+        Some(_) if limits.accept_invalid => match lenient_name(rest)? {
+            None => return Ok(None),
+            Some(length) => length,
+        },
         _ => return Err(ParseError::HeaderName),
     };
     if length == 0 { Err(ParseError::HeaderName) } else { Ok(Some(start + length)) }
+}
+
+/// With `option accept-invalid-http-*` a name may hold any byte that does not end it, but a name that a server may
+/// take for one of the length headers is refused all the same.
+fn lenient_name(rest: &[u8]) -> Result<Option<usize>, ParseError> {
+    let Some(length) = rest.iter().position(|byte| matches!(byte, b':' | b'\r' | b'\n' | 0)) else {
+        return Ok(None);
+    };
+    let name = rest.get(..length).unwrap_or_default().trim_ascii();
+    let is_length =
+        [&b"content-length"[..], b"transfer-encoding"].iter().any(|known| name.eq_ignore_ascii_case(known));
+    if rest.get(length) == Some(&b':') && !is_length { Ok(Some(length)) } else { Err(ParseError::HeaderName) }
 }
 
 struct Value {

@@ -8,12 +8,14 @@
 //! What it does not do: sockets, timers, buffers of connections, retries; that is the data plane.
 
 mod authority;
+mod case;
 mod chunk;
 mod encode;
 mod error;
 mod fields;
 mod parse;
 
+pub use case::HeaderCase;
 pub use chunk::{ChunkDecoder, ChunkStep, SIZE_LINE_BYTES_MAX, encode_trailers};
 pub use encode::{
     ConnectionField, EncodePlan, LAST_CHUNK, encode_chunk_end, encode_chunk_start, encode_request,

@@ -98,7 +98,11 @@ fn request(head: &mut RequestHead, bytes: &[u8], limits: &Limits) -> Result<Opti
         head.connection.close = true;
     }
     upgrade(head, &facts)?;
-    authority::check(head, facts.host.is_some())?;
+    match authority::check(head, facts.host.is_some()) {
+        // The option lets a target pass that does not agree with Host.
+        Err(ParseError::Host) if limits.accept_invalid => {}
+        checked => checked?,
+    }
     if line.version < Version::HTTP_11
         && head.framing.has_body()
         && matches!(head.method, Method::Get | Method::Head | Method::Delete)
@@ -135,11 +139,23 @@ fn request_line(bytes: &[u8], start: usize, limits: &Limits) -> Result<Option<Re
     if target_end == target_start {
         return Err(ParseError::StartLine);
     }
+    if limits.accept_invalid && matches!(bytes.get(target_end), Some(b'\r' | b'\n')) {
+        return short_request(bytes, range(start, method_end), range(target_start, target_end));
+    }
     let Some(version_start) = blanks(bytes, target_end)? else { return Ok(None) };
     let Some((version, version_end)) = version(bytes, version_start)? else { return Ok(None) };
     let Some(end) = line_end(bytes, version_end)? else { return Ok(None) };
     let (method, target) = (range(start, method_end), range(target_start, target_end));
     Ok(Some(RequestLine { method, target, version, end }))
+}
+
+/// HTTP/0.9, `GET /` without a version: passed on as 1.0 with the option.
+fn short_request(bytes: &[u8], method: Range, target: Range) -> Result<Option<RequestLine>, ParseError> {
+    if bytes.get(method.start as usize..method.end as usize) != Some(b"GET") {
+        return Err(ParseError::Version);
+    }
+    let Some(end) = line_end(bytes, target.end as usize)? else { return Ok(None) };
+    Ok(Some(RequestLine { method, target, version: Version::HTTP_10, end }))
 }
 
 /// The end of a run of bytes for which `allowed` holds; `None` when the input ends first.

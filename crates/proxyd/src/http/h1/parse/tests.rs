@@ -130,6 +130,37 @@ fn request_fields() {
     }
 }
 
+/// `option accept-invalid-http-request` (recorded from HAProxy 2.6, but for the length headers).
+#[test]
+fn accept_invalid_http_request() {
+    let limits = Limits { accept_invalid: true, ..Limits::default() };
+    let verdict = |bytes: &[u8]| match parse_request(&mut RequestHead::default(), bytes, &limits) {
+        Parsed::Head { .. } => 200,
+        Parsed::Error(error) => error.status(),
+        Parsed::Incomplete => 0,
+    };
+    for (request, expected) in [
+        (&b"GET /#a HTTP/1.1\r\nHost: a\r\n\r\n"[..], 200),
+        (b"GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n", 200),
+        (b"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET /a b HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"G(T / HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nX(y: b\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nX y: b\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nX\xe9: b\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\n: b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nXb\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nTransfer-Encoding : chunked\r\n\r\n", 400),
+        (b"GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"CONNECT a HTTP/1.1\r\nHost: a\r\n\r\n", 200),
+        (b"GET /\r\n\r\n", 200),
+        (b"GET / HTTP/1.1\r\nX: a\rb\r\n\r\n", 400),
+    ] {
+        assert_eq!(verdict(request), expected, "{}", text(request));
+    }
+}
+
 /// Request smuggling: conflicting or odd length headers (RFC 9112 §11.2).
 #[test]
 fn request_framing_is_unambiguous() {
