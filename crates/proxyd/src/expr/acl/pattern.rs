@@ -338,8 +338,8 @@ impl Networks {
                 return Err(format!("'{text}' is not a valid IPv4 or IPv6 address"));
             }
         }
-        this.v4.sort_unstable_by(|a, b| b.0.cmp(&a.0));
-        this.v6.sort_unstable_by(|a, b| b.0.cmp(&a.0));
+        this.v4.sort_unstable_by_key(|(length, _)| std::cmp::Reverse(*length));
+        this.v6.sort_unstable_by_key(|(length, _)| std::cmp::Reverse(*length));
         Ok(this)
     }
 
