@@ -101,7 +101,7 @@ impl Reporter {
         change: impl FnOnce(&mut Health, Instant) -> Outcome,
     ) {
         let now = Instant::now();
-        let was_up = backend_is_up(backend, now);
+        let was_up = backend_is_up(backend);
         let outcome = backend.update_health(server, now, change);
         for event in &outcome {
             match event {
@@ -122,7 +122,7 @@ impl Reporter {
             }
         }
         if outcome.contains(&Event::ConditionChanged) {
-            self.backend_changed(snapshot, backend, was_up, now);
+            self.backend_changed(snapshot, backend, was_up);
             self.tell_followers(snapshot, backend, server);
         }
     }
@@ -222,8 +222,8 @@ impl Reporter {
     }
 
     /// The backend itself went down or came up with its last or first server.
-    fn backend_changed(&self, snapshot: &Snapshot, backend: &Backend, was_up: bool, now: Instant) {
-        let up = backend_is_up(backend, now);
+    fn backend_changed(&self, snapshot: &Snapshot, backend: &Backend, was_up: bool) {
+        let up = backend_is_up(backend);
         if up == was_up {
             return;
         }
@@ -253,8 +253,9 @@ impl Reporter {
     }
 }
 
-fn backend_is_up(backend: &Backend, now: Instant) -> bool {
-    backend.servers.is_empty() || collect::usable(backend, now).weight > 0
+/// Asked before and after every check, so it must not look at each server.
+fn backend_is_up(backend: &Backend) -> bool {
+    backend.servers.is_empty() || backend.used() > 0
 }
 
 fn level(level: LogLevel) -> Level {

@@ -143,6 +143,7 @@ fn replies_in_haproxys_words() {
         ("show backend", "# name\nb\n\n"),
         ("show env NO_SUCH_VARIABLE", "Variable not found\n\n"),
         ("show cli sockets", "# socket lvl processes\nunix@/run/a.sock admin all\n\n"),
+        ("show checks b/s2", "# date status code duration_ms state description\nb/s2 is no check now\n\n"),
         ("show errors nob", "No such proxy.\n\n"),
         ("show stat nob 1 -1", "No such proxy.\n\n"),
         ("user;show cli level", "\nuser\n\n"),

@@ -8,7 +8,7 @@ use std::time::Instant;
 use hacore::health::{AdminState, CheckStatus, Health, Operation, Verdict};
 
 use super::super::command::{CommandDef, Context, Level, Reply};
-use super::def;
+use super::{def, find_server};
 use crate::model::Address;
 use crate::proxy::{Backend, Server};
 
@@ -28,7 +28,47 @@ pub(super) const TABLE: &[CommandDef] = &[
         Level::User,
         show_conn,
     ),
+    def(
+        &["show", "checks"],
+        "show checks <backend>/<server>",
+        "list a server's last checks: why it is down",
+        Level::Operator,
+        show_checks,
+    ),
 ];
+
+/// Ours alone: the last checks, oldest first, with the state after each.
+fn show_checks(context: &mut Context<'_>, words: &[&str]) -> Reply {
+    let (backend, server) = match find_server(context, words.first()) {
+        Ok(found) => found,
+        Err(refusal) => return refusal,
+    };
+    let mut out = "# date status code duration_ms state description\n".to_owned();
+    for past in context.admin.reporter.history(server) {
+        let t = hacore::time::local_time((past.wall_us / 1_000_000) as i64);
+        let code = past.result.shown_code().map_or_else(|| "-".to_owned(), |code| code.to_string());
+        let description = match past.result.description.as_str() {
+            "" => past.result.status.sentence(),
+            description => description,
+        };
+        let _ = writeln!(
+            out,
+            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03} {} {code} {} {} {description}",
+            t.year,
+            t.month,
+            t.day,
+            t.hour,
+            t.minute,
+            t.second,
+            past.wall_us / 1000 % 1000,
+            past.result.status.word(),
+            past.result.duration.as_millis(),
+            if past.up { "UP" } else { "DOWN" },
+        );
+    }
+    let _ = writeln!(out, "{}/{} is {} now", backend.name(), server.name(), server.health.lock().status());
+    Reply::Data(out)
+}
 
 fn show_backend(context: &mut Context<'_>, _: &[&str]) -> Reply {
     let names = context.snapshot.backends().filter(|backend| !backend.model.disabled);
