@@ -70,7 +70,7 @@ impl Stream {
         info.connections_process = core.process.connections.current();
         info.connections_frontend =
             session.snapshot.frontend(session.frontend).map_or(0, |frontend| frontend.sessions.current());
-        let backend = info.backend.and_then(|id| session.snapshot.backend(id));
+        let backend = session.snapshot.backend(info.backend.unwrap_or(session.frontend));
         info.connections_backend = backend.map_or(0, |backend| backend.sessions.current());
         let server = backend.and_then(|backend| backend.server(info.server?));
         info.connections_server = server.map_or(0, |server| server.sessions.current());

@@ -49,7 +49,7 @@ impl Stream {
         match status {
             Some(status) => {
                 // Interim answers that wait are followed by the reply.
-                self.info.bytes_uploaded = self.up.bytes;
+                self.info.bytes_uploaded += self.up.bytes;
                 self.up.reset(&mut core.buffers);
                 self.reply_for(session, core, status)
             }
@@ -111,6 +111,7 @@ impl Stream {
         self.leave_backend(session);
         self.write_log(session, core);
         session.vars.end_transaction();
+        self.done = Some(keep_alive);
         Step::Done { keep_alive }
     }
 
@@ -237,11 +238,7 @@ impl Stream {
                 self.enter(Activity::Connect, now_ms);
                 return;
             }
-            Activity::Connecting => {
-                self.attempt_failed(session, core, Fault::ConnectTimeout);
-                return;
-            }
-            Activity::Exchange if !self.up.is_received() && client_late => Fault::ClientTimeout,
+            Activity::Connecting => Fault::ConnectTimeout,
             Activity::Exchange if server_late => Fault::ServerTimeout,
             Activity::Exchange => Fault::ClientTimeout,
             Activity::Relay if server_late && !client_late => Fault::ServerTimeout,

@@ -74,7 +74,7 @@ impl Stream {
         if self.request.method() != Method::Head {
             out.extend_from_slice(body);
         }
-        self.info.bytes_sent = out.len() as u64;
+        self.info.bytes_sent = super::response::counted_bytes(&self.response) + body.len() as u64;
         core.buffers.append(&mut self.down.pending, &out);
         core.out = out;
         self.start_reply(core);

@@ -19,7 +19,7 @@ impl Stream {
     pub(super) fn begin(&mut self, session: &mut Session, core: &mut Core, first_byte_us: Option<u64>) {
         let now = core.clock;
         let timing = &mut self.info.timing;
-        let first_byte_us = first_byte_us.unwrap_or(now.monotonic_us);
+        let first_byte_us = first_byte_us.unwrap_or(session.idle_since_us);
         let wall_at = |moment_us: u64| now.wall_us.saturating_sub(now.monotonic_us.saturating_sub(moment_us));
         timing.start_us = session.idle_since_us;
         timing.accept_date_us = wall_at(session.idle_since_us);
@@ -36,8 +36,17 @@ impl Stream {
     /// Works on the request until it would have to wait.
     pub(super) fn run(&mut self, session: &mut Session, core: &mut Core) -> Step {
         loop {
-            if let Some(fault) = session.killed.take() {
-                self.fail(session, core, fault);
+            match session.killed.take() {
+                None => {}
+                Some(Fault::ConnectTimeout) => {
+                    self.attempt_failed(session, core, Fault::ConnectTimeout);
+                }
+                Some(fault) => {
+                    self.fail(session, core, fault);
+                }
+            }
+            if let Some(keep_alive) = self.done {
+                return Step::Done { keep_alive };
             }
             let step = match self.activity {
                 Activity::Start => self.start(session, core),
@@ -65,6 +74,7 @@ impl Stream {
         self.info.timing.request_done_us = Some(core.clock.monotonic_us);
         if self.has_request {
             self.count_request(session, core);
+            self.info.bytes_uploaded = super::response::counted_request_bytes(&self.request);
             self.note_request_line(session);
             self.decide_client_keep_alive(session);
             self.capture_request(session);

@@ -1,15 +1,14 @@
 //! The server's answer: its head, interim answers, and how it goes to the client.
 
-use super::Step;
 use super::exchange::send_or_keep;
 use super::fault::Fault;
-use super::rules::Flow;
 use super::session::Session;
 use super::state::Stream;
 use crate::http::h1::{
     ConnectionField, EncodePlan, Limits, Parsed, ResponseContext, encode_response, parse_response,
 };
-use crate::http::{Framing, Version};
+use crate::http::headers::HeaderList;
+use crate::http::{Framing, RequestHead, ResponseHead, Version};
 use crate::net::Received;
 use crate::rules::Verdict;
 use crate::runtime::Core;
@@ -110,6 +109,7 @@ impl Stream {
         self.info.status = self.response.status();
         self.decide_server_keep_alive(session);
         self.capture_response(session);
+        self.info.bytes_sent = counted_bytes(&self.response);
         if self.set_cookie(session, core).is_err() {
             return Err(Fault::BadResponse);
         }
@@ -127,7 +127,6 @@ impl Stream {
         let mut out = std::mem::take(&mut core.out);
         out.clear();
         encode_response(&self.response, &mut out, EncodePlan { connection, framing });
-        self.info.bytes_sent = out.len() as u64;
         let limits = self.response_limits(session);
         self.down.start(self.response.framing(), framing == Framing::Chunked, limits);
         let taken = self.down.take(rest, &mut out);
@@ -154,9 +153,7 @@ impl Stream {
             Verdict::Deny | Verdict::Return => {
                 let cause = if verdict == Verdict::Deny { Cause::Proxy } else { Cause::Local };
                 self.info.termination.set_once(cause, Phase::Headers);
-                if let Flow::Stop(Step::Done { .. }) = self.send_rule_reply(session, core) {
-                    session.killed = Some(Fault::Killed);
-                }
+                self.send_rule_reply(session, core);
             }
             _ => {
                 self.info.termination.set_once(Cause::Proxy, Phase::Headers);
@@ -197,4 +194,27 @@ impl Stream {
         }
         ConnectionField::for_response(&self.response, self.request.version(), self.client_keep_alive)
     }
+}
+
+/// A response head's bytes as HAProxy's `%B` and `bout` count them: of its internal form, not of the wire.
+///
+/// Observed on 2.6: 20 for the start line, its three words, names and values, 1 for the end of the head.
+pub(super) fn counted_bytes(head: &ResponseHead) -> u64 {
+    const VERSION_AND_STATUS: usize = 8 + 3;
+    (START_LINE + VERSION_AND_STATUS + head.reason().len() + field_bytes(&head.headers) + 1) as u64
+}
+
+/// The same of a request, for `%U` and `bin`.
+pub(super) fn counted_request_bytes(head: &RequestHead) -> u64 {
+    const VERSION: usize = 8;
+    let line = VERSION + head.method_bytes().len() + head.target().len();
+    (START_LINE + line + field_bytes(&head.headers) + 1) as u64
+}
+
+const START_LINE: usize = 20;
+
+/// Names and values without `": "` and line ends.
+fn field_bytes(headers: &HeaderList) -> usize {
+    const LINE_OVERHEAD: usize = 4;
+    headers.live_bytes().saturating_sub(LINE_OVERHEAD * headers.len())
 }

@@ -259,9 +259,7 @@ impl Stream {
     /// The tarpit's time is over: the reply at last.
     pub(super) fn leave_tarpit(&mut self, session: &mut Session, core: &mut Core) {
         self.info.termination.set_once(Cause::Proxy, Phase::Tarpit);
-        if let Flow::Stop(Step::Done { .. }) = self.send_rule_reply(session, core) {
-            session.killed = Some(super::fault::Fault::Killed);
-        }
+        self.send_rule_reply(session, core);
     }
 
     /// `http-response` of backend and frontend; a status to answer with instead if a rule says so.

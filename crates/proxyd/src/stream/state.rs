@@ -73,6 +73,8 @@ pub struct Stream {
     /// How long they may wait.
     pub wait_ms: Option<u64>,
     pub rules_started: bool,
+    /// It is over; whether the client connection goes on.
+    pub done: Option<bool>,
     /// The server of the last failed attempt.
     pub avoid: Option<ServerId>,
     /// The server came from persistence or `use-server`.
