@@ -1,15 +1,19 @@
 //! Where encoded lines go: a UDP or Unix datagram socket, or a descriptor. Nothing here blocks.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 use parking_lot::Mutex;
+
+/// Datagrams handed to the kernel at once.
+const BATCH: usize = 32;
 
 /// Names a destination; [`Sink::open`] makes it usable.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -89,6 +93,48 @@ impl Sink {
         let counter = if outcome.is_ok() { &self.sent } else { &self.dropped };
         counter.fetch_add(1, Relaxed);
         outcome.is_ok()
+    }
+
+    /// Sends several lines, one after the other in `bytes` and ending at `ends`; gives how many were dropped.
+    ///
+    /// Datagrams over UDP go to the kernel in one call.
+    pub fn send_all(&self, bytes: &[u8], ends: &[usize]) -> u64 {
+        let mut starts = std::iter::once(0).chain(ends.iter().copied());
+        let mut lines =
+            ends.iter().map(|end| bytes.get(starts.next().unwrap_or(0)..*end).unwrap_or_default());
+        if ends.len() == 1 {
+            return u64::from(!self.send(bytes));
+        }
+        let Channel::Udp { socket, to } = &self.channel else {
+            return lines.filter(|line| !self.send(line)).count() as u64;
+        };
+        let mut lost = 0;
+        loop {
+            let mut batch: [[IoSlice<'_>; 1]; BATCH] = std::array::from_fn(|_| [IoSlice::new(&[])]);
+            let mut count = 0;
+            for (slot, line) in batch.iter_mut().zip(lines.by_ref()) {
+                *slot = [IoSlice::new(line)];
+                count += 1;
+            }
+            if count == 0 {
+                return lost;
+            }
+            lost += self.send_batch(socket, *to, batch.get(..count).unwrap_or_default());
+        }
+    }
+
+    fn send_batch(&self, socket: &UdpSocket, to: SocketAddr, batch: &[[IoSlice<'_>; 1]]) -> u64 {
+        let addresses = [Some(SockaddrStorage::from(to)); BATCH];
+        let mut headers = MultiHeaders::preallocate(batch.len(), None);
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        let sent = match sendmmsg(socket.as_raw_fd(), &mut headers, batch, addresses, [], flags) {
+            Ok(results) => results.count(),
+            Err(_) => 0,
+        };
+        self.sent.fetch_add(sent as u64, Relaxed);
+        let lost = (batch.len() - sent.min(batch.len())) as u64;
+        self.dropped.fetch_add(lost, Relaxed);
+        lost
     }
 
     /// Lines handed to the kernel.
@@ -185,6 +231,27 @@ mod tests {
             assert!(accepted < 1_000_000, "the queue of a datagram socket is bounded");
         }
         assert_eq!(sink.dropped(), 1);
+    }
+
+    #[test]
+    fn many_lines_arrive_as_so_many_datagrams() {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let sink = Sink::open(&SinkTarget::Udp(receiver.local_addr().unwrap())).unwrap();
+        let lines: Vec<String> = (0..2 * BATCH + 3).map(|n| format!("line {n}\n")).collect();
+        let ends: Vec<usize> = lines
+            .iter()
+            .scan(0, |end, line| {
+                *end += line.len();
+                Some(*end)
+            })
+            .collect();
+        assert_eq!(sink.send_all(lines.concat().as_bytes(), &ends), 0);
+        let mut buffer = [0; 20];
+        for line in &lines {
+            let n = receiver.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..n], line.as_bytes());
+        }
+        assert_eq!(sink.sent(), lines.len() as u64);
     }
 
     #[test]

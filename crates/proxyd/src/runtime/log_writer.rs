@@ -9,9 +9,20 @@ use hacore::logging::{Sink, SinkError, SinkTarget};
 use crate::model::{Global, LogSyslogFormat, LogTarget, LogTransport, Proxy};
 use crate::proxy::Process;
 
+/// Lines of one sink that wait for the end of the turn.
+struct Pending {
+    sink: Arc<Sink>,
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+/// Lines collected for one sink before they are sent without waiting for the turn's end.
+const PENDING_MAX: usize = 256;
+
 /// One `log` line's destination with the thread's encoder for it.
 struct Destination {
-    sink: Arc<Sink>,
+    /// Which of [`LogWriter::pending`] takes the lines.
+    sink: usize,
     encoder: Encoder,
     level_max: u8,
     level_min: u8,
@@ -22,7 +33,8 @@ struct Destination {
 #[derive(Default)]
 pub struct LogWriter {
     proxies: Vec<Vec<Destination>>,
-    line: Vec<u8>,
+    pending: Vec<Pending>,
+    waiting: usize,
 }
 
 /// The open sinks of a configuration, one per distinct target; shared by all threads.
@@ -63,17 +75,23 @@ impl LogWriter {
         sinks: &mut Sinks,
     ) -> Result<Self, SinkError> {
         let mut all = Vec::with_capacity(proxies.len());
+        let mut pending: Vec<Pending> = Vec::new();
         for proxy in proxies {
             let mut destinations = Vec::new();
             for target in &proxy.logs {
                 if let Some(sink) = sinks.open(target)? {
                     let tag = proxy.log_tag.as_deref().or(global.log_tag.as_deref()).unwrap_or(tag);
-                    destinations.push(Destination::new(target, sink, tag, global));
+                    let known = pending.iter().position(|pending| Arc::ptr_eq(&pending.sink, &sink));
+                    let at = known.unwrap_or_else(|| {
+                        pending.push(Pending { sink, bytes: Vec::new(), ends: Vec::new() });
+                        pending.len() - 1
+                    });
+                    destinations.push(Destination::new(target, at, tag, global));
                 }
             }
             all.push(destinations);
         }
-        Ok(Self { proxies: all, line: Vec::new() })
+        Ok(Self { proxies: all, pending, waiting: 0 })
     }
 
     /// Whether anybody would get a line of this proxy.
@@ -81,25 +99,40 @@ impl LogWriter {
         self.proxies.get(proxy).is_some_and(|destinations| !destinations.is_empty())
     }
 
-    /// Sends one line to all destinations of the proxy.
+    /// Takes one line for all destinations of the proxy; [`Self::flush`] sends it.
     pub fn write(&mut self, process: &Process, proxy: usize, level: u8, wall_us: u64, text: &[u8]) {
         let Some(destinations) = self.proxies.get_mut(proxy) else { return };
         for destination in destinations {
             if level > destination.level_max || !destination.sampled() {
                 continue;
             }
-            self.line.clear();
+            let Some(pending) = self.pending.get_mut(destination.sink) else { continue };
             let level = Level::from_number(level.max(destination.level_min));
-            destination.encoder.encode(level, wall_us, text, &mut self.line);
-            if !destination.sink.send(&self.line) {
-                process.dropped_logs.fetch_add(1, Relaxed);
-            }
+            destination.encoder.encode(level, wall_us, text, &mut pending.bytes);
+            pending.ends.push(pending.bytes.len());
+            self.waiting += 1;
+        }
+        if self.waiting >= PENDING_MAX {
+            self.flush(process);
+        }
+    }
+
+    /// Sends what was collected.
+    pub fn flush(&mut self, process: &Process) {
+        if std::mem::take(&mut self.waiting) == 0 {
+            return;
+        }
+        for pending in self.pending.iter_mut().filter(|pending| !pending.ends.is_empty()) {
+            let lost = pending.sink.send_all(&pending.bytes, &pending.ends);
+            process.dropped_logs.fetch_add(lost, Relaxed);
+            pending.bytes.clear();
+            pending.ends.clear();
         }
     }
 }
 
 impl Destination {
-    fn new(target: &LogTarget, sink: Arc<Sink>, tag: &str, global: &Global) -> Self {
+    fn new(target: &LogTarget, sink: usize, tag: &str, global: &Global) -> Self {
         let hostname = global.log_send_hostname.as_deref();
         let identity = Identity::new(tag);
         let identity = match hostname {

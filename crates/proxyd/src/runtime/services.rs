@@ -111,7 +111,9 @@ struct ProcessHooks {
 impl Hooks for ProcessHooks {
     fn log(&self, proxy: ProxyId, level: Level, text: &str) {
         let wall_us = hacore::time::wall_us();
-        self.log.lock().write(&self.process, proxy.0 as usize, level as u8, wall_us, text.as_bytes());
+        let mut log = self.log.lock();
+        log.write(&self.process, proxy.0 as usize, level as u8, wall_us, text.as_bytes());
+        log.flush(&self.process);
     }
 
     fn shutdown_sessions(&self, backend: ProxyId, server: ServerId) {

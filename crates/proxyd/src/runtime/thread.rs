@@ -71,6 +71,7 @@ impl Thread {
         while !self.is_over() {
             self.turn()?;
         }
+        self.core.log.flush(&self.core.process);
         Ok(())
     }
 
@@ -96,6 +97,7 @@ impl Thread {
         }
         self.expire();
         self.run_again();
+        self.core.log.flush(&self.core.process);
         if self.core.accept_again {
             self.core.accept_again = false;
             self.resume_listeners();
