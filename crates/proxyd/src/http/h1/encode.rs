@@ -35,7 +35,7 @@ impl ConnectionField {
 
     /// For a response to the client; `keep_alive` is whether its connection stays open.
     pub fn for_response(head: &ResponseHead, request_version: Version, keep_alive: bool) -> Self {
-        if head.framing() == Framing::Tunnel || head.is_interim() {
+        if head.framing() == Framing::Tunnel || head.is_interim() || head.connection().names_upgrade {
             return ConnectionField::None;
         }
         let old = head.version() < Version::HTTP_11;
