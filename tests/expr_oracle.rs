@@ -401,8 +401,8 @@ fn nearly_every_fetch_and_converter_of_haproxy_is_registered_with_its_signature(
     const TEST: &str = "nearly_every_fetch_and_converter_of_haproxy_is_registered_with_its_signature";
     use proxyd::expr::keywords;
     let lists = [
-        ("haproxy-3.5-smp.txt", keywords::fetch_lines(), 85),
-        ("haproxy-3.5-cnv.txt", keywords::converter_lines(), 78),
+        ("haproxy-3.5-smp.txt", keywords::fetch_lines(), 90),
+        ("haproxy-3.5-cnv.txt", keywords::converter_lines(), 81),
         ("haproxy-3.5-acl.txt", keywords::acl_lines(), 100),
     ];
     for (file, ours, percent) in lists {
@@ -425,8 +425,8 @@ fn name_of(line: &str) -> &str {
 }
 
 #[test]
-fn at_least_95_percent_of_haproxy_2_6_are_known_by_name() {
-    const TEST: &str = "at_least_95_percent_of_haproxy_2_6_are_known_by_name";
+fn at_least_94_percent_of_haproxy_2_6_are_known_by_name() {
+    const TEST: &str = "at_least_94_percent_of_haproxy_2_6_are_known_by_name";
     use proxyd::expr::keywords;
     for (file, ours) in [
         ("haproxy-2.6-smp.txt", keywords::fetch_lines()),
@@ -439,6 +439,6 @@ fn at_least_95_percent_of_haproxy_2_6_are_known_by_name() {
         let missing: Vec<&str> =
             reference.iter().map(|line| name_of(line)).filter(|name| !ours.contains(name)).collect();
         let common = reference.len() - missing.len();
-        assert!(common * 100 >= reference.len() * 92, "{file}: {common} of {}: {missing:?}", reference.len());
+        assert!(common * 100 >= reference.len() * 94, "{file}: {common} of {}: {missing:?}", reference.len());
     }
 }

@@ -38,7 +38,7 @@ impl AclExpr {
                 .at(span),
             );
         }
-        let matcher = builder.build(scope)?;
+        let matcher = builder.build(expr.fetch_name(), scope)?;
         Ok(AclExpr { keyword, expr, matcher })
     }
 

@@ -240,7 +240,7 @@ impl MatcherBuilder {
         !needs_none && self.patterns.is_empty() && self.ranges.is_empty() && self.files.is_empty()
     }
 
-    pub(super) fn build(self, scope: &ParseScope<'_>) -> Result<Matcher, Diagnostic> {
+    pub(super) fn build(self, keyword: &str, scope: &ParseScope<'_>) -> Result<Matcher, Diagnostic> {
         let span = self.patterns.first().or(self.files.first().map(|f| &f.0)).map(|w| w.span);
         let alert = |message: String| {
             let diagnostic = Diagnostic::alert(message);
@@ -251,8 +251,7 @@ impl MatcherBuilder {
         };
         let Some(method) = self.method else {
             return Err(alert(format!(
-                "matching method must be specified first (using '-m') when using a sample expression of type '{}'",
-                self.output.name()
+                "matching method must be specified first (using '-m') when using a sample fetch of this type ('{keyword}')"
             )));
         };
         // Without `-m`, methods compare by number where they have one, so case counts for them.
