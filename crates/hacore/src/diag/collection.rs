@@ -142,6 +142,11 @@ impl Diagnostics {
         self.list.is_empty()
     }
 
+    /// How many were kept.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
     /// How many were not kept because of [`Self::COUNT_MAX`].
     pub fn dropped(&self) -> usize {
         self.dropped

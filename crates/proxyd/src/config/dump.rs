@@ -54,6 +54,12 @@ pub fn configuration() -> String {
     ] {
         let actions = action_defs().filter(|action| action.sets.contains(&set));
         for action in actions {
+            if action.name == "sc-" {
+                for name in STICK_COUNTER_ACTIONS {
+                    let _ = writeln!(out, "\t{} {name}*", set.keyword());
+                }
+                continue;
+            }
             let open = if action.takes_argument || action.is_prefix { "*" } else { "" };
             let _ = writeln!(out, "\t{} {}{open}", set.keyword(), action.name);
         }
@@ -70,6 +76,10 @@ pub fn configuration() -> String {
     section(&mut out, "acme", Places::ACME);
     out
 }
+
+/// The family `sc-…`, one item in the table of actions.
+const STICK_COUNTER_ACTIONS: &[&str] =
+    &["sc-add-gpc", "sc-inc-gpc", "sc-inc-gpc0", "sc-inc-gpc1", "sc-set-gpt", "sc-set-gpt0"];
 
 /// TLS words that may stand in a certificate list.
 const CRT_LIST: &[&str] = &[

@@ -51,6 +51,9 @@ pub struct Loaded {
     pub environment: Environment,
 }
 
+/// After this many findings a file is not read any further: it is no configuration.
+const FINDINGS_MAX: usize = 1_000;
+
 /// Whether `enabled(NAME)` is true in conditions.
 pub fn option_enabled(name: &str) -> bool {
     matches!(name, "GETADDRINFO" | "REUSEPORT" | "SPLICE")
@@ -176,6 +179,12 @@ fn read_text(loader: &mut Loader, name: &str, text: Vec<u8>) -> bool {
     let mut conditionals = Conditionals::default();
     let count = source.line_count();
     for number in 1..=count {
+        if loader.diagnostics.len() >= FINDINGS_MAX {
+            let message = format!("too many errors ({FINDINGS_MAX}), the rest of the file is not read.");
+            loader.push(Diagnostic::alert(message).at(Span::line(file, number)));
+            conditionals = Conditionals::default();
+            break;
+        }
         let line = source.line(number);
         if number == count && !source.text.ends_with(b"\n") {
             let message = format!(

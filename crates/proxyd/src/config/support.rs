@@ -53,3 +53,15 @@ fn row(out: &mut String, name: &str, support: Support, doc: &str) {
     let remark = if remark.is_empty() { String::new() } else { format!(" ({remark})") };
     let _ = writeln!(out, "| `{name}` | {state} | {doc}{remark} |");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_document_is_current() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/support.md");
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(written == table(), "run `proxyd --support-table > docs/support.md`");
+    }
+}

@@ -158,7 +158,7 @@ fn checks_are_compiled_and_the_tutorials_forms_are_taken_as_what_they_mean() {
 fn a_forgotten_argument_of_balance_shows_the_fix() {
     let loaded = load("backend b\n balance url_param\n");
     let alert = loaded.diagnostics.iter().find(|d| d.severity == Severity::Alert).unwrap();
-    assert_eq!(alert.message, "'balance url_param' requires an URL parameter name.".replace("'", "'"));
+    assert_eq!(alert.message, "'balance url_param' requires an URL parameter name.");
     assert!(alert.help[0].contains("balance url_param userid"));
 }
 
