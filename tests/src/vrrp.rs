@@ -90,7 +90,8 @@ impl Segment {
         format!("{}s", self.name)
     }
 
-    fn node(&self, host: Host) -> String {
+    /// The namespace of a host.
+    pub fn node(&self, host: Host) -> String {
         format!("{}n{}", self.name, host as u8)
     }
 

@@ -1,4 +1,4 @@
-//! From options to a running daemon and its exit status (KEEPALIVED.md 4).
+//! From options to a running daemon and its exit status (those of keepalived).
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -20,6 +20,7 @@ use nix::sys::stat::{Mode, umask};
 use crate::{
     cli::Options,
     config::{self, CODE_INCLUDE, KeepalivedStyle, LoadOptions, Verdict},
+    host,
     logging::{Log, LogSettings, quoted_command_line},
     model::Config,
     netlink::Monitor,
@@ -139,7 +140,9 @@ fn exit_code(error: &StartError) -> u8 {
         StartError::NoInterface(_) | StartError::Unsupported(_) => EXIT_CONFIG,
         StartError::Socket(crate::net::SocketError::Permission)
         | StartError::Netlink(crate::netlink::NetlinkError::Permission) => EXIT_PERMISSION,
-        StartError::Socket(_) | StartError::Netlink(_) | StartError::Io(_) => EXIT_FATAL,
+        StartError::Socket(_) | StartError::Netlink(_) | StartError::Firewall(_) | StartError::Io(_) => {
+            EXIT_FATAL
+        }
     }
 }
 
@@ -151,7 +154,14 @@ async fn serve_async(
 ) -> Result<(), StartError> {
     // Subscribed before the first reading, so that no change falls between.
     let monitor = Monitor::open()?;
-    let (mut actor, inbox) = Actor::new(config, log).await?;
+    for failure in host::scheduling::apply(&config.global.vrrp_process) {
+        log.warning(&failure);
+    }
+    let global = config.global.clone();
+    if let Some(failure) = host::scripts::startup(&global).await {
+        log.warning(&failure);
+    }
+    let (mut actor, inbox) = Actor::new(config, log.clone()).await?;
     actor.report_all_addresses(options.address_monitoring);
     actor.start().await?;
     let leave_addresses = options.leave_addresses;
@@ -165,8 +175,11 @@ async fn serve_async(
             }
         }),
     };
-    actor.run(inbox, monitor, options).await?;
-    Ok(())
+    let ended = actor.run(inbox, monitor, options).await;
+    if let Some(failure) = host::scripts::shutdown(&global).await {
+        log.warning(&failure);
+    }
+    ended.map(|_| ())
 }
 
 /// Reads the configuration; what is wrong with it goes to the log.

@@ -15,5 +15,5 @@ pub use close_on_exec::close_on_exec_from;
 pub use descriptor::duplicate_descriptor;
 pub use fork::{Forked, fork_single_threaded};
 pub use local_time::{BrokenDownTime, local_time};
-pub use priority::{PriorityError, set_round_robin_priority};
+pub use priority::{PriorityError, ignore_signal, set_nice, set_round_robin_priority};
 pub use readiness::Watched;

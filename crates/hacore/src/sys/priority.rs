@@ -1,4 +1,4 @@
-//! Real-time scheduling (`vrrp_rt_priority`), which `nix` does not wrap.
+//! Real-time scheduling (`vrrp_rt_priority`) and nice values, which `nix` does not wrap, and ignoring signals.
 
 use std::io;
 
@@ -24,6 +24,27 @@ pub fn set_round_robin_priority(priority: u32) -> Result<(), PriorityError> {
     if result < 0 { Err(io::Error::last_os_error().into()) } else { Ok(()) }
 }
 
+/// Sets the nice value (-20..=19) of the calling thread, which threads and children that it starts later inherit.
+///
+/// # Errors
+/// The kernel's: a lower value than the present one needs CAP_SYS_NICE.
+pub fn set_nice(nice: i32) -> io::Result<()> {
+    // SAFETY: plain numbers; who 0 of PRIO_PROCESS is the calling thread.
+    let result = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, nice) };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Makes the process ignore a signal whose default would end it.
+///
+/// # Errors
+/// The kernel's, for signals that cannot be ignored.
+pub fn ignore_signal(signal: nix::sys::signal::Signal) -> io::Result<()> {
+    use nix::sys::signal::{SigHandler, signal as set};
+    // SAFETY: SigIgn runs no code of ours, so nothing can go wrong in a handler.
+    unsafe { set(signal, SigHandler::SigIgn) }?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +61,18 @@ mod tests {
         if let Err(error) = outcome {
             assert!(error.to_string().contains("CAP_SYS_NICE"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_thread_can_be_made_nicer() {
+        std::thread::spawn(|| set_nice(19)).join().unwrap().unwrap();
+    }
+
+    #[test]
+    fn an_ignored_signal_does_not_end_us() {
+        use nix::sys::signal::{Signal, raise};
+        ignore_signal(Signal::SIGXFSZ).unwrap();
+        raise(Signal::SIGXFSZ).unwrap();
+        assert!(ignore_signal(Signal::SIGKILL).is_err());
     }
 }

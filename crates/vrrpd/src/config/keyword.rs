@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::environment::Environment;
 use super::tree::Node;
 use super::value::{self, NumberError};
-use super::{CODE_FATAL_PARAMETER, CODE_UNSUPPORTED};
+use super::{CODE_FATAL_PARAMETER, CODE_NOTE, CODE_UNSUPPORTED};
 
 /// How far a keyword is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -18,7 +18,9 @@ pub enum Support {
     Implemented,
     /// Read and checked; one warning says that it is not carried out yet.
     NotYet,
-    /// Read; it has no effect here because of how this daemon is built, and needs none.
+    /// Read and checked; an instance that asks for it is refused at start, because it would behave differently.
+    Refused,
+    /// Read; it has no effect here because of how this daemon is built, and needs none. One note says so.
     NoEffect,
 }
 
@@ -77,12 +79,15 @@ impl Context<'_> {
         self.diagnostics.push(Diagnostic::warning(message).at(span));
     }
 
-    /// One notice that a keyword is not carried out yet.
-    pub(super) fn not_yet(&mut self, span: Span, what: &str) {
-        self.diagnostics.push(Diagnostic {
-            code: Some(CODE_UNSUPPORTED),
-            ..Diagnostic::warning(format!("'{what}' is not supported yet - ignored")).at(span)
-        });
+    /// One notice about a keyword that changes nothing; none about the others.
+    pub(super) fn remark(&mut self, support: Support, span: Span, what: &str) {
+        let (code, message) = match support {
+            Support::NotYet => (CODE_UNSUPPORTED, format!("'{what}' is not supported yet - ignored")),
+            Support::NoEffect => (CODE_NOTE, format!("'{what}' has no effect here and needs none - ignored")),
+            // What is refused is said by whoever refuses it.
+            Support::Implemented | Support::Refused => return,
+        };
+        self.diagnostics.push(Diagnostic { code: Some(code), ..Diagnostic::warning(message).at(span) });
     }
 
     /// An unknown word, in keepalived's wording, with the closest one that fits.
@@ -108,9 +113,7 @@ pub(super) fn run<T>(table: &[&[Keyword<T>]], target: &mut T, nodes: &[Node], co
         if let (false, Some(block)) = (keyword.is_block(), &node.block) {
             context.warn(block.open, "Unexpected '{' - ignoring");
         }
-        if keyword.support == Support::NotYet {
-            context.not_yet(first.span, keyword.name);
-        }
+        context.remark(keyword.support, first.span, keyword.name);
         (keyword.apply)(target, &mut Statement::new(node), context);
     }
 }

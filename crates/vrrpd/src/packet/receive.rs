@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use thiserror::Error;
 
+use crate::model::UnicastPeer;
+
 use super::{
     AUTH_DATA_LEN, Advertisement, Authentication, Family, HEADER_LEN, TYPE_ADVERTISEMENT, VRRP_TTL, Version,
     checksum::{Checksum, pseudo_header},
@@ -52,8 +54,8 @@ pub struct Expectation {
     pub unicast: bool,
     /// The advertised addresses, in configuration order.
     pub addresses: Vec<IpAddr>,
-    /// `check_unicast_src`: only these senders are heard; empty means anybody.
-    pub peers: Vec<IpAddr>,
+    /// `check_unicast_src`: only these senders are heard, within their TTL limits; empty means anybody.
+    pub peers: Vec<UnicastPeer>,
 }
 
 /// An advert that passed every check.
@@ -126,6 +128,16 @@ pub enum DecodeError {
     /// Crossed a router, or was never meant as VRRP (RFC 9568 §5.1.1.3).
     #[error("invalid TTL/HL. Received {0} and expect {VRRP_TTL}")]
     Ttl(u8),
+    /// A unicast peer is farther away, or nearer, than its `min_ttl` and `max_ttl` allow.
+    #[error("invalid TTL/HL. Received {received} and expect {min} to {max}")]
+    TtlLimits {
+        /// In the packet.
+        received: u8,
+        /// `min_ttl`.
+        min: u8,
+        /// `max_ttl`.
+        max: u8,
+    },
     /// Another protocol version.
     #[error("invalid version. {received} and expect {expected}")]
     Version {
@@ -276,12 +288,26 @@ pub fn decode(datagram: &Datagram<'_>, expect: &Expectation) -> Result<Received,
     let list_len = usize::from(count) * expect.family.address_len();
     let list = message.get(HEADER_LEN..HEADER_LEN + list_len).unwrap_or_default();
     let addresses = read_addresses(expect.family, list);
-    if expect.unicast && !expect.peers.is_empty() && !expect.peers.contains(&datagram.source) {
-        return Err(DecodeError::NotAPeer(datagram.source));
-    }
+    check_peer(&carried, expect, datagram.source)?;
     let mismatch = address_mismatch(vrid, &addresses, &expect.addresses);
     let advert = Advertisement { version: expect.version, vrid, priority, interval_us, addresses };
     Ok(Received { advert, source: datagram.source, mismatch })
+}
+
+fn check_peer(carried: &Carried<'_>, expect: &Expectation, source: IpAddr) -> Result<(), DecodeError> {
+    if !expect.unicast || expect.peers.is_empty() {
+        return Ok(());
+    }
+    let Some(peer) = expect.peers.iter().find(|peer| peer.address == source) else {
+        return Err(DecodeError::NotAPeer(source));
+    };
+    let (min, max) = (peer.min_ttl.unwrap_or(0), peer.max_ttl.unwrap_or(u8::MAX));
+    match carried.hop_limit {
+        Some(received) if !(min..=max).contains(&received) => {
+            Err(DecodeError::TtlLimits { received, min, max })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn check_cast(carried: &Carried<'_>, expect: &Expectation, source: IpAddr) -> Result<(), DecodeError> {

@@ -150,3 +150,14 @@ fn a_version_3_interval_of_zero_is_refused() {
     let error = receive(&carry(&message, 255, "224.0.0.18"), &expect).unwrap_err();
     assert_eq!(error, DecodeError::IntervalZero);
 }
+
+#[test]
+fn a_unicast_peer_is_heard_within_its_ttl_limits() {
+    let peer = UnicastPeer { address: "10.99.0.2".parse().unwrap(), min_ttl: Some(64), max_ttl: Some(128) };
+    let expect = Expectation { unicast: true, peers: vec![peer], ..expectation() };
+    let with_ttl = |ttl| receive(&carry(&good(), ttl, "10.99.0.1"), &expect);
+    assert!(with_ttl(64).is_ok());
+    assert!(with_ttl(128).is_ok());
+    assert_eq!(with_ttl(63), Err(DecodeError::TtlLimits { received: 63, min: 64, max: 128 }));
+    assert_eq!(with_ttl(129), Err(DecodeError::TtlLimits { received: 129, min: 64, max: 128 }));
+}

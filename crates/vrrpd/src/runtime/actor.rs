@@ -16,6 +16,10 @@ use hacore::{process::sd_notify::Notifier, time::monotonic_us};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
+use crate::host::{
+    firewall::{Firewall, FirewallError},
+    sysctl::Sysctls,
+};
 use crate::logging::Log;
 use crate::model::{Config, DynamicInterfaces};
 use crate::net::{Announcer, Channel, Inbound, Listener, SocketError, Transmitter, receive, transmit};
@@ -45,6 +49,9 @@ pub enum StartError {
     /// Something else of the system.
     #[error("{0}")]
     Io(#[from] io::Error),
+    /// The packet filter of `no_accept`.
+    #[error(transparent)]
+    Firewall(#[from] FirewallError),
     /// The file names interfaces that are not there.
     #[error(
         "Non-existent interface specified in configuration ({0}) - create it first or set dynamic_interfaces"
@@ -106,6 +113,8 @@ pub struct Actor {
     /// Removals of ours that the monitor has yet to report.
     pub(super) own_removals: BTreeMap<(u32, IpAddr), u32>,
     pub(super) group_states: Vec<State>,
+    pub(super) firewall: Firewall,
+    pub(super) sysctls: Sysctls,
     pub(super) outside: Box<dyn Outside>,
     /// Scripts that [`Actor::outside`] has yet to see end.
     pub(super) scripts: Drain,
@@ -136,10 +145,7 @@ impl Actor {
         let (inbound, datagrams) = mpsc::channel(receive::QUEUE_LEN);
         let (stimuli, stimuli_from) = mpsc::channel(STIMULI_MAX);
         let (notifier, scripts) = notify::Notifier::new(&config.global, stimuli.clone());
-        let deaf_until_us = match config.global.startup_delay_us {
-            0 => 0,
-            delay_us => monotonic_us() + delay_us,
-        };
+        let deaf_until_us = build::deaf_until_us(&config.global, monotonic_us());
         let routers: Vec<Router> =
             build::settings(&config, deaf_until_us).into_iter().map(Router::new).collect();
         let groups = build::groups(&config, &routers);
@@ -153,6 +159,8 @@ impl Actor {
             listeners: BTreeMap::new(),
             inbound,
             own_removals: BTreeMap::new(),
+            firewall: Firewall::default(),
+            sysctls: Sysctls::default(),
             outside: Box::new(notifier),
             scripts,
             trackers: None,
@@ -179,6 +187,7 @@ impl Actor {
         for index in 0..self.instances.len() {
             self.open_port(index)?;
         }
+        self.prepare_host()?;
         self.add_static_addresses().await;
         self.log.info("Startup complete");
         let tracked = track::initial_stimuli(&self.config);
@@ -353,6 +362,7 @@ impl Actor {
             self.remove_static_addresses().await;
         }
         self.trackers = None;
+        self.leave_host(leave_addresses);
         self.scripts.finished(SCRIPTS_END_MAX).await;
         self.log.info("Stopped");
         Ok(Ended::Stopped)

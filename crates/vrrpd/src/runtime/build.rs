@@ -1,6 +1,6 @@
 //! From the model to the routers of the state machine.
 
-use crate::model::{Config, SyncGroup};
+use crate::model::{Config, GlobalDefs, SyncGroup};
 use crate::vrrp::{Group, Router, Settings, State};
 
 /// A feature of the file that this version does not carry out, although the file is right.
@@ -29,7 +29,8 @@ pub fn unsupported(config: &Config) -> Vec<String> {
         refuse(instance.ipvlan.is_some(), "use_ipvlan");
         refuse(!instance.routes.is_empty(), "virtual_routes");
         refuse(!instance.rules.is_empty(), "virtual_rules");
-        refuse(!instance.accept && !instance.is_owner(), "no_accept (also implied by strict mode)");
+        refuse(instance.vrf.is_some(), "vrf");
+        refuse(instance.all_addresses().any(|address| address.use_vmac), "use_vmac of a single address");
     }
     found
 }
@@ -64,4 +65,34 @@ fn build_group(config: &Config, routers: &[Router], group: &SyncGroup) -> Group 
         State::Backup
     };
     Group { name: group.name.clone(), members, state }
+}
+
+/// Until when adverts are not for us: `vrrp_startup_delay` from now, `vrrp_delay_after_boot` from boot; 0 for never.
+pub fn deaf_until_us(global: &GlobalDefs, now_us: u64) -> u64 {
+    let after_start_us = match global.startup_delay_us {
+        0 => 0,
+        delay_us => now_us + delay_us,
+    };
+    // The monotonic clock counts from boot, but for the time the machine was suspended.
+    let after_boot_us = global.delay_after_boot_us;
+    let until_us = after_start_us.max(after_boot_us);
+    if until_us > now_us { until_us } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_later_of_both_delays_counts() {
+        let global = |startup_delay_us, delay_after_boot_us| GlobalDefs {
+            startup_delay_us,
+            delay_after_boot_us,
+            ..GlobalDefs::default()
+        };
+        assert_eq!(deaf_until_us(&global(0, 0), 100), 0);
+        assert_eq!(deaf_until_us(&global(50, 0), 100), 150);
+        assert_eq!(deaf_until_us(&global(50, 170), 100), 170);
+        assert_eq!(deaf_until_us(&global(0, 90), 100), 0);
+    }
 }

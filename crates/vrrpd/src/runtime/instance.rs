@@ -98,8 +98,6 @@ fn expectation(model: &VrrpInstance) -> Expectation {
         checksum: if model.v3_checksum_as_v2 { ChecksumCover::Message } else { ChecksumCover::PseudoHeader },
         unicast: model.unicast.is_some(),
         addresses: model.vips.iter().map(|spec| spec.address).collect(),
-        peers: checked
-            .map(|unicast| unicast.peers.iter().map(|peer| peer.address).collect())
-            .unwrap_or_default(),
+        peers: checked.map(|unicast| unicast.peers.clone()).unwrap_or_default(),
     }
 }

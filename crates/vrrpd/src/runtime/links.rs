@@ -12,11 +12,22 @@ impl Actor {
     /// not virtual.
     pub(super) fn source_of(&self, instance: &Instance) -> Option<IpAddr> {
         if let Some(source) = instance.model.source_address {
-            return Some(source);
+            let there = !instance.model.track_source_address || self.carries(instance, source);
+            return there.then_some(source);
         }
         let link = self.interfaces.by_name(instance.model.interface.as_deref()?)?;
         let is_virtual = |address| self.instances.iter().any(|candidate| candidate.is_virtual(address));
         self.interfaces.primary_address(link.index, instance.model.family, is_virtual)
+    }
+
+    /// `track_src_ip`: whether the instance's interface, or any without one, has the address.
+    fn carries(&self, instance: &Instance, source: IpAddr) -> bool {
+        match &instance.model.interface {
+            Some(name) => {
+                self.interfaces.by_name(name).is_some_and(|l| self.interfaces.has_address(l.index, source))
+            }
+            None => self.interfaces.addresses().iter().any(|address| address.address == source),
+        }
     }
 
     fn is_up(&self, name: &str) -> bool {

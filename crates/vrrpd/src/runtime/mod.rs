@@ -9,6 +9,7 @@ mod links;
 pub mod outside;
 mod reload;
 pub mod signals;
+mod surroundings;
 pub mod timer;
 
 pub use actor::{Actor, Ended, StartError};

@@ -23,6 +23,10 @@ impl Actor {
             self.log.warning(&format!("{first}; the configuration in use stays"));
             return;
         }
+        if let Err(error) = self.firewall.load(&config) {
+            self.log.warning(&format!("{error}; the configuration in use stays"));
+            return;
+        }
         self.advertise_all().await;
         self.trackers = None;
         self.remove_instances_missing_in(&config).await;
@@ -56,6 +60,7 @@ impl Actor {
         self.announcer.set_pace(super::announce::pace(&config));
         self.change_fifos(&config);
         self.config = config;
+        self.set_sysctls();
         let tracked = track::initial_stimuli(&self.config);
         for (index, before) in kept.into_iter().enumerate() {
             match before {

@@ -21,7 +21,7 @@
 use std::net::IpAddr;
 
 use crate::model::InitialState;
-use crate::packet::{DecodeError, PRIORITY_OWNER, PRIORITY_STOP, Received};
+use crate::packet::{DecodeError, PRIORITY_OWNER, PRIORITY_STOP, Received, receive::AddressMismatch};
 
 use super::{
     State,
@@ -213,7 +213,8 @@ impl Router {
         if self.settings.owner_ignore_adverts && self.settings.priority == PRIORITY_OWNER {
             return;
         }
-        if let Some(mismatch) = &received.mismatch {
+        if let Some(mismatch) = received.mismatch.as_ref().filter(|mismatch| !self.skips(mismatch, &received))
+        {
             self.counters.address_list_errors += 1;
             self.complain(mismatch.to_string(), out);
         }
@@ -222,6 +223,15 @@ impl Router {
             State::Master => self.advert_in_master(&received, now_us, out),
             State::Init | State::Fault => {}
         }
+    }
+
+    /// `skip_check_adv_addr`: a backup looks at the addresses in a master's first advert only; their number always
+    /// counts.
+    fn skips(&self, mismatch: &AddressMismatch, received: &Received) -> bool {
+        self.settings.skip_check_adv_addr
+            && self.state == State::Backup
+            && matches!(mismatch, AddressMismatch::Missing { .. })
+            && self.master.is_some_and(|(address, _)| address == received.source)
     }
 
     /// A hand-over is pending and its new master speaks: the addresses go a moment later.
@@ -554,7 +564,7 @@ impl super::instance::RefusedCounters {
             | DecodeError::TooShort { .. }
             | DecodeError::TooLong { .. }
             | DecodeError::TotalLength { .. } => &mut self.packet_length,
-            DecodeError::Ttl(_) => &mut self.ttl,
+            DecodeError::Ttl(_) | DecodeError::TtlLimits { .. } => &mut self.ttl,
             DecodeError::Version { .. } => &mut self.version,
             DecodeError::AuthUnknown(_) => &mut self.invalid_auth_type,
             DecodeError::AuthType { .. } => &mut self.auth_type_mismatch,

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::model::{GarpSettings, InitialState, Version};
-use crate::packet::{Advertisement, Received};
+use crate::packet::{Advertisement, Received, receive::AddressMismatch};
 
 const SECOND_US: u64 = 1_000_000;
 
@@ -21,6 +21,7 @@ pub(super) fn settings(priority: u8) -> Settings {
         lower_prio_no_advert: false,
         higher_prio_send_advert: false,
         owner_ignore_adverts: false,
+        skip_check_adv_addr: false,
         garp: GarpSettings {
             master_delay_us: 5 * SECOND_US,
             master_repeat: 5,
@@ -477,4 +478,20 @@ fn a_member_that_steps_back_takes_the_others_along() {
     domain.timers(4 * SECOND_US, &mut out);
     domain.step(0, heard(200, "10.0.0.9"), 5 * SECOND_US, &mut out);
     assert_eq!(states(&domain), [State::Backup, State::Backup]);
+}
+
+#[test]
+fn skip_check_adv_addr_looks_at_the_addresses_of_a_new_master_only() {
+    let other_list = |source: &str| {
+        let address = "192.0.2.1".parse().unwrap();
+        let Event::Advert(received) = heard(150, source) else { unreachable!() };
+        Event::Advert(Received { mismatch: Some(AddressMismatch::Missing { vrid: 51, address }), ..received })
+    };
+    for (skip, errors) in [(false, 3), (true, 2)] {
+        let mut router = backup(Settings { skip_check_adv_addr: skip, ..settings(100) });
+        step(&mut router, other_list("10.0.0.6"), 1);
+        step(&mut router, other_list("10.0.0.6"), 2);
+        step(&mut router, other_list("10.0.0.7"), 3);
+        assert_eq!(router.counters().address_list_errors, errors, "skip {skip}");
+    }
 }

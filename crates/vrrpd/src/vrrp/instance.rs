@@ -39,6 +39,8 @@ pub struct Settings {
     pub higher_prio_send_advert: bool,
     /// An owner that hears nobody.
     pub owner_ignore_adverts: bool,
+    /// Compare the addresses of a master's first advert only.
+    pub skip_check_adv_addr: bool,
     /// When to announce the addresses.
     pub garp: GarpSettings,
     /// On an orderly end keep the addresses until the new master was heard.
@@ -61,6 +63,7 @@ impl From<&VrrpInstance> for Settings {
             lower_prio_no_advert: instance.lower_prio_no_advert,
             higher_prio_send_advert: instance.higher_prio_send_advert,
             owner_ignore_adverts: instance.owner_ignore_adverts,
+            skip_check_adv_addr: instance.skip_check_adv_addr,
             garp: instance.garp.clone(),
             hand_over: true,
             deaf_until_us: 0,

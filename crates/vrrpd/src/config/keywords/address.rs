@@ -7,7 +7,7 @@ use crate::model::{AddressSpec, Broadcast, LIFETIME_FOREVER};
 use super::super::keyword::{Context, Keyword, Statement};
 use super::super::value::{self, integer};
 use super::draft::At;
-use super::keyword;
+use super::{keyword, not_yet, refused};
 
 /// A line while it is read.
 pub(super) struct AddressLine {
@@ -96,11 +96,11 @@ pub(super) const TABLE: &[Keyword<AddressLine>] = &[
 ];
 
 pub(super) const VIRTUAL: &[Keyword<AddressLine>] =
-    &[keyword("use_vmac", "[<NAME>]", 0, "a vmac for just this address", |line, _, _| {
+    &[refused(keyword("use_vmac", "[<NAME>]", 0, "a vmac for just this address", |line, _, _| {
         line.spec.use_vmac = true
-    })];
+    }))];
 
-pub(super) const STATIC: &[Keyword<AddressLine>] = &[keyword(
+pub(super) const STATIC: &[Keyword<AddressLine>] = &[not_yet(keyword(
     "track_group",
     "<NAME>",
     1,
@@ -108,7 +108,7 @@ pub(super) const STATIC: &[Keyword<AddressLine>] = &[keyword(
     |line, s, _| {
         line.spec.track_group = Some(s.text());
     },
-)];
+))];
 
 /// `IFNAMSIZ` - 1.
 const LABEL_BYTES_MAX: usize = 15;
@@ -202,6 +202,7 @@ fn line(
             c.warn(words.last_span(), format!("No {option} parameter specified for {}", line.text));
             break;
         }
+        c.remark(keyword.support, words.last_span(), keyword.name);
         (keyword.apply)(&mut line, words, c);
     }
     (!line.dropped).then_some(line.spec)

@@ -35,7 +35,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
     no_effect(keyword("bfd_process_name", "<NAME>", 1, "title of the BFD process", |g, s, _| {
         g.model.checker.bfd.name = Some(s.text());
     })),
-    keyword(
+    not_yet(keyword(
         "max_auto_priority",
         "[<-1..99>]",
         0,
@@ -49,8 +49,8 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
                 .map(|value| value as i32),
             };
         },
-    ),
-    keyword(
+    )),
+    not_yet(keyword(
         "min_auto_priority_delay",
         "<MICROSECONDS>",
         1,
@@ -62,7 +62,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
                 g.model.min_auto_priority_delay_us = us as u64;
             }
         },
-    ),
+    )),
     keyword("vrrp_priority", "<-20..19>", 1, "nice value of the daemon", |g, s, c| {
         nice(&mut g.model.vrrp_process, "vrrp", s, c)
     }),
@@ -153,10 +153,16 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             rttime(&mut g.model.checker.bfd, s, c);
         },
     )),
-    keyword("vrrp_netlink_cmd_rcv_bufs", "<BYTES>", 1, "netlink command socket buffer", |g, s, c| {
-        bytes(&mut g.model.netlink_cmd_rcv_bufs, s, c);
-    }),
-    keyword(
+    no_effect(keyword(
+        "vrrp_netlink_cmd_rcv_bufs",
+        "<BYTES>",
+        1,
+        "netlink command socket buffer",
+        |g, s, c| {
+            bytes(&mut g.model.netlink_cmd_rcv_bufs, s, c);
+        },
+    )),
+    no_effect(keyword(
         "vrrp_netlink_cmd_rcv_bufs_force",
         "[<BOOL>]",
         0,
@@ -164,11 +170,17 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         |g, s, c| {
             force(&mut g.model.netlink_cmd_rcv_bufs, s, c);
         },
-    ),
-    keyword("vrrp_netlink_monitor_rcv_bufs", "<BYTES>", 1, "netlink monitor socket buffer", |g, s, c| {
-        bytes(&mut g.model.netlink_monitor_rcv_bufs, s, c);
-    }),
-    keyword(
+    )),
+    no_effect(keyword(
+        "vrrp_netlink_monitor_rcv_bufs",
+        "<BYTES>",
+        1,
+        "netlink monitor socket buffer",
+        |g, s, c| {
+            bytes(&mut g.model.netlink_monitor_rcv_bufs, s, c);
+        },
+    )),
+    no_effect(keyword(
         "vrrp_netlink_monitor_rcv_bufs_force",
         "[<BOOL>]",
         0,
@@ -176,8 +188,8 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         |g, s, c| {
             force(&mut g.model.netlink_monitor_rcv_bufs, s, c);
         },
-    ),
-    keyword(
+    )),
+    no_effect(keyword(
         "process_monitor_rcv_bufs",
         "<BYTES>",
         1,
@@ -185,8 +197,8 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         |g, s, c| {
             bytes(&mut g.model.process_monitor_rcv_bufs, s, c);
         },
-    ),
-    keyword(
+    )),
+    no_effect(keyword(
         "process_monitor_rcv_bufs_force",
         "[<BOOL>]",
         0,
@@ -194,7 +206,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         |g, s, c| {
             force(&mut g.model.process_monitor_rcv_bufs, s, c);
         },
-    ),
+    )),
     keyword(
         "umask",
         "<NUMBER|BITS>",
@@ -202,9 +214,9 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         "umask of files the daemon creates; number or |-joined I{R,W,X}{USR,GRP,OTH} names",
         umask,
     ),
-    keyword("random_seed", "<NUMBER>", 1, "seed of ${_RANDOM}", |_, s, c| {
+    not_yet(keyword("random_seed", "<NUMBER>", 1, "seed of ${_RANDOM}", |_, s, c| {
         let _ = int(s, c, 0..=i64::from(u32::MAX), |text| format!("random_seed {text} invalid"));
-    }),
+    })),
     keyword(
         "reload_check_config",
         "[<LOG_FILE>]",
@@ -257,7 +269,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         "where the consolidated configuration copy lives; none is made here",
         |_, _, _| {},
     )),
-    keyword(
+    not_yet(keyword(
         "data_use_instance",
         "[<BOOL>]",
         0,
@@ -267,7 +279,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
                 g.model.data_use_instance = on;
             }
         },
-    ),
+    )),
     keyword(
         "json_version",
         "<1|2>",
@@ -279,7 +291,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             }
         },
     ),
-    keyword(
+    not_yet(keyword(
         "iproute_usr_dir",
         "<DIRECTORY>",
         1,
@@ -287,10 +299,16 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         |g, s, _| {
             g.model.iproute_usr_dir = Some(s.text());
         },
-    ),
-    keyword("iproute_etc_dir", "<DIRECTORY>", 1, "iproute2 tables folder of the administrator", |g, s, _| {
-        g.model.iproute_etc_dir = Some(s.text());
-    }),
+    )),
+    not_yet(keyword(
+        "iproute_etc_dir",
+        "<DIRECTORY>",
+        1,
+        "iproute2 tables folder of the administrator",
+        |g, s, _| {
+            g.model.iproute_etc_dir = Some(s.text());
+        },
+    )),
     keyword("state_dump_file", "<PATH>", 1, "path or folder of the SIGUSR1 dump", |g, s, _| {
         g.model.state_dump_file = Some(s.text())
     }),

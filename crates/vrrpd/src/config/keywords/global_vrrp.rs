@@ -5,7 +5,7 @@ use crate::model::{DynamicInterfaces, GarpExtraInterfaces, RxBufferPolicy, Versi
 use super::super::keyword::{Context, Keyword, Statement};
 use super::draft::GlobalDraft;
 use super::numbers::{SECONDS_MAX_US, flag, int, timer};
-use super::{keyword, not_yet};
+use super::{keyword, no_effect, not_yet};
 
 pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
     keyword(
@@ -156,14 +156,20 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             g.min_garp = on;
         }
     }),
-    keyword(
+    not_yet(keyword(
         "vrrp_garp_extra_if",
         "[all] <SECONDS>",
         1,
         "periodic GARP on VIP interfaces other than the advert interface",
         extra_if,
-    ),
-    keyword("vrrp_vmac_garp_intvl", "[all] <SECONDS>", 1, "deprecated name of vrrp_garp_extra_if", extra_if),
+    )),
+    not_yet(keyword(
+        "vrrp_vmac_garp_intvl",
+        "[all] <SECONDS>",
+        1,
+        "deprecated name of vrrp_garp_extra_if",
+        extra_if,
+    )),
     keyword(
         "vrrp_lower_prio_no_advert",
         "[<BOOL>]",
@@ -219,7 +225,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             }
         },
     ),
-    keyword(
+    no_effect(keyword(
         "vrrp_rx_bufs_policy",
         "MTU|ADVERT|<BYTES>",
         1,
@@ -232,14 +238,20 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
                     .map(|bytes| RxBufferPolicy::Bytes(bytes as u32)),
             };
         },
-    ),
-    keyword("vrrp_rx_bufs_multiplier", "<NUMBER>", 1, "factor for vrrp_rx_bufs_policy (3)", |g, s, c| {
-        if let Some(value) =
-            int(s, c, 1..=i64::from(i32::MAX), |text| format!("Invalid vrrp_rx_bufs_multiplier {text}"))
-        {
-            g.model.rx_bufs_multiplier = value as u32;
-        }
-    }),
+    )),
+    no_effect(keyword(
+        "vrrp_rx_bufs_multiplier",
+        "<NUMBER>",
+        1,
+        "factor for vrrp_rx_bufs_policy (3)",
+        |g, s, c| {
+            if let Some(value) =
+                int(s, c, 1..=i64::from(i32::MAX), |text| format!("Invalid vrrp_rx_bufs_multiplier {text}"))
+            {
+                g.model.rx_bufs_multiplier = value as u32;
+            }
+        },
+    )),
     keyword("vrrp_startup_delay", "<TIMER>", 1, "seconds to hold instances back after start", |g, s, c| {
         if let Some(us) =
             timer(s, c, 0..=SECONDS_MAX_US, |text| format!("vrrp_startup_delay '{text}' is invalid"))
@@ -274,13 +286,19 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             }
         },
     ),
-    keyword("vmac_prefix", "<STRING>", 1, "name prefix of generated vmac interfaces (vrrp)", |g, s, _| {
-        g.model.vmac_prefix = s.text();
-        if !g.vmac_addr_prefix_set {
-            g.model.vmac_addr_prefix = g.model.vmac_prefix.clone();
-        }
-    }),
-    keyword(
+    not_yet(keyword(
+        "vmac_prefix",
+        "<STRING>",
+        1,
+        "name prefix of generated vmac interfaces (vrrp)",
+        |g, s, _| {
+            g.model.vmac_prefix = s.text();
+            if !g.vmac_addr_prefix_set {
+                g.model.vmac_addr_prefix = g.model.vmac_prefix.clone();
+            }
+        },
+    )),
+    not_yet(keyword(
         "vmac_addr_prefix",
         "<STRING>",
         1,
@@ -289,7 +307,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             g.model.vmac_addr_prefix = s.text();
             g.vmac_addr_prefix_set = true;
         },
-    ),
+    )),
     keyword(
         "nftables",
         "[<TABLE>]",

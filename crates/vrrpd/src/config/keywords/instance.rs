@@ -107,20 +107,20 @@ const IDENTITY: &[Keyword<InstanceDraft>] = &[
     keyword("owner_ignore_adverts", "[<BOOL>]", 0, "address owner ignores adverts", |i, s, c| {
         i.owner_ignore_adverts = flag(&i.name, s, c).or(i.owner_ignore_adverts);
     }),
-    keyword(
+    not_yet(keyword(
         "timer_expired_backup",
         "[<PRIORITY>]",
         0,
         "after a late wake-up step back to BACKUP (needs nopreempt)",
         timer_expired,
-    ),
-    keyword(
+    )),
+    not_yet(keyword(
         "thread_timer_expired",
         "[<PRIORITY>]",
         0,
         "other spelling of timer_expired_backup",
         timer_expired,
-    ),
+    )),
     keyword("down_timer_adverts", "<1..100>", 1, "missed adverts before take-over (3)", |i, s, c| {
         let wrong = |text: &str| format!("({}): Invalid down_timer_adverts [1:100] '{text}'", i.name);
         i.down_timer_adverts = int(s, c, 1..=100, wrong).map(|value| value as u8).or(i.down_timer_adverts);

@@ -4,14 +4,14 @@ use crate::model::{AntiReplay, HmacKey, HmacMode, HmacSettings};
 
 use super::super::keyword::{Context, Keyword, Statement, run};
 use super::draft::{AuthKind, InstanceDraft};
-use super::keyword;
 use super::numbers::int;
+use super::{keyword, refused};
 
 pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
     keyword("authentication", "{…}", 0, "v2 authentication", |i, s, c| {
         run(&[AUTHENTICATION], i, s.children(), c)
     }),
-    keyword("auth_hmac", "{…}", 0, "HMAC-SHA256 trailer, keepalived only", |i, s, c| {
+    refused(keyword("auth_hmac", "{…}", 0, "HMAC-SHA256 trailer, keepalived only", |i, s, c| {
         let mut hmac = HmacSettings {
             keys: Vec::new(),
             active_key: 0,
@@ -29,7 +29,7 @@ pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
                 i.hmac = Some(hmac);
             }
         }
-    }),
+    })),
 ];
 
 pub(super) const AUTHENTICATION: &[Keyword<InstanceDraft>] = &[

@@ -11,7 +11,7 @@ use super::super::{resolve, value};
 use super::draft::{At, InstanceDraft};
 use super::instance::flag;
 use super::numbers::int;
-use super::{keyword, not_yet};
+use super::{keyword, not_yet, refused};
 
 pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
     keyword("interface", "<IF>", 1, "interface of adverts and, by default, of VIPs", |i, s, c| {
@@ -23,26 +23,30 @@ pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
         }
         i.interface = Some(At { value, span });
     }),
-    keyword("vrf", "<IF>", 1, "VRF for unicast without interface", |i, s, c| {
+    refused(keyword("vrf", "<IF>", 1, "VRF for unicast without interface", |i, s, c| {
         if i.interface.is_some() {
             let message = format!("({}) Cannot specify VRF interface and interface - ignoring", i.name);
             return c.warn(s.span(), message);
         }
         i.vrf = Some(s.text());
-    }),
-    keyword(
+    })),
+    refused(keyword(
         "use_vmac",
         "[<NAME>] [<MAC>] [netlink_notify_msg] [group <N>]",
         0,
         "put VIPs and adverts on a private macvlan",
         vmac,
-    ),
-    keyword("use_vmac_addr", "", 0, "a macvlan also for VIPs on other interfaces", |i, _, _| {
+    )),
+    refused(keyword("use_vmac_addr", "", 0, "a macvlan also for VIPs on other interfaces", |i, _, _| {
         i.vmac_for_addresses = true
-    }),
-    keyword("vmac_xmit_base", "", 0, "adverts on the base interface although use_vmac is set", |i, _, _| {
-        i.vmac_xmit_base = true
-    }),
+    })),
+    refused(keyword(
+        "vmac_xmit_base",
+        "",
+        0,
+        "adverts on the base interface although use_vmac is set",
+        |i, _, _| i.vmac_xmit_base = true,
+    )),
     not_yet(keyword(
         "use_ipvlan",
         "[<NAME>] [<ADDR>] [bridge|private|vepa] [group <N>]",
@@ -75,7 +79,7 @@ pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
     keyword("check_unicast_src", "[<BOOL>]", 0, "drop adverts whose source is no peer", |i, s, c| {
         i.check_unicast_src = flag(&i.name, s, c).or(i.check_unicast_src);
     }),
-    keyword(
+    not_yet(keyword(
         "old_unicast_checksum",
         "[never]",
         0,
@@ -93,7 +97,7 @@ pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
                 }
             }
         },
-    ),
+    )),
     keyword("mcast_src_ip", "<ADDR>", 1, "source address of adverts", source),
     keyword("unicast_src_ip", "<ADDR>", 1, "source address of unicast adverts", |i, s, c| {
         i.unicast = true;

@@ -42,6 +42,11 @@ const fn not_yet<T>(keyword: Keyword<T>) -> Keyword<T> {
     Keyword { support: Support::NotYet, ..keyword }
 }
 
+/// Read and checked; who asks for it is refused at start.
+const fn refused<T>(keyword: Keyword<T>) -> Keyword<T> {
+    Keyword { support: Support::Refused, ..keyword }
+}
+
 /// Needs nothing here.
 const fn no_effect<T>(keyword: Keyword<T>) -> Keyword<T> {
     Keyword { support: Support::NoEffect, ..keyword }

@@ -8,7 +8,7 @@ use super::super::keyword::{Context, Keyword, Statement};
 use super::super::value;
 use super::address::scope;
 use super::draft::At;
-use super::{keyword, not_yet};
+use super::{keyword, not_yet, refused};
 
 /// A line while it is read.
 pub(super) struct RouteLine {
@@ -32,7 +32,7 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
     keyword("src", "<ADDR>", 1, "preferred source", |line, s, c| {
         line.spec.source = address(s, c).or(line.spec.source)
     }),
-    not_yet(keyword("as", "<ADDR>", 1, "ILA target", |line, s, _| {
+    refused(keyword("as", "<ADDR>", 1, "ILA target", |line, s, _| {
         line.spec.encap.extend(["as".to_owned(), s.text()]);
     })),
     keyword("via|gw", "[inet|inet6] <ADDR>", 1, "gateway", |line, s, c| line.spec.via = via(s, c)),
@@ -82,7 +82,7 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
         line.spec.dev = Some(name);
     }),
     keyword("onlink", "", 0, "gateway is on link", |line, _, _| line.spec.onlink = true),
-    not_yet(keyword("encap", "<TYPE> …", 1, "ip|ip6|mpls|ila encapsulation", |line, s, _| {
+    refused(keyword("encap", "<TYPE> …", 1, "ip|ip6|mpls|ila encapsulation", |line, s, _| {
         line.spec.encap.extend(std::iter::from_fn(|| s.next().map(str::to_owned)));
     })),
     keyword("expires", "<SECONDS>", 1, "life time", |line, s, c| {
@@ -152,10 +152,15 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
     keyword("inet|inet6", "", 0, "force the family", |_, _, _| {}),
 ];
 
-pub(super) const STATIC: &[Keyword<RouteLine>] =
-    &[keyword("track_group", "<NAME>", 1, "group that fails when the route cannot be kept", |line, s, _| {
+pub(super) const STATIC: &[Keyword<RouteLine>] = &[not_yet(keyword(
+    "track_group",
+    "<NAME>",
+    1,
+    "group that fails when the route cannot be kept",
+    |line, s, _| {
         line.spec.track_group = Some(s.text());
-    })];
+    },
+))];
 
 /// `RTAX_*` settings share one parser; which one it is comes from the word.
 const fn metric(name: &'static str, _attribute: u16, doc: &'static str) -> Keyword<RouteLine> {
@@ -235,9 +240,7 @@ fn line(
             }
             (.., Some(keyword)) => {
                 to_written |= keyword.name == "to";
-                if keyword.support == super::Support::NotYet {
-                    c.not_yet(words.last_span(), keyword.name);
-                }
+                c.remark(keyword.support, words.last_span(), keyword.name);
                 (keyword.apply)(&mut line, words, c);
             }
             (_, text, None) => {

@@ -4,8 +4,8 @@ use crate::model::{RuleAction, RuleSpec};
 
 use super::super::keyword::{Context, Keyword, Statement};
 use super::draft::At;
-use super::keyword;
 use super::route::{number, prefix, protocol, realms, table};
+use super::{keyword, not_yet};
 
 /// A line while it is read.
 pub(super) struct RuleLine {
@@ -98,10 +98,15 @@ pub(super) const TABLE: &[Keyword<RuleLine>] = &[
     keyword("inet|inet6", "", 0, "force the family", |_, _, _| {}),
 ];
 
-pub(super) const STATIC: &[Keyword<RuleLine>] =
-    &[keyword("track_group", "<NAME>", 1, "group that fails when the rule cannot be kept", |line, s, _| {
+pub(super) const STATIC: &[Keyword<RuleLine>] = &[not_yet(keyword(
+    "track_group",
+    "<NAME>",
+    1,
+    "group that fails when the rule cannot be kept",
+    |line, s, _| {
         line.spec.track_group = Some(s.text());
-    })];
+    },
+))];
 
 /// The lines of a rule block.
 pub(super) fn block(list: &mut Vec<At<RuleSpec>>, s: &Statement<'_>, c: &mut Context<'_>, is_static: bool) {
@@ -129,7 +134,10 @@ fn line(words: &mut Statement<'_>, tables: &[&[Keyword<RuleLine>]], c: &mut Cont
                 c.warn(words.last_span(), format!("rule keyword {word} is missing a value"));
                 return None;
             }
-            (_, Some(keyword)) => (keyword.apply)(&mut line, words, c),
+            (_, Some(keyword)) => {
+                c.remark(keyword.support, words.last_span(), keyword.name);
+                (keyword.apply)(&mut line, words, c);
+            }
             (text, None) => {
                 c.warn(words.last_span(), format!("Unknown rule option {text}"));
                 return None;

@@ -4,14 +4,14 @@ use crate::model::{GarpGroup, InterfaceDelay, LinkbeatInterface, LinkbeatMethod,
 
 use super::super::keyword::{Context, Keyword, Statement, run};
 use super::draft::Draft;
-use super::keyword;
 use super::numbers::timer;
+use super::{keyword, not_yet};
 
 pub(super) const TRACK_GROUP: &[Keyword<TrackGroup>] =
-    &[keyword("group", "{…}", 0, "member instance names", |group, s, _| {
+    &[not_yet(keyword("group", "{…}", 0, "member instance names", |group, s, _| {
         let members = s.children().iter().flat_map(|line| line.words.iter());
         group.members.extend(members.map(|word| word.as_str().to_owned()));
-    })];
+    }))];
 
 pub(super) fn track_group(draft: &mut Draft, s: &mut Statement<'_>, c: &mut Context<'_>) {
     let mut group = TrackGroup { name: s.text(), members: Vec::new() };
@@ -20,23 +20,23 @@ pub(super) fn track_group(draft: &mut Draft, s: &mut Statement<'_>, c: &mut Cont
 }
 
 pub(super) const GARP_GROUP: &[Keyword<GarpGroup>] = &[
-    keyword("garp_interval", "<TIMER>", 1, "seconds between GARPs", |group, s, c| {
+    not_yet(keyword("garp_interval", "<TIMER>", 1, "seconds between GARPs", |group, s, c| {
         let wrong = |text: &str| format!("garp_group garp_interval '{text}' invalid");
         group.garp_interval_us = timer(s, c, 1..=4_294_967_295, wrong).unwrap_or(group.garp_interval_us);
-    }),
-    keyword("gna_interval", "<TIMER>", 1, "seconds between unsolicited NAs", |group, s, c| {
+    })),
+    not_yet(keyword("gna_interval", "<TIMER>", 1, "seconds between unsolicited NAs", |group, s, c| {
         let wrong = |text: &str| format!("garp_group gna_interval '{text}' invalid");
         group.gna_interval_us = timer(s, c, 1..=4_294_967_295, wrong).unwrap_or(group.gna_interval_us);
-    }),
-    keyword("interface", "<IF>", 1, "the one interface it paces", |group, s, c| {
+    })),
+    not_yet(keyword("interface", "<IF>", 1, "the one interface it paces", |group, s, c| {
         let name = s.text();
         interface(group, &name, s.last_span(), c);
-    }),
-    keyword("interfaces", "{…}", 0, "interfaces paced together", |group, s, c| {
+    })),
+    not_yet(keyword("interfaces", "{…}", 0, "interfaces paced together", |group, s, c| {
         for word in s.children().iter().flat_map(|line| line.words.iter()) {
             interface(group, word.as_str(), word.span, c);
         }
-    }),
+    })),
 ];
 
 fn interface(group: &mut GarpGroup, name: &str, span: hacore::diag::Span, c: &mut Context<'_>) {

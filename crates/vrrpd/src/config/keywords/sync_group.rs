@@ -3,7 +3,7 @@
 use super::super::keyword::{Context, Keyword, Statement};
 use super::draft::{At, GroupDraft};
 use super::track::Kind;
-use super::{keyword, not_yet, notify, track};
+use super::{keyword, no_effect, not_yet, notify, track};
 
 pub(super) const TABLE: &[Keyword<GroupDraft>] = &[
     keyword("group", "{…}", 0, "member instance names", |group, s, _| {
@@ -60,7 +60,7 @@ pub(super) const TABLE: &[Keyword<GroupDraft>] = &[
         Ok(on) => g.notify.smtp_alert = Some(on),
         Err(text) => c.warn(s.last_span(), format!("Invalid vrrp_group smtp_alert parameter {text}")),
     }),
-    keyword("global_tracking", "", 0, "deprecated: let weights differ per member", |g, s, c| {
+    no_effect(keyword("global_tracking", "", 0, "deprecated: let weights differ per member", |g, s, c| {
         c.warn(
             s.span(),
             format!(
@@ -69,7 +69,7 @@ pub(super) const TABLE: &[Keyword<GroupDraft>] = &[
             ),
         );
         g.global_tracking = true;
-    }),
+    })),
     keyword("sync_group_tracking_weight", "", 0, "allow weighted trackers on members", |g, _, _| {
         g.tracking_weight = true
     }),

@@ -7,7 +7,7 @@ use super::super::tree::Node;
 use super::draft::{Draft, FileDraft, GroupDraft, InstanceDraft, ProcessDraft, ScriptDraft, TrackDraft};
 use super::numbers::int;
 use super::{
-    bfd, global, instance, keyword, no_effect, not_yet, schema, script, small, sync_group, track,
+    bfd, global, instance, keyword, no_effect, not_yet, refused, schema, script, small, sync_group, track,
     virtual_server,
 };
 
@@ -25,9 +25,15 @@ pub(in crate::config) const GLOBAL: &[Keyword<Draft>] = &[
             d.global.model.linkbeat_use_polling = true;
         },
     )),
-    keyword("net_namespace", "<NAME>", 1, "run the daemon inside this named network namespace", |d, s, _| {
-        d.global.model.net_namespace = Some(s.text());
-    }),
+    refused(keyword(
+        "net_namespace",
+        "<NAME>",
+        1,
+        "run the daemon inside this named network namespace",
+        |d, s, _| {
+            d.global.model.net_namespace = Some(s.text());
+        },
+    )),
     not_yet(keyword(
         "net_namespace_ipvs",
         "[<NAME>]",
@@ -46,13 +52,19 @@ pub(in crate::config) const GLOBAL: &[Keyword<Draft>] = &[
             d.global.model.namespace_with_ipsets = true;
         },
     )),
-    keyword("use_pid_dir", "", 0, "keep pid files in /run/keepalived/", |d, _, _| {
+    not_yet(keyword("use_pid_dir", "", 0, "keep pid files in /run/keepalived/", |d, _, _| {
         d.global.model.use_pid_dir = true
-    }),
-    keyword("instance", "<NAME>", 1, "name of this daemon when several share a namespace", |d, s, _| {
-        d.global.model.instance_name = Some(s.text());
-    }),
-    keyword(
+    })),
+    not_yet(keyword(
+        "instance",
+        "<NAME>",
+        1,
+        "name of this daemon when several share a namespace",
+        |d, s, _| {
+            d.global.model.instance_name = Some(s.text());
+        },
+    )),
+    no_effect(keyword(
         "child_wait_time",
         "<SECONDS>",
         1,
@@ -62,17 +74,17 @@ pub(in crate::config) const GLOBAL: &[Keyword<Draft>] = &[
                 d.global.model.child_wait_us = seconds as u64 * 1_000_000;
             }
         },
-    ),
+    )),
 ];
 
 pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
-    keyword(
+    not_yet(keyword(
         "track_group",
         "<NAME> {…}",
         1,
         "named set of instances that follow static addresses/routes/rules",
         small::track_group,
-    ),
+    )),
     keyword("static_ipaddress", "{…}", 0, "addresses the daemon sets at start and keeps", |d, s, c| {
         super::address::block(&mut d.static_addresses, s, c, true);
     }),
@@ -98,13 +110,13 @@ pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
         run(&[sync_group::TABLE], &mut group, s.children(), c);
         d.groups.push(group);
     }),
-    keyword(
+    not_yet(keyword(
         "garp_group",
         "{…}",
         0,
         "pacing of gratuitous ARP / unsolicited NA for a set of interfaces",
         small::garp_group,
-    ),
+    )),
     not_yet(keyword(
         "linkbeat_interfaces",
         "{…}",
@@ -192,13 +204,13 @@ pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
         file,
     ),
     keyword("vrrp_track_file", "<NAME> {…}", 1, "old name of track_file", file),
-    keyword(
+    not_yet(keyword(
         "interface_up_down_delays",
         "{…}",
         0,
         "debounce of link changes: IFNAME DOWN [UP] a line",
         small::interface_delays,
-    ),
+    )),
     not_yet(keyword("bfd_instance", "<NAME> {…}", 1, "one BFD session (RFC 5880/5881/5883)", |d, s, c| {
         let node: &Node = s.node;
         d.bfd_instances.push(schema::check(&bfd::SCHEMA, node, c));

@@ -1,0 +1,7 @@
+//! What the daemon asks of its host besides sockets and addresses: scheduling, memory, sysctls, packet filter, mail,
+//! and the scripts that run around its life.
+
+pub mod firewall;
+pub mod scheduling;
+pub mod scripts;
+pub mod sysctl;

@@ -1,0 +1,195 @@
+//! What a configuration asks of the host beside adverts and addresses, in namespaces.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use nix::sys::signal::Signal;
+use testkit::daemon::Daemon;
+use testkit::vrrp::{Host, INTERFACE, LIMIT, Segment, await_line, missing};
+use testkit::{environment, wait};
+
+const VIP: &str = "10.99.0.100";
+
+/// Our program, when this test can run.
+fn vrrpd(test: &str) -> Option<PathBuf> {
+    if let Some(reason) = missing() {
+        environment::skip(test, reason);
+        return None;
+    }
+    let ours = std::env::var_os("VRRPD").map(PathBuf::from).or_else(|| environment::built("vrrpd"));
+    if ours.is_none() {
+        environment::skip(test, "vrrpd is not built");
+    }
+    ours
+}
+
+/// An instance that is master after a few tenths of a second.
+fn instance(extra: &str) -> String {
+    with_addresses(extra, &format!("{VIP}/24"))
+}
+
+fn with_addresses(extra: &str, addresses: &str) -> String {
+    format!(
+        "vrrp_instance VI_1 {{
+    interface {INTERFACE}
+    virtual_router_id 51
+    version 3
+    priority 150
+    advert_int 0.1
+    {extra}
+    virtual_ipaddress {{
+        {addresses}
+    }}
+}}
+"
+    )
+}
+
+fn assert_line(daemon: &Daemon, text: &str) {
+    assert!(await_line(daemon, text), "no '{text}' in:\n{}", daemon.output());
+}
+
+fn assert_until(daemon: &Daemon, what: &str, mut holds: impl FnMut() -> bool) {
+    let held = wait::until(LIMIT, || holds().then_some(()));
+    assert!(held.is_some(), "not {what}; the daemon says:\n{}", daemon.output());
+}
+
+/// Output of a command on a host.
+fn output(segment: &Segment, host: Host, words: &str) -> String {
+    let node = segment.node(host);
+    let output = Command::new("ip")
+        .args(["netns", "exec", &node])
+        .args(words.split_whitespace())
+        .output()
+        .expect("ip runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn answers_ping(segment: &Segment, address: &str) -> bool {
+    output(segment, Host::Two, &format!("ping -n -c 1 -W 1 {address}")).contains("1 received")
+}
+
+#[test]
+fn vrrp_strict_makes_the_addresses_deaf_until_the_end() {
+    let test = "vrrp_strict_makes_the_addresses_deaf";
+    let Some(program) = vrrpd(test) else { return };
+    if environment::installed("nft").is_none() || environment::installed("ping").is_none() {
+        return environment::skip(test, "needs nft and ping");
+    }
+    let segment = Segment::new().unwrap();
+    let strict = format!("global_defs {{\n    vrrp_strict\n}}\n{}", instance(""));
+    let mut daemon = segment.start(Host::One, &program, &strict).unwrap();
+    assert!(segment.await_owner(VIP, Host::One), "{}", daemon.output());
+    assert!(answers_ping(&segment, "10.99.0.1"));
+    assert!(!answers_ping(&segment, VIP), "no_accept does not drop");
+    assert!(output(&segment, Host::One, "nft list table ip keepalived").contains("ip daddr @vips drop"));
+    // A reload that allows it opens the address without a change of state.
+    std::fs::write(daemon.path("keepalived.conf"), instance("")).unwrap();
+    daemon.signal(Signal::SIGHUP).unwrap();
+    assert_line(&daemon, "Reload complete");
+    assert!(answers_ping(&segment, VIP));
+    std::fs::write(daemon.path("keepalived.conf"), instance("no_accept")).unwrap();
+    daemon.signal(Signal::SIGHUP).unwrap();
+    assert_until(&daemon, "deaf again", || !answers_ping(&segment, VIP));
+    daemon.signal(Signal::SIGTERM).unwrap();
+    assert!(daemon.await_end().is_some_and(|status| status.success()), "{}", daemon.output());
+    assert_eq!(output(&segment, Host::One, "nft list ruleset"), "");
+    assert_eq!(daemon.output().matches("Entering MASTER STATE").count(), 1);
+}
+
+#[test]
+fn startup_and_shutdown_scripts_run_once_around_everything() {
+    let Some(program) = vrrpd("startup_and_shutdown_scripts_run_once") else { return };
+    let segment = Segment::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path().display();
+    let script = folder.path().join("note.sh");
+    std::fs::write(&script, format!("#!/bin/sh\necho \"$*\" >> {dir}/notes\n")).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let text = format!(
+        "global_defs {{
+    startup_script \"{dir}/note.sh up\" root
+    shutdown_script \"{dir}/note.sh down\" root
+}}
+{}",
+        instance(&format!("notify_master \"{dir}/note.sh master\" root"))
+    );
+    let mut daemon = segment.start(Host::One, &program, &text).unwrap();
+    let notes = || std::fs::read_to_string(folder.path().join("notes")).unwrap_or_default();
+    assert_until(&daemon, "told of the master", || notes() == "up\nmaster\n");
+    daemon.signal(Signal::SIGTERM).unwrap();
+    assert!(daemon.await_end().is_some(), "{}", daemon.output());
+    assert_eq!(notes(), "up\nmaster\ndown\n");
+}
+
+#[test]
+fn scheduling_keywords_take_effect() {
+    let Some(program) = vrrpd("scheduling_keywords_take_effect") else { return };
+    let segment = Segment::new().unwrap();
+    let text = format!(
+        "global_defs {{\n    vrrp_no_swap\n    vrrp_rt_priority 20\n    vrrp_cpu_affinity 0\n}}\n{}",
+        instance("")
+    );
+    let daemon = segment.start(Host::One, &program, &text).unwrap();
+    assert!(segment.await_owner(VIP, Host::One), "{}", daemon.output());
+    let pid = std::fs::read_to_string(daemon.path("vrrp.pid")).unwrap();
+    let read = |name: &str| std::fs::read_to_string(format!("/proc/{}/{name}", pid.trim())).unwrap();
+    let status = read("status");
+    let line = |name: &str| status.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
+    assert_eq!(line("Cpus_allowed_list:").split_whitespace().last(), Some("0"));
+    assert!(!line("VmLck:").contains(" 0 kB"), "{}", line("VmLck:"));
+    // Field 41 is the policy: SCHED_RR, with or without the flag that children do not inherit it.
+    let stat = read("stat");
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    assert_eq!(fields[37], "20", "rt_priority in {stat}");
+    assert_eq!(fields[38].parse::<u32>().unwrap() & 0xff, 2, "policy in {stat}");
+}
+
+#[test]
+fn promote_secondaries_is_set_and_put_back() {
+    let Some(program) = vrrpd("promote_secondaries_is_set") else { return };
+    let segment = Segment::new().unwrap();
+    let path = format!("sysctl -n net.ipv4.conf.{INTERFACE}.promote_secondaries");
+    let value = || output(&segment, Host::One, &path).trim().to_owned();
+    output(&segment, Host::One, &format!("sysctl -qw net.ipv4.conf.{INTERFACE}.promote_secondaries=0"));
+    let mut daemon = segment.start(Host::One, &program, &instance("promote_secondaries")).unwrap();
+    assert_line(&daemon, "Startup complete");
+    assert_eq!(value(), "1");
+    daemon.signal(Signal::SIGTERM).unwrap();
+    assert!(daemon.await_end().is_some(), "{}", daemon.output());
+    assert_eq!(value(), "0");
+}
+
+#[test]
+fn track_src_ip_is_a_fault_until_the_address_comes() {
+    let Some(program) = vrrpd("track_src_ip_is_a_fault") else { return };
+    let segment = Segment::new().unwrap();
+    let text = instance("mcast_src_ip 10.99.0.9\n    track_src_ip");
+    let daemon = segment.start(Host::One, &program, &text).unwrap();
+    assert_line(&daemon, "(VI_1) entering FAULT state");
+    segment.ip(Host::One, &format!("addr add 10.99.0.9/24 dev {INTERFACE}")).unwrap();
+    assert!(segment.await_owner(VIP, Host::One), "{}", daemon.output());
+    segment.ip(Host::One, &format!("addr del 10.99.0.9/24 dev {INTERFACE}")).unwrap();
+    assert_line(&daemon, "(VI_1) Entering FAULT STATE");
+    assert_until(&daemon, "without address", || segment.owners(VIP).is_empty());
+}
+
+#[test]
+fn a_peer_beyond_its_max_ttl_is_not_heard() {
+    let Some(program) = vrrpd("a_peer_beyond_its_max_ttl") else { return };
+    let segment = Segment::new().unwrap();
+    let unicast = |host: Host, peer: Host, extra: &str| {
+        instance(&format!(
+            "unicast_src_ip {}\n    unicast_peer {{\n        {} {extra}\n    }}",
+            host.address(),
+            peer.address()
+        ))
+    };
+    let far =
+        unicast(Host::One, Host::Two, "").replace("unicast_src_ip", "unicast_ttl 64\n    unicast_src_ip");
+    let one = segment.start(Host::One, &program, &far).unwrap();
+    let two = segment.start(Host::Two, &program, &unicast(Host::Two, Host::One, "min_ttl 255")).unwrap();
+    assert_line(&two, "(VI_1) invalid TTL/HL. Received 64 and expect 255 to 255");
+    assert_line(&two, "(VI_1) Entering MASTER STATE");
+    drop(one);
+}
