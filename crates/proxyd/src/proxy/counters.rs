@@ -153,12 +153,12 @@ struct Shard {
 
 impl Default for Shard {
     fn default() -> Self {
-        const ZERO: AtomicU64 = AtomicU64::new(0);
+        let zeros = || AtomicU64::new(0);
         Self {
-            counters: [ZERO; COUNTERS],
-            times: [ZERO; TIMES],
-            samples: [ZERO; TIMES],
-            maxima_ms: [ZERO; TIMES],
+            counters: std::array::from_fn(|_| zeros()),
+            times: std::array::from_fn(|_| zeros()),
+            samples: std::array::from_fn(|_| zeros()),
+            maxima_ms: std::array::from_fn(|_| zeros()),
         }
     }
 }
@@ -357,6 +357,8 @@ impl Rate {
         if seen == second {
             shard.current.store(shard.current.load(Relaxed).wrapping_add(1), Relaxed);
         } else {
+            // The second that ended may have had a burst since its maximum was last looked at.
+            self.note_max(end_of(seen));
             let previous = if seen + 1 == second { shard.current.load(Relaxed) } else { 0 };
             shard.previous.store(previous, Relaxed);
             shard.current.store(1, Relaxed);
@@ -389,6 +391,8 @@ impl Rate {
     /// The highest rate seen.
     pub fn max(&self, now_ms: u64) -> u32 {
         self.note_max(now_ms);
+        let last = self.shards.iter().map(|shard| shard.second.load(Relaxed)).max().unwrap_or(0);
+        self.note_max(end_of(last).min(now_ms));
         self.max.load(Relaxed)
     }
 
@@ -403,6 +407,11 @@ impl Rate {
             self.max.fetch_max(rate, Relaxed);
         }
     }
+}
+
+/// The last millisecond of a second.
+fn end_of(second: u64) -> u64 {
+    second * 1000 + 999
 }
 
 #[cfg(test)]

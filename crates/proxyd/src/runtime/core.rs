@@ -117,6 +117,8 @@ pub struct Core {
     /// A frontend was full and is no more: accept loops of this thread should look again.
     pub accept_again: bool,
     pub stopping: bool,
+    /// Boxed: a stream is moved in and out of its session as one pointer.
+    #[allow(clippy::vec_box)]
     free_streams: Vec<Box<Stream>>,
     random: u64,
 }

@@ -254,6 +254,7 @@ impl Thread {
         if now >= self.housekeeping_ms {
             self.housekeeping_ms = now + HOUSEKEEPING_MS;
             self.core.purge_idle();
+            crate::stream::serve_queues(&mut self.core);
             self.resume_listeners();
         }
     }

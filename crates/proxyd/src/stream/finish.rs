@@ -28,7 +28,11 @@ impl Stream {
 
     /// The request cannot go on: termination state, counters, and a reply if nothing was sent yet.
     pub(super) fn fail(&mut self, session: &mut Session, core: &mut Core, fault: Fault) -> Step {
-        let phase = self.phase();
+        let phase = match self.phase() {
+            // The answer was awaited, though the client's part was not complete either.
+            Phase::Data if !self.response_started && fault.cause() == Cause::ServerTimeout => Phase::Headers,
+            phase => phase,
+        };
         let cause = if fault == Fault::NoServer && phase == Phase::Queue {
             Cause::ServerAbort
         } else {

@@ -38,7 +38,7 @@ pub use idle_pool::IdlePools;
 pub use policy::FrontendPolicy;
 pub use session::{Session, may_accept};
 pub use state::Stream;
-pub use target::return_slot;
+pub use target::{return_slot, serve_queues};
 
 /// What running a request led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -173,3 +173,15 @@ pub fn return_slot(core: &mut Core, backend: ProxyId, server: ServerId) {
         release(core, backend, server);
     }
 }
+
+/// Looks for requests that wait although a server has room: one that came up, or got a higher `maxconn`.
+pub fn serve_queues(core: &mut Core) {
+    let snapshot = Rc::clone(&core.snapshot);
+    for backend in snapshot.backends().filter(|backend| backend.queued() > 0) {
+        for server in backend.servers.iter().filter(|server| server.is_usable()) {
+            while let Some(ticket) = backend.next_waiting(server) {
+                core.grant(ticket.stream, backend.id, server.id);
+            }
+        }
+    }
+}

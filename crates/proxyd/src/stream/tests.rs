@@ -13,6 +13,7 @@ use crate::runtime::{Listeners, Runtime};
 
 mod failures;
 mod keep_alive;
+mod persistence;
 mod tcp;
 
 /// A wait that only a failing test sees the end of.
