@@ -107,7 +107,7 @@ pub const KEYWORDS: &[Keyword] = &[
         keepalive,
     ),
     listed("compression", Places::PROXY, "algo|type|offload|... ...", "Compresses responses.", any)
-        .later("responses go out as the server sent them"),
+        .refused("compression"),
     listed("filter", Places::PROXY_ONLY, "<name> [param*]", "Adds a filter.", any).refused("filters"),
     listed("filter-sequence", Places::PROXY_ONLY, "{ request | response } <list>", "Orders filters.", any)
         .refused("filters"),

@@ -54,7 +54,8 @@ pub const KEYWORDS: &[ServerKeyword] = &[
         .later(RESOLVERS_LATER),
     server("resolve-opts", "<option>,<option>,...", "Options of resolution.", resolve).later(RESOLVERS_LATER),
     server("resolve-prefer", "<family>", "The preferred address family.", resolve),
-    server("resolvers", "<id>", "The resolvers section of the server.", resolvers).later(RESOLVERS_LATER),
+    server("resolvers", "<id>", "The resolvers section of the server.", resolvers)
+        .refused("run-time DNS resolution (resolvers)"),
     server("send-proxy", "", "Sends a PROXY v1 header.", send_proxy),
     server("no-send-proxy", "", "Undoes 'send-proxy'.", send_proxy),
     server("send-proxy-v2", "", "Sends a PROXY v2 header.", send_proxy),
