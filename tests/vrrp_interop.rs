@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use testkit::daemon::Daemon;
 use testkit::environment;
-use testkit::vrrp::{Host, Segment, await_line, missing};
+use testkit::vrrp::{Host, LIMIT, Segment, await_line, missing};
 
 const VIP: &str = "10.99.0.100";
 
@@ -294,6 +295,79 @@ vrrp_script check {{
     let notes = || std::fs::read_to_string(folder.path().join("notes")).unwrap_or_default();
     let told = testkit::wait::until(testkit::wait::LIMIT, || (notes() == expected).then_some(()));
     assert!(told.is_some(), "{}\n{}", notes(), vrrpd.output());
+}
+
+/// The worker that a running vrrpd has now.
+fn worker(daemon: &Daemon) -> Option<Pid> {
+    let text = std::fs::read_to_string(daemon.path("vrrp.pid")).ok()?;
+    text.trim().parse().ok().map(Pid::from_raw)
+}
+
+/// Sends SIGKILL to the worker and waits for the next one.
+fn kill_worker(daemon: &Daemon) {
+    let before = worker(daemon).expect("a worker");
+    assert_ne!(before.as_raw().unsigned_abs(), daemon.pid(), "the supervisor is another process");
+    kill(before, Signal::SIGKILL).unwrap();
+    let next = testkit::wait::until(LIMIT, || worker(daemon).filter(|pid| *pid != before));
+    assert!(next.is_some(), "no new worker:\n{}", daemon.output());
+}
+
+#[test]
+fn a_killed_worker_is_replaced_by_one_that_goes_on_as_master() {
+    let Some((ours, theirs)) = programs("a_killed_worker_is_replaced") else { return };
+    let segment = Segment::new().unwrap();
+    let keepalived = segment.start(Host::Two, &theirs, &with_password(100)).unwrap();
+    let vrrpd = segment.start(Host::One, &ours, &with_password(150)).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    let mut monitor = segment.monitor_addresses(Host::One).unwrap();
+    for round in 1..=2 {
+        kill_worker(&vrrpd);
+        let continued = || vrrpd.output().matches("(VI_1) continuing in MASTER STATE").count();
+        assert!(testkit::wait::until(LIMIT, || (continued() == round).then_some(())).is_some());
+    }
+    // An advert of the new worker has reached the other side if its answer to a lower one does.
+    vrrpd.signal(Signal::SIGTERM).unwrap();
+    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
+    let _ = monitor.end();
+    let (ours, theirs) = (vrrpd.output(), keepalived.output());
+    assert_eq!(ours.matches("Entering MASTER STATE").count(), 1, "{ours}");
+    assert_eq!(theirs.matches("Entering MASTER STATE").count(), 1, "{theirs}");
+    assert!(theirs.contains("Backup received priority 0 advertisement"), "{theirs}");
+    let removals =
+        monitor.output().lines().filter(|line| line.contains("Deleted") && line.contains(VIP)).count();
+    assert_eq!(removals, 1, "only the good-bye removes the address:\n{}", monitor.output());
+}
+
+#[test]
+fn a_worker_whose_supervisor_is_killed_hands_its_addresses_over() {
+    let Some((ours, theirs)) = programs("a_worker_whose_supervisor_is_killed") else { return };
+    let segment = Segment::new().unwrap();
+    let keepalived = segment.start(Host::Two, &theirs, &with_password(100)).unwrap();
+    let mut vrrpd = segment.start(Host::One, &ours, &with_password(150)).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    vrrpd.signal(Signal::SIGKILL).unwrap();
+    assert!(vrrpd.await_end().is_some());
+    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
+    assert_line(&keepalived, "(VI_1) Backup received priority 0 advertisement");
+    assert_line(&vrrpd, "(VI_1) removing VIPs.");
+    assert_line(&vrrpd, "Stopped");
+}
+
+#[test]
+fn a_worker_that_dies_again_and_again_is_given_up_with_a_good_bye() {
+    let Some((ours, theirs)) = programs("a_worker_that_dies_again_and_again") else { return };
+    let segment = Segment::new().unwrap();
+    let keepalived = segment.start(Host::Two, &theirs, &with_password(100)).unwrap();
+    let mut vrrpd = segment.start(Host::One, &ours, &with_password(150)).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    for _ in 0..4 {
+        kill_worker(&vrrpd);
+    }
+    kill(worker(&vrrpd).expect("a worker"), Signal::SIGKILL).unwrap();
+    let status = vrrpd.await_end().expect("the supervisor gives up");
+    assert_eq!(status.code(), Some(70), "{}", vrrpd.output());
+    assert_line(&keepalived, "(VI_1) Backup received priority 0 advertisement");
+    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
 }
 
 /// The packet after the header line of `tcpdump -x`: only the words of bytes.

@@ -82,6 +82,12 @@ impl Daemon {
         kill(Pid::from_raw(self.child.id() as i32), signal).map_err(io::Error::from)
     }
 
+    /// Ends it at once.
+    pub fn end(&mut self) -> io::Result<()> {
+        self.child.kill()?;
+        self.child.wait().map(drop)
+    }
+
     /// Waits for its end; `None` when it still runs after the limit.
     pub fn await_end(&mut self) -> Option<ExitStatus> {
         wait::until(wait::LIMIT, || self.child.try_wait().ok().flatten())

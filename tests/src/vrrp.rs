@@ -145,6 +145,12 @@ impl Segment {
         Daemon::start(Path::new("ip"), &arguments, &[])
     }
 
+    /// Writes down every address that comes to or leaves a host, one a line.
+    pub fn monitor_addresses(&self, host: Host) -> io::Result<Daemon> {
+        let node = self.node(host);
+        Daemon::start(Path::new("ip"), &["-n", &node, "-o", "-t", "monitor", "address"], &[])
+    }
+
     /// Whether a host has the address.
     pub fn has(&self, host: Host, address: &str) -> bool {
         let shown = self.ip(host, &format!("-o addr show dev {INTERFACE}")).unwrap_or_default();

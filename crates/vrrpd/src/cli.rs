@@ -70,6 +70,8 @@ pub struct Options {
     pub pid_file: PathBuf,
     /// `-r`: written, too, for tools that look for the VRRP process.
     pub vrrp_pid_file: Option<PathBuf>,
+    /// `-R`.
+    pub dont_respawn: bool,
     /// `-V`.
     pub leave_addresses: bool,
     /// `-e`: missing include files are an error.
@@ -100,6 +102,7 @@ impl Default for Options {
             dump_config: false,
             pid_file: PID_FILE.into(),
             vrrp_pid_file: None,
+            dont_respawn: false,
             leave_addresses: false,
             all_config: false,
             config_id: None,
@@ -296,8 +299,9 @@ impl Parsed {
                     .ok_or(CliError::Invalid { what: "signal function", value: text })?;
                 self.print = Some(number.to_string());
             }
-            // One process without children, IPVS, BFD or SNMP: nothing to switch off.
-            "vrrp" | "no_bfd" | "all" | "release-vips" | "dont-release-ipvs" | "dont-respawn" => {}
+            // No IPVS, BFD or SNMP: nothing to switch off.
+            "vrrp" | "no_bfd" | "all" | "release-vips" | "dont-release-ipvs" => {}
+            "dont-respawn" => options.dont_respawn = true,
             "checkers_pid" | "bfd_pid" => {
                 options.notices.push(format!("--{} has no effect: there is no such process", spec.long));
             }

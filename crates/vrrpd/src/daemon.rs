@@ -7,12 +7,13 @@ use std::{
 };
 
 use hacore::process::{
-    daemonize::{Readiness, daemonize},
-    pidfile::{Exclusive, PidFile, PidFileError},
+    daemonize::daemonize,
+    pidfile::{self, Exclusive, PidFile, PidFileError},
     rlimit,
 };
 use hacore::{
     diag::{Diagnostics, SourceMap, render::render},
+    sys::close_on_exec_from,
     time::wall_us,
 };
 use nix::sys::stat::{Mode, umask};
@@ -21,11 +22,13 @@ use crate::{
     cli::Options,
     config::{self, CODE_INCLUDE, KeepalivedStyle, LoadOptions, Verdict},
     host,
-    logging::{Log, LogSettings, quoted_command_line},
+    logging::{Log, LogSettings, SYSLOG_IDENT, SYSLOG_IDENT_SUPERVISOR, quoted_command_line},
     model::Config,
     netlink::Monitor,
-    runtime::{Actor, StartError, actor, build},
-    status, version,
+    runtime::{Actor, Inheritance, StartError, actor, build, signals::Signals},
+    status,
+    supervisor::{self, Start},
+    version,
 };
 
 /// Exit status: graceful end.
@@ -41,7 +44,7 @@ pub const EXIT_NO_FILE: u8 = 6;
 
 /// Runs until a signal ends it.
 pub fn run(options: Options) -> ExitCode {
-    let log = open_log(&options);
+    let log = open_log(&options, SYSLOG_IDENT_SUPERVISOR);
     log.info(&format!("Starting {}", version::title()));
     log.detail(&format!("Command line: {}", quoted_command_line(std::env::args_os())));
     for notice in &options.notices {
@@ -52,8 +55,9 @@ pub fn run(options: Options) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn open_log(options: &Options) -> Log {
+fn open_log(options: &Options, ident: &'static str) -> Log {
     Log::open(&LogSettings {
+        ident,
         console: options.log_console,
         detail: options.log_detail,
         facility: (!options.no_syslog).then_some(options.facility),
@@ -61,6 +65,8 @@ fn open_log(options: &Options) -> Log {
 }
 
 fn start(options: Options, log: &Log) -> u8 {
+    // What our own parent left open is nothing for scripts. Old kernels cannot, and are no worse off than before.
+    let _ = close_on_exec_from(3);
     if !options.config_file.exists() {
         log.warning(&format!("Config files missing '{}'.", options.config_file.display()));
         return EXIT_NO_FILE;
@@ -90,34 +96,71 @@ fn start(options: Options, log: &Log) -> u8 {
         }
     };
     // Syslog shall see the daemon's own process id.
-    let log = &open_log(&options);
-    let pid_files = match pid_files(&options) {
-        Ok(files) => files,
-        Err(PidFileError::Held { .. }) => {
+    let log = &open_log(&options, SYSLOG_IDENT_SUPERVISOR);
+    let pid_file = match pid_file(&options.pid_file, log) {
+        Ok(file) => file,
+        Err(code) => return code,
+    };
+    let respawn = !options.dont_respawn;
+    let code = supervisor::run(readiness, respawn, log, |start| work(&options, &config, start));
+    pid_file.remove();
+    code.unwrap_or_else(|error| {
+        log.warning(&format!("cannot start: {error}"));
+        EXIT_FATAL
+    })
+}
+
+/// Takes the pid file. One that is held although its process is dead belongs to a worker that is leaving: it hands its
+/// addresses over, which takes a master down time at most.
+fn pid_file(path: &Path, log: &Log) -> Result<PidFile, u8> {
+    let mut file = PidFile::create(path, Exclusive::Yes);
+    if matches!(file, Err(PidFileError::Held { .. })) && pidfile::running(path).is_none() {
+        log.info("waiting for a worker that lost its supervisor and is leaving");
+        pidfile::wait_until_free(path);
+        file = PidFile::create(path, Exclusive::Yes);
+    }
+    file.map_err(|error| match error {
+        PidFileError::Held { .. } => {
             log.info("daemon is already running");
-            return EXIT_OK;
+            EXIT_OK
         }
-        Err(error) => {
+        PidFileError::Create { .. } => {
+            log.warning(&error.to_string());
+            EXIT_FATAL
+        }
+    })
+}
+
+/// A worker's life; its supervisor starts the next one if it ends by accident.
+fn work(options: &Options, config: &Config, start: Start) -> u8 {
+    let log = open_log(options, SYSLOG_IDENT);
+    let pid_file = match options.vrrp_pid_file.as_deref().map(|path| PidFile::create(path, Exclusive::Yes)) {
+        None => None,
+        Some(Ok(file)) => Some(file),
+        Some(Err(error)) => {
             log.warning(&error.to_string());
             return EXIT_FATAL;
         }
     };
-    let code = serve(options, config, log, readiness);
-    for file in pid_files {
+    let code = serve(options, config_for(options, config, &start, &log), &log, start);
+    if let Some(file) = pid_file {
         file.remove();
     }
     code
 }
 
-fn pid_files(options: &Options) -> Result<Vec<PidFile>, PidFileError> {
-    let mut files = vec![PidFile::create(&options.pid_file, Exclusive::Yes)?];
-    if let Some(path) = &options.vrrp_pid_file {
-        files.push(PidFile::create(path, Exclusive::Yes)?);
+/// The configuration that the former worker had: that of the start, unless a reload has been accepted since.
+fn config_for(options: &Options, config: &Config, start: &Start, log: &Log) -> Config {
+    if start.predecessors == 0 || !start.board.was_reloaded() {
+        return config.clone();
     }
-    Ok(files)
+    load(options, log).unwrap_or_else(|| {
+        log.warning("the configuration cannot be read again: going on with that of the start");
+        config.clone()
+    })
 }
 
-fn serve(options: Options, config: Config, log: &Log, readiness: Option<Readiness>) -> u8 {
+fn serve(options: &Options, config: Config, log: &Log, start: Start) -> u8 {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -126,7 +169,7 @@ fn serve(options: Options, config: Config, log: &Log, readiness: Option<Readines
         }
     };
     let tasks = tokio::task::LocalSet::new();
-    match tasks.block_on(&runtime, serve_async(options, config, log.clone(), readiness)) {
+    match tasks.block_on(&runtime, serve_async(options.clone(), config, log.clone(), start)) {
         Ok(()) => EXIT_OK,
         Err(error) => {
             log.warning(&error.to_string());
@@ -146,27 +189,27 @@ fn exit_code(error: &StartError) -> u8 {
     }
 }
 
-async fn serve_async(
-    options: Options,
-    config: Config,
-    log: Log,
-    readiness: Option<Readiness>,
-) -> Result<(), StartError> {
+async fn serve_async(options: Options, config: Config, log: Log, start: Start) -> Result<(), StartError> {
+    let signals = Signals::catch()?;
+    start.signals.release()?;
     // Subscribed before the first reading, so that no change falls between.
     let monitor = Monitor::open()?;
     for failure in host::scheduling::apply(&config.global.vrrp_process) {
         log.warning(&failure);
     }
     let global = config.global.clone();
-    if let Some(failure) = host::scripts::startup(&global).await {
+    if start.predecessors == 0
+        && let Some(failure) = host::scripts::startup(&global).await
+    {
         log.warning(&failure);
     }
-    let (mut actor, inbox) = Actor::new(config, log.clone()).await?;
+    let inheritance = Inheritance { board: Some(start.board), records: start.records };
+    let (mut actor, inbox) = Actor::new(config, log.clone(), inheritance).await?;
     actor.report_all_addresses(options.address_monitoring);
+    actor.leave_addresses(options.leave_addresses);
     actor.start().await?;
-    let leave_addresses = options.leave_addresses;
+    let readiness = start.readiness;
     let options = actor::Options {
-        leave_addresses,
         reread: Box::new(move |log| load(&options, log)),
         on_ready: Box::new(move || {
             if let Some(readiness) = readiness {
@@ -174,8 +217,9 @@ async fn serve_async(
                 let _ = readiness.ready();
             }
         }),
+        main_pid: start.main_pid.as_raw().unsigned_abs(),
     };
-    let ended = actor.run(inbox, monitor, options).await;
+    let ended = actor.run(inbox, monitor, signals, options).await;
     if let Some(failure) = host::scripts::shutdown(&global).await {
         log.warning(&failure);
     }

@@ -12,6 +12,7 @@ pub mod notify;
 pub mod packet;
 pub mod runtime;
 pub mod status;
+pub mod supervisor;
 pub mod track;
 pub mod version;
 pub mod vrrp;

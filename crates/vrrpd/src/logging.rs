@@ -16,14 +16,18 @@ use hacore::{
 
 use crate::vrrp::Level;
 
-/// What monitoring looks for in syslog.
+/// What monitoring looks for in syslog; keepalived's VRRP process has the same.
 pub const SYSLOG_IDENT: &str = "Keepalived_vrrp";
+/// The supervisor's, as keepalived's parent process has it.
+pub const SYSLOG_IDENT_SUPERVISOR: &str = "Keepalived";
 const DEV_LOG: &str = "/dev/log";
 const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 
 /// Where lines go, and how many of them.
 #[derive(Debug, Clone)]
 pub struct LogSettings {
+    /// Name in syslog.
+    pub ident: &'static str,
     /// `-l`: standard error.
     pub console: bool,
     /// `-D`: detailed lines, too.
@@ -80,7 +84,7 @@ fn destinations(settings: &LogSettings) -> OperationalLog {
     if let Some(facility) = settings.facility {
         let target = SinkTarget::Unix(PathBuf::from(DEV_LOG));
         if let Ok(sink) = Sink::open(&target) {
-            let identity = Identity::new(SYSLOG_IDENT);
+            let identity = Identity::new(settings.ident);
             let encoder = Encoder::new(Format::Local, facility, identity, LENGTH_MAX_DEFAULT);
             log = log.destination(Arc::new(sink), encoder, Severity::Debug, Severity::Emerg);
         }

@@ -51,6 +51,12 @@ impl Readiness {
         self.pipe.write_all(&[0])
     }
 
+    /// For a process that only looks after the one which will be ready: lets go of the terminal and of the pipe, and
+    /// says nothing. Call it after the fork.
+    pub fn leave_to_child(self) -> io::Result<()> {
+        release_standard_streams(&self.null)
+    }
+
     /// Makes the parent exit with `code`; the reason should already be on standard error.
     pub fn failed(mut self, code: u8) {
         // A parent that is gone cannot be told, and need not be.

@@ -79,6 +79,16 @@ impl PidFile {
     }
 }
 
+/// Waits until nobody holds an exclusive pid file any more; a file that is not there is free.
+///
+/// For a holder that is known to be ending: a signal without handler is what ends the wait otherwise.
+pub fn wait_until_free(path: &Path) {
+    if let Ok(file) = File::open(path) {
+        // Dropped at once. Interrupted or refused, the caller's own attempt tells.
+        let _ = Flock::lock(file, FlockArg::LockExclusive);
+    }
+}
+
 /// The first process number in a pid file, if it has one.
 pub fn read(path: &Path) -> Option<Pid> {
     let mut text = String::new();
@@ -132,7 +142,16 @@ mod tests {
             error.to_string().ends_with(&format!("is held by process {}", std::process::id())),
             "{error}"
         );
+        let waiting = {
+            let path = path.clone();
+            std::thread::spawn(move || {
+                wait_until_free(&path);
+                PidFile::create(&path, Exclusive::Yes).map(drop)
+            })
+        };
         drop(held);
+        waiting.join().unwrap().unwrap();
+        wait_until_free(&directory.path().join("missing"));
         PidFile::create(&path, Exclusive::Yes).unwrap();
     }
 

@@ -37,7 +37,12 @@ impl Notifier {
 
     /// `READY=1` with a status line.
     pub fn ready(&self, status: &str) {
-        self.send(&format!("READY=1\nMAINPID={}\n{}", std::process::id(), status_line(status)));
+        self.ready_as(std::process::id(), status);
+    }
+
+    /// The same from a worker, for the process that the service manager shall look after (`NotifyAccess=all`).
+    pub fn ready_as(&self, main_pid: u32, status: &str) {
+        self.send(&format!("READY=1\nMAINPID={main_pid}\n{}", status_line(status)));
     }
 
     /// `STATUS=`: what `systemctl status` shows.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Names without `SIG` and their numbers on Linux (x86, arm; `signal(7)`).
@@ -95,6 +96,14 @@ pub fn name(number: i32) -> String {
 /// For `SIGKILL`, `SIGSTOP` and the signals of faults, which cannot be caught.
 pub fn stream(number: i32) -> io::Result<Signal> {
     signal(SignalKind::from_raw(number))
+}
+
+/// Sends a process a signal, real-time ones included.
+///
+/// # Errors
+/// `ESRCH` when it is gone, `EPERM` when it is somebody else's.
+pub fn send(pid: Pid, number: i32) -> io::Result<()> {
+    crate::sys::send_signal(pid.as_raw(), number)
 }
 
 /// Makes a signal have no effect (`SIGPIPE`, `SIGTTOU`): its stream is read by nobody.

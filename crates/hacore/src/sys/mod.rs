@@ -10,6 +10,7 @@ mod fork;
 mod local_time;
 mod priority;
 mod readiness;
+mod signal_wait;
 
 pub use close_on_exec::close_on_exec_from;
 pub use descriptor::duplicate_descriptor;
@@ -17,3 +18,4 @@ pub use fork::{Forked, fork_single_threaded};
 pub use local_time::{BrokenDownTime, local_time};
 pub use priority::{PriorityError, ignore_signal, set_nice, set_round_robin_priority};
 pub use readiness::Watched;
+pub use signal_wait::{HeldSignals, send_signal};

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// `preferred_lft forever` as the kernel counts it.
 pub const LIFETIME_FOREVER: u32 = u32::MAX;
 
 /// One line of `virtual_ipaddress`, `virtual_ipaddress_excluded` or `static_ipaddress`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AddressSpec {
     pub address: IpAddr,
     /// Without a length in the file: 32 or 128.
@@ -53,7 +53,7 @@ impl AddressSpec {
 }
 
 /// `brd`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Broadcast {
     /// Not written: no broadcast address.
@@ -66,7 +66,7 @@ pub enum Broadcast {
 }
 
 /// IPv6 address flags, and `noprefixroute` for both families.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 pub struct AddressFlags {
     pub home: bool,
     /// `IFA_F_NODAD`: set for IPv6 unless `-nodad`.

@@ -1,4 +1,4 @@
-//! Opening the raw sockets of adverts (VRRP.md 1.6).
+//! Opening the raw sockets of adverts (RFC 9568 §5.1).
 //!
 //! One receiving and one sending socket per [`Channel`]; instances that share a channel are told apart
 //! by VRID.
@@ -9,6 +9,7 @@ use std::{
 };
 
 use nix::sys::socket::{setsockopt, sockopt};
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use thiserror::Error;
 
@@ -22,7 +23,7 @@ const PRIORITY_CONTROL: u32 = 6;
 const RECEIVE_BUFFER_BYTES: usize = 2 << 20;
 
 /// What a pair of sockets is for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Channel {
     /// Index of the interface; 0 for unicast without interface.
     pub ifindex: u32,

@@ -6,6 +6,7 @@ use std::{
 };
 
 use nix::libc::MSG_DONTROUTE;
+use serde::{Deserialize, Serialize};
 use socket2::Socket;
 
 use crate::packet::{
@@ -23,7 +24,7 @@ pub struct Transmitter {
 }
 
 /// Addressing of one advert.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Envelope {
     /// Sender.
     pub source: IpAddr,

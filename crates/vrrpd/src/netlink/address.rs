@@ -105,6 +105,22 @@ fn describe(message: &mut AddressMessage, spec: &AddressSpec) {
     }
 }
 
+/// The message that removes an address.
+pub fn removal(index: u32, spec: &AddressSpec) -> AddressMessage {
+    let mut message = AddressMessage::default();
+    message.header.family = match spec.address {
+        IpAddr::V4(_) => netlink_packet_route::AddressFamily::Inet,
+        IpAddr::V6(_) => netlink_packet_route::AddressFamily::Inet6,
+    };
+    message.header.prefix_len = spec.prefix_len;
+    message.header.index = index;
+    message.attributes.push(AddressAttribute::Local(spec.address));
+    if let Some(peer) = spec.peer {
+        message.attributes.push(AddressAttribute::Address(peer));
+    }
+    message
+}
+
 impl Netlink {
     /// Puts the address on the interface; one that is there already is fine.
     ///
@@ -126,18 +142,7 @@ impl Netlink {
     /// # Errors
     /// [`NetlinkError`] with the kernel's reason.
     pub async fn remove_address(&self, index: u32, spec: &AddressSpec) -> Result<bool, NetlinkError> {
-        let mut message = AddressMessage::default();
-        message.header.family = match spec.address {
-            IpAddr::V4(_) => netlink_packet_route::AddressFamily::Inet,
-            IpAddr::V6(_) => netlink_packet_route::AddressFamily::Inet6,
-        };
-        message.header.prefix_len = spec.prefix_len;
-        message.header.index = index;
-        message.attributes.push(AddressAttribute::Local(spec.address));
-        if let Some(peer) = spec.peer {
-            message.attributes.push(AddressAttribute::Address(peer));
-        }
-        let request = self.handle.address().del(message);
+        let request = self.handle.address().del(removal(index, spec));
         match tokio::time::timeout(ANSWER_TIMEOUT, request.execute()).await {
             Err(_) => Err(NetlinkError::Timeout),
             Ok(Ok(())) => Ok(true),

@@ -2,7 +2,7 @@
 //! the state machines and carries their actions out.
 //!
 //! Adverts of one round leave before anything slower happens, then addresses, announcements and
-//! notifications follow in each router's own order (VRRP.md 4.2).
+//! notifications follow in each router's own order (the order is keepalived's).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,16 +22,18 @@ use crate::host::{
 };
 use crate::logging::Log;
 use crate::model::{Config, DynamicInterfaces};
-use crate::net::{Announcer, Channel, Inbound, Listener, SocketError, Transmitter, receive, transmit};
+use crate::net::{Announcer, Channel, Inbound, Listener, SocketError, Transmitter, receive};
 use crate::netlink::{Interfaces, Monitor, Netlink, NetlinkError};
 use crate::notify::{self, Drain};
 use crate::packet;
+use crate::supervisor::{Board, Record};
 use crate::track::{self, Trackers};
 use crate::vrrp::{Action, Domain, Ending, Event, Notice, Router, State, sync_group::Outcome};
 
 use super::{
     build,
     instance::Instance,
+    legacy::{self, Inheritance},
     outside::{Happening, Kind, Outside, Stimulus, What},
     signals::{Request, Signals},
     timer::Timer,
@@ -74,12 +76,12 @@ pub type Reread = Box<dyn FnMut(&Log) -> Option<Config>>;
 
 /// Things the command line decides.
 pub struct Options {
-    /// `-V`: leave addresses at the end.
-    pub leave_addresses: bool,
     /// How SIGHUP gets a new configuration.
     pub reread: Reread,
     /// Tells whoever waits that the daemon is up.
     pub on_ready: Box<dyn FnOnce()>,
+    /// The process that the service manager knows: ours, or our supervisor's.
+    pub main_pid: u32,
 }
 
 /// What reaches the actor besides timers, signals and the kernel's news.
@@ -121,6 +123,12 @@ pub struct Actor {
     pub(super) trackers: Option<Trackers>,
     pub(super) stimuli: mpsc::Sender<Stimulus>,
     pub(super) log: Log,
+    /// Where the state is written down for a successor.
+    pub(super) board: Option<Board>,
+    /// What a predecessor left, until it is adopted.
+    pub(super) inherited: Vec<Record>,
+    /// `-V`: leave addresses at the end.
+    pub(super) leave_addresses: bool,
     /// `--address-monitoring`.
     pub(super) report_addresses: bool,
     unknown_vrids: BTreeSet<u8>,
@@ -131,7 +139,11 @@ impl Actor {
     ///
     /// # Errors
     /// [`StartError`]; its text names the fix where there is one.
-    pub async fn new(config: Config, log: Log) -> Result<(Self, Inbox), StartError> {
+    pub async fn new(
+        config: Config,
+        log: Log,
+        inheritance: Inheritance,
+    ) -> Result<(Self, Inbox), StartError> {
         if let Some(first) = build::unsupported(&config).into_iter().next() {
             return Err(StartError::Unsupported(first));
         }
@@ -145,7 +157,11 @@ impl Actor {
         let (inbound, datagrams) = mpsc::channel(receive::QUEUE_LEN);
         let (stimuli, stimuli_from) = mpsc::channel(STIMULI_MAX);
         let (notifier, scripts) = notify::Notifier::new(&config.global, stimuli.clone());
-        let deaf_until_us = build::deaf_until_us(&config.global, monotonic_us());
+        // The delay was over, or will be, in a former life.
+        let deaf_until_us = match inheritance.records.is_empty() {
+            true => build::deaf_until_us(&config.global, monotonic_us()),
+            false => 0,
+        };
         let routers: Vec<Router> =
             build::settings(&config, deaf_until_us).into_iter().map(Router::new).collect();
         let groups = build::groups(&config, &routers);
@@ -166,6 +182,9 @@ impl Actor {
             trackers: None,
             stimuli,
             log,
+            board: inheritance.board,
+            inherited: inheritance.records,
+            leave_addresses: false,
             report_addresses: false,
             unknown_vrids: BTreeSet::new(),
             config,
@@ -182,10 +201,20 @@ impl Actor {
             self.demand_interfaces()?;
         }
         for index in 0..self.instances.len() {
-            self.remove_residual_addresses(index).await;
+            self.open_port(index)?;
         }
         for index in 0..self.instances.len() {
-            self.open_port(index)?;
+            let held = |record: &Record| record.legacy.holds_addresses;
+            let Some(instance) = self.instances.get(index) else { continue };
+            if !self.record_of(instance).is_some_and(held) {
+                self.remove_residual_addresses(index).await;
+            }
+        }
+        if !self.inherited.is_empty() {
+            self.adopt().await;
+            self.add_static_addresses().await;
+            self.trackers = Some(Trackers::start(&self.config, &self.stimuli));
+            return Ok(());
         }
         self.prepare_host()?;
         self.add_static_addresses().await;
@@ -194,8 +223,14 @@ impl Actor {
         for index in 0..self.instances.len() {
             self.start_instance(index, &tracked).await;
         }
+        self.record_all(false);
         self.trackers = Some(Trackers::start(&self.config, &self.stimuli));
         Ok(())
+    }
+
+    /// `-V`: addresses stay at the end.
+    pub fn leave_addresses(&mut self, leave: bool) {
+        self.leave_addresses = leave;
     }
 
     /// `--address-monitoring`: every address that comes or goes is logged.
@@ -218,7 +253,7 @@ impl Actor {
     }
 
     /// What trackers do to an instance before their first result.
-    fn tracked_events(&self, index: usize, tracked: &[Stimulus]) -> Vec<Event> {
+    pub(super) fn tracked_events(&self, index: usize, tracked: &[Stimulus]) -> Vec<Event> {
         let Some(own) = self.instances.get(index) else { return Vec::new() };
         tracked
             .iter()
@@ -294,15 +329,15 @@ impl Actor {
         mut self,
         inbox: Inbox,
         mut monitor: Monitor,
+        mut signals: Signals,
         options: Options,
     ) -> Result<Ended, StartError> {
         let Inbox { mut datagrams, mut stimuli } = inbox;
-        let mut signals = Signals::catch()?;
         let mut timer = Timer::new()?;
-        let Options { leave_addresses, mut reread, on_ready } = options;
+        let Options { mut reread, on_ready, main_pid } = options;
         let service = Notifier::from_env();
         if let Some(service) = &service {
-            service.ready(&self.status_line());
+            service.ready_as(main_pid, &self.status_line());
         }
         on_ready();
         let mut stopping = false;
@@ -335,7 +370,7 @@ impl Actor {
                             service.stopping();
                         }
                         stopping = true;
-                        self.stop(leave_addresses).await;
+                        self.stop().await;
                     }
                     Request::Reload if !stopping => {
                         if let Some(service) = &service {
@@ -347,7 +382,7 @@ impl Actor {
                             None => self.log.warning("Reload refused: the configuration in use stays"),
                         }
                         if let Some(service) = &service {
-                            service.ready(&self.status_line());
+                            service.ready_as(main_pid, &self.status_line());
                         }
                     }
                     Request::Reload => {}
@@ -358,11 +393,11 @@ impl Actor {
                 },
             }
         }
-        if !leave_addresses {
+        if !self.leave_addresses {
             self.remove_static_addresses().await;
         }
         self.trackers = None;
-        self.leave_host(leave_addresses);
+        self.leave_host(self.leave_addresses);
         self.scripts.finished(SCRIPTS_END_MAX).await;
         self.log.info("Stopped");
         Ok(Ended::Stopped)
@@ -407,9 +442,9 @@ impl Actor {
         self.carry_out(out).await;
     }
 
-    async fn stop(&mut self, leave_addresses: bool) {
+    async fn stop(&mut self) {
         self.log.info("Stopping");
-        let ending = if leave_addresses { Ending::LeaveAddresses } else { Ending::Shutdown };
+        let ending = if self.leave_addresses { Ending::LeaveAddresses } else { Ending::Shutdown };
         let now_us = monotonic_us();
         let mut out = Vec::new();
         for index in 0..self.instances.len() {
@@ -477,10 +512,17 @@ impl Actor {
 
     /// Carries actions out: all adverts first, the rest in order.
     pub(super) async fn carry_out(&mut self, outcomes: Vec<Outcome>) {
+        let mut changed = BTreeSet::new();
         for (index, action) in &outcomes {
+            if legacy::changes_record(action) {
+                changed.insert(*index);
+            }
             if let Action::SendAdvert { priority } = action {
                 self.send_advert(*index, *priority);
             }
+        }
+        for index in changed {
+            self.record(index);
         }
         for (index, action) in outcomes {
             match action {
@@ -503,8 +545,8 @@ impl Actor {
         let (auth, cover) = (instance.expectation.auth, instance.expectation.checksum);
         for destination in instance.destinations() {
             let message = packet::encode(&advert, auth, cover, source, destination);
-            let envelope =
-                transmit::Envelope { source, destination, ttl: instance.ttl(), id: instance.next_id() };
+            let id = instance.next_id();
+            let envelope = instance.envelope(source, destination, id);
             if let Err(error) = transmitter.send(envelope, &message) {
                 self.log.detail(&format!(
                     "({}) send advert error {} ({error})",

@@ -6,7 +6,7 @@ use super::{actor::Actor, instance::Instance};
 
 impl Actor {
     /// Every address of an instance with the index of its interface, where that exists.
-    fn placed_addresses(&self, instance: &Instance) -> Vec<(u32, AddressSpec)> {
+    pub(super) fn placed_addresses(&self, instance: &Instance) -> Vec<(u32, AddressSpec)> {
         instance
             .model
             .all_addresses()
@@ -53,7 +53,7 @@ impl Actor {
         }
     }
 
-    /// VRRP.md 7: whatever a former run left behind goes.
+    /// As keepalived does at its start: whatever a former run left behind goes.
     pub(super) async fn remove_residual_addresses(&mut self, index: usize) {
         let Some(instance) = self.instances.get(index) else { return };
         let name = instance.model.name.clone();

@@ -1,7 +1,7 @@
 //! From the model to the routers of the state machine.
 
 use crate::model::{Config, GlobalDefs, SyncGroup};
-use crate::vrrp::{Group, Router, Settings, State};
+use crate::vrrp::{Group, Router, Settings};
 
 /// A feature of the file that this version does not carry out, although the file is right.
 ///
@@ -55,15 +55,8 @@ fn build_group(config: &Config, routers: &[Router], group: &SyncGroup) -> Group 
         .iter()
         .filter_map(|member| config.vrrp_instances.iter().position(|instance| instance.name == *member))
         .collect();
-    let states: Vec<State> =
-        members.iter().filter_map(|member| routers.get(*member)).map(Router::state).collect();
-    let state = if states.contains(&State::Fault) {
-        State::Fault
-    } else if !states.is_empty() && states.iter().all(|state| *state == State::Master) {
-        State::Master
-    } else {
-        State::Backup
-    };
+    let states = members.iter().filter_map(|member| routers.get(*member)).map(Router::state);
+    let state = Group::state_of(states);
     Group { name: group.name.clone(), members, state }
 }
 

@@ -4,10 +4,10 @@
 use std::{collections::BTreeSet, net::IpAddr, rc::Rc};
 
 use crate::model::{self, AddressSpec, VrrpInstance};
-use crate::net::{Channel, Transmitter};
+use crate::net::{Channel, Transmitter, transmit::Envelope};
 use crate::packet::{Advertisement, Authentication, Expectation, VRRP_TTL, v3::ChecksumCover};
 
-/// What identifies an instance across a reload (VRRP.md 4.8); its name may change.
+/// What identifies an instance across a reload; its name may change.
 pub type Identity = (u8, model::Family, Option<String>);
 
 /// One instance and its sockets.
@@ -33,7 +33,7 @@ impl Instance {
         (self.model.vrid, self.model.family, self.model.interface.clone())
     }
 
-    /// The next IPv4 identification; 0 is left out (VRRP.md 1).
+    /// The next IPv4 identification; 0 is left out.
     pub fn next_id(&mut self) -> u16 {
         self.id = self.id.checked_add(1).unwrap_or(1);
         self.id
@@ -50,6 +50,11 @@ impl Instance {
     /// TTL of its adverts.
     pub fn ttl(&self) -> u8 {
         self.model.unicast.as_ref().and_then(|unicast| unicast.ttl).unwrap_or(VRRP_TTL)
+    }
+
+    /// Addressing of one advert.
+    pub fn envelope(&self, source: IpAddr, destination: IpAddr, id: u16) -> Envelope {
+        Envelope { source, destination, ttl: self.ttl(), id }
     }
 
     /// The advert it sends at this priority.

@@ -5,6 +5,7 @@ mod addresses;
 mod announce;
 pub mod build;
 pub mod instance;
+pub mod legacy;
 mod links;
 pub mod outside;
 mod reload;
@@ -13,4 +14,5 @@ mod surroundings;
 pub mod timer;
 
 pub use actor::{Actor, Ended, StartError};
+pub use legacy::Inheritance;
 pub use outside::{Happening, Outside, Stimulus};

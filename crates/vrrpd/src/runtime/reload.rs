@@ -71,6 +71,7 @@ impl Actor {
         self.trackers = Some(Trackers::start(&self.config, &self.stimuli));
         self.drop_unused_listeners();
         self.advertise_all().await;
+        self.record_all(true);
         self.log.info("Reload complete");
     }
 

@@ -1,4 +1,4 @@
-//! The signals keepalived knows (KEEPALIVED.md 4) as one stream of requests.
+//! The signals keepalived knows (keepalived(8), SIGNALS) as one stream of requests.
 
 use std::io;
 
@@ -35,6 +35,17 @@ pub fn number(function: &str) -> Option<i32> {
         _ => return None,
     })
 }
+
+/// The signals that the supervisor hands on to the worker.
+pub const FORWARDED: [fn() -> i32; 7] = [
+    || libc::SIGTERM,
+    || libc::SIGINT,
+    || libc::SIGHUP,
+    || libc::SIGUSR1,
+    || libc::SIGUSR2,
+    || signals::realtime_max() - 1,
+    || signals::realtime_min() + 2,
+];
 
 /// The streams of all signals.
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::packet::{DecodeError, Received};
 
 use super::priority::Effect;
@@ -35,7 +37,7 @@ pub enum Event {
 }
 
 /// Who it is that influences the priority or holds the router in FAULT.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Tracker {
     /// The interface adverts leave by, or one that a virtual address sits on.
     Interface(String),

@@ -53,13 +53,13 @@ impl Router {
         }
     }
 
-    fn log(&self, level: Level, text: impl std::fmt::Display, out: &mut Vec<Action>) {
+    pub(super) fn log(&self, level: Level, text: impl std::fmt::Display, out: &mut Vec<Action>) {
         out.push(Action::Log(level, format!("({}) {text}", self.settings.name)));
     }
 
     /// INIT -> BACKUP or FAULT (RFC 9568 §6.4.1); an owner with `state MASTER` is master a microsecond
     /// later (VRRP.md 3).
-    fn start(&mut self, now_us: u64, out: &mut Vec<Action>) {
+    pub(super) fn start(&mut self, now_us: u64, out: &mut Vec<Action>) {
         if self.state != State::Init || self.stopped {
             return;
         }
@@ -133,7 +133,7 @@ impl Router {
         self.deadlines.main_us = Some(next_us);
     }
 
-    fn send_advert(&mut self, priority: u8, out: &mut Vec<Action>) {
+    pub(super) fn send_advert(&mut self, priority: u8, out: &mut Vec<Action>) {
         self.counters.adverts_sent += 1;
         if priority == PRIORITY_STOP {
             self.counters.priority_zero_sent += 1;
@@ -442,7 +442,7 @@ impl Router {
         }
     }
 
-    fn update_fault(&mut self, orderly: bool, now_us: u64, out: &mut Vec<Action>) {
+    pub(super) fn update_fault(&mut self, orderly: bool, now_us: u64, out: &mut Vec<Action>) {
         if self.stopped || (self.state == State::Init && !self.waiting) {
             return;
         }

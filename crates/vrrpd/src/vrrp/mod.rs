@@ -5,6 +5,7 @@
 //! protocol runs under a simulated network (`simulation.rs`).
 
 pub mod action;
+pub mod adopt;
 pub mod event;
 pub mod fsm;
 pub mod instance;
@@ -17,14 +18,17 @@ mod fsm_tests;
 #[cfg(test)]
 mod simulation;
 
+use serde::{Deserialize, Serialize};
+
 pub use action::{Action, Level, Notice};
+pub use adopt::Legacy;
 pub use event::{Ending, Event, GroupMove, Tracker};
 pub use instance::{Counters, Router, Settings};
 pub use priority::Effect;
 pub use sync_group::{Domain, Group};
 
 /// State of a virtual router; the numbers are those of keepalived's JSON and SNMP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum State {
     /// Not started.
     Init = 0,

@@ -1,9 +1,11 @@
 //! Effective priority: the configured one plus what trackers add and take away (VRRP.md 4.5).
 
+use serde::{Deserialize, Serialize};
+
 use crate::packet::PRIORITY_OWNER;
 
 /// What one tracker (script, interface, file, process) currently does to an instance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {
     /// Nothing.
     None,

@@ -6,6 +6,7 @@
 use super::{
     State,
     action::{Action, Level},
+    adopt::Legacy,
     event::{Event, GroupMove},
     instance::Router,
 };
@@ -19,6 +20,22 @@ pub struct Group {
     pub members: Vec<usize>,
     /// State of the whole.
     pub state: State,
+}
+
+impl Group {
+    /// Where a group is whose members are in these states.
+    pub fn state_of(members: impl Iterator<Item = State>) -> State {
+        let (mut count, mut masters) = (0, 0);
+        for state in members {
+            match state {
+                State::Fault => return State::Fault,
+                State::Master => masters += 1,
+                State::Init | State::Backup => {}
+            }
+            count += 1;
+        }
+        if count > 0 && masters == count { State::Master } else { State::Backup }
+    }
 }
 
 /// An action and the router it is for.
@@ -58,6 +75,22 @@ impl Domain {
     /// One router, for a reload's changes.
     pub fn router_mut(&mut self, index: usize) -> Option<&mut Router> {
         self.routers.get_mut(index)
+    }
+
+    /// Every router that has a legacy goes on from there, the others start; the groups are where their members are.
+    pub fn adopt(&mut self, legacies: &[Option<&Legacy>], now_us: u64, out: &mut Vec<Outcome>) {
+        for (index, router) in self.routers.iter_mut().enumerate() {
+            let mut actions = Vec::new();
+            match legacies.get(index).copied().flatten() {
+                Some(legacy) => router.adopt(legacy, now_us, &mut actions),
+                None => router.step(Event::Start, now_us, &mut actions),
+            }
+            out.extend(actions.into_iter().map(|action| (index, action)));
+        }
+        for group in &mut self.groups {
+            let members = group.members.iter().filter_map(|member| self.routers.get(*member));
+            group.state = Group::state_of(members.map(Router::state));
+        }
     }
 
     /// Takes the routers out again, to build the next configuration's domain from them.
