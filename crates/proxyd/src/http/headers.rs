@@ -275,6 +275,7 @@ impl HeaderList {
     }
 
     fn append_line(&mut self, name: &[u8], value: &[u8]) -> Result<Slot, HeadFull> {
+        let value = trim_blanks(value);
         let room = name.len() + value.len() + LINE_OVERHEAD;
         self.account(room)?;
         let start = self.buffer.len() as u32;
@@ -283,6 +284,7 @@ impl HeaderList {
     }
 
     fn append_line_with_name_at(&mut self, name: Range, value: &[u8]) -> Result<Slot, HeadFull> {
+        let value = trim_blanks(value);
         let room = name.len() + value.len() + LINE_OVERHEAD;
         self.account(room)?;
         let start = self.buffer.len() as u32;
@@ -404,6 +406,14 @@ mod tests {
         list.iter()
             .map(|h| format!("{}={};", String::from_utf8_lossy(h.name), String::from_utf8_lossy(h.value)))
             .collect()
+    }
+
+    #[test]
+    fn blanks_around_a_written_value_do_not_belong_to_it() {
+        let mut headers = list(&[("a", "  x  y \t"), ("b", " ")]);
+        assert_eq!(shown(&headers), "a=x  y;b=;");
+        headers.replace_value(1, b" z ").unwrap();
+        assert_eq!(shown(&headers), "a=x  y;b=z;");
     }
 
     #[test]

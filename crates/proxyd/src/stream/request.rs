@@ -125,9 +125,10 @@ impl Stream {
         let snapshot = std::rc::Rc::clone(&session.snapshot);
         let frontend = snapshot.proxies.get(session.frontend.0 as usize);
         let backend = self.info.backend.and_then(|id| snapshot.proxies.get(id.0 as usize));
-        let forward_for = frontend.and_then(|proxy| proxy.forward_for.as_ref());
-        let forward_for = forward_for.or_else(|| backend.and_then(|proxy| proxy.forward_for.as_ref()));
-        if !self.add_forwarded_for(session, forward_for) {
+        let both = [backend, frontend];
+        if !self.add_forwarded_for(session, both.map(|proxy| proxy?.forward_for.as_ref()))
+            || !self.add_original_to(session, both.map(|proxy| proxy?.original_to.as_ref()))
+        {
             return false;
         }
         let Some(frontend) = frontend else { return true };
@@ -179,18 +180,30 @@ impl Stream {
         self.client_keep_alive = persistent && mode != Some(crate::model::ConnectionMode::Close);
     }
 
-    /// `option forwardfor`; false when the head is full.
-    fn add_forwarded_for(&mut self, session: &Session, options: Option<&ForwardFor>) -> bool {
-        let Some(options) = options else { return true };
+    /// `option forwardfor` of backend and frontend; false when the head is full.
+    fn add_forwarded_for(&mut self, session: &Session, options: [Option<&ForwardFor>; 2]) -> bool {
         let Endpoint::Inet(source) = &session.info.source else { return true };
-        let ip = source.ip();
-        let excepted = options.except.is_some_and(|net| net.contains(&ip));
-        if excepted || options.if_none && self.request.headers.contains(options.header.as_bytes()) {
+        self.add_address(source.ip(), options)
+    }
+
+    /// `option originalto` of backend and frontend; false when the head is full.
+    fn add_original_to(&mut self, session: &Session, options: [Option<&ForwardFor>; 2]) -> bool {
+        let Endpoint::Inet(destination) = &session.info.destination else { return true };
+        self.add_address(destination.ip(), options)
+    }
+
+    /// The backend's header name wins; `if-none` counts only where both sides say it (manual, "option forwardfor").
+    fn add_address(&mut self, ip: IpAddr, options: [Option<&ForwardFor>; 2]) -> bool {
+        let mut given = options.into_iter().flatten();
+        let Some(first) = given.clone().next() else { return true };
+        let excepted = given.clone().any(|side| side.except.is_some_and(|net| net.contains(&ip)));
+        let header = first.header.as_bytes();
+        if excepted || given.all(|side| side.if_none) && self.request.headers.contains(header) {
             return true;
         }
         let mut text = [0u8; 46];
         let text = format_ip(ip, &mut text);
-        self.request.headers.add(options.header.as_bytes(), text).is_ok()
+        self.request.headers.add(header, text).is_ok()
     }
 
     /// `use_backend`, `default_backend`, or the `listen` itself.

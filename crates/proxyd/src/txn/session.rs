@@ -47,7 +47,7 @@ pub struct SessionInfo {
     pub listener_name: Option<std::sync::Arc<str>>,
     /// Microseconds since the epoch at which the connection was accepted.
     pub accepted_us: u64,
-    /// How many requests came before this one on the connection.
+    /// Requests of the connection so far; the one that is being handled counts.
     pub requests_before: u64,
     /// A PROXY header was received.
     pub proxied: bool,

@@ -192,12 +192,12 @@ fn find_variables(args: &mut Args, _: &ParseScope<'_>, _: Span) -> Result<(), St
     Ok(())
 }
 
-/// Argument `index` as bytes: the variable's value if it names one, its own text otherwise.
+/// Argument `index` as text: the variable's value if it names one (integers in decimal), its own text otherwise.
 fn text_or_variable<'a>(args: &'a Args, index: usize, ctx: &EvalCtx<'a>) -> Option<Data<'a>> {
     if let ConverterState::Vars(names) = &args.state
         && let Some(Some(name)) = names.get(index)
     {
-        return variable_bytes(ctx, name);
+        return super::fetch::read_variable(ctx, name)?.into_text();
     }
     args.bytes(index).map(Data::from)
 }

@@ -34,7 +34,9 @@ pub(super) const CONVERTERS: &[Converter] = &[
     conv("reverse_dom", STR, STR, reverse_dom, "the labels of a domain name in reverse order"),
     conv("language", STR, STR, language, "the best language of an Accept-Language header")
         .args(1, &[ArgKind::Str, ArgKind::Str]),
-    conv("has_ctl", BIN, SampleType::Bool, has_ctl, "there are control characters").args(0, &[ArgKind::Str]),
+    conv("has_ctl", BIN, SampleType::Bool, has_ctl, "there are control characters")
+        .args(0, &[ArgKind::Str])
+        .check(check_control_mask),
     conv("debug", SampleType::Any, SampleType::Same, debug, "writes the value to the operational log")
         .args(0, &[ArgKind::Str, ArgKind::Str]),
     conv("strcmp", STR, SampleType::Int, strcmp, "less than, equal to or greater than a variable")
@@ -112,9 +114,36 @@ fn reverse_dom<'a>(sample: Sample<'a>, _: &'a Args, _: &EvalCtx<'a>) -> Option<S
 }
 
 fn has_ctl<'a>(sample: Sample<'a>, args: &'a Args, _: &EvalCtx<'a>) -> Option<Sample<'a>> {
-    let data = data(sample)?;
-    let in_set = |byte: u8| args.bytes(0).is_none_or(|set| set.contains(&byte));
-    Some(Sample::Bool(data.iter().any(|b| (*b < 0x20 || *b == 0x7f) && in_set(*b))))
+    let mask = control_mask(args.text(0).unwrap_or_default())?;
+    let bit = |byte: u8| match byte {
+        0..0x20 => 1 << byte,
+        0x7f => 1 << 32,
+        _ => 0u64,
+    };
+    Some(Sample::Bool(data(sample)?.iter().any(|byte| mask & bit(*byte) != 0)))
+}
+
+/// The characters that `has_ctl` looks for: bits 0 to 31 are the characters 00 to 1F, bit 32 is 7F.
+fn control_mask(text: &str) -> Option<u64> {
+    const ANY: u64 = (1 << 33) - 1;
+    let number = || match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(hex) => u64::from_str_radix(hex, 16).ok(),
+        None => text.parse().ok(),
+    };
+    match text {
+        "" => Some(ANY & !(1 << b'\t')),
+        "any" => Some(ANY),
+        "http" => Some(1 | 1 << b'\n' | 1 << b'\r'),
+        _ => number().filter(|mask| *mask <= ANY),
+    }
+}
+
+fn check_control_mask(args: &mut Args, _: &ParseScope<'_>, _: hacore::diag::Span) -> Result<(), String> {
+    let text = args.text(0).unwrap_or_default();
+    match control_mask(text) {
+        Some(_) => Ok(()),
+        None => Err(format!("expects 'any', 'http' or a mask of at most 33 bits, got '{text}'")),
+    }
 }
 
 fn check_variable(args: &mut Args, _: &ParseScope<'_>, _: hacore::diag::Span) -> Result<(), String> {

@@ -76,7 +76,7 @@ pub(super) const FETCHES: &[Fetch] = &[
         "http_first_req",
         SampleType::Bool,
         KEPT,
-        |_, c, _| Some(Sample::Bool(c.session.requests_before == 0)),
+        |_, c, _| Some(Sample::Bool(c.session.requests_before <= 1)),
         "the first request of its connection",
     ),
     fetch("capture.req.method", SampleType::Str, KEPT, |_, c, _| captured(c, 0), "the method, also later on"),

@@ -172,6 +172,39 @@ fn an_upgrade_becomes_a_tunnel_with_half_close() {
 }
 
 #[test]
+fn originalto_adds_where_the_client_connected_to() {
+    let origin = Origin::new();
+    let mut proxy = listen(&[origin.address()]);
+    proxy.original_to = Some(ForwardFor { except: None, header: "x-original-to".into(), if_none: false });
+    let proxyd = Proxyd::start(vec![proxy]);
+    let mut client = proxyd.client();
+    client.send(GET);
+    assert_eq!(origin.accept().head(), "GET /a HTTP/1.1\r\nhost: h\r\nx-original-to: 127.0.0.1\r\n\r\n");
+}
+
+#[test]
+fn forwardfor_of_the_backend_wins_and_if_none_needs_both() {
+    let origin = Origin::new();
+    let with = |if_none| Some(ForwardFor { except: None, header: "x-forwarded-for".into(), if_none });
+    for (frontend, backend, added) in [(true, true, false), (true, false, true), (false, true, true)] {
+        let mut front = listen(&[]);
+        front.kind = ProxyKind::Frontend;
+        front.forward_for = with(frontend);
+        front.default_backend = Some(ProxyId(1));
+        let mut back = listen(&[origin.address()]);
+        back.binds.clear();
+        back.name = "back".to_owned();
+        back.kind = ProxyKind::Backend;
+        back.forward_for = with(backend);
+        let proxyd = Proxyd::start(vec![front, back]);
+        let mut client = proxyd.client();
+        client.send("GET /a HTTP/1.1\r\nx-forwarded-for: 192.0.2.1\r\n\r\n");
+        let head = origin.accept().head();
+        assert_eq!(head.matches("x-forwarded-for").count(), 1 + usize::from(added), "{head}");
+    }
+}
+
+#[test]
 fn forwardfor_adds_the_client() {
     let origin = Origin::new();
     let mut proxy = listen(&[origin.address()]);

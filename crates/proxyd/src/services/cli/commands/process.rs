@@ -23,7 +23,7 @@ pub(super) const TABLE: &[CommandDef] = &[
     ),
     def(
         &["clear", "counters"],
-        "clear counters [all]",
+        "clear counters [all | server <backend>/<server> [force]]",
         "forget the maxima, or everything counted",
         Level::Operator,
         clear_counters,
@@ -97,7 +97,7 @@ fn clear_counters(context: &mut Context<'_>, words: &[&str]) -> Reply {
                 Ok((_, server)) => {
                     server.counters.clear();
                     server.health.lock().clear_totals(Instant::now());
-                    Reply::Done
+                    Reply::info("Server counters cleared.")
                 }
                 Err(refusal) => refusal,
             };
