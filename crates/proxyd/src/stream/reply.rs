@@ -71,7 +71,9 @@ impl Stream {
             self.client_keep_alive = false;
         }
         encode_response(&self.response, &mut out, EncodePlan { connection, framing });
-        if self.request.method() != Method::Head {
+        let bodyless =
+            self.request.method() == Method::Head || matches!(self.response.status(), 100..=199 | 204 | 304);
+        if !bodyless {
             out.extend_from_slice(body);
         }
         self.info.bytes_sent = super::response::counted_bytes(&self.response) + body.len() as u64;
