@@ -15,5 +15,6 @@ pub mod runtime;
 pub mod services;
 pub mod startup;
 pub mod stream;
+pub mod tls;
 pub mod txn;
 pub mod version;

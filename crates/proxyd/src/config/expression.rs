@@ -139,6 +139,20 @@ pub fn expression(loader: &mut Loader, line: &mut Line<'_>) -> Result<Arc<Expr>,
     )
 }
 
+/// `sni`'s expression and its text.
+pub fn server_name(loader: &mut Loader, line: &mut Line<'_>) -> Result<(Arc<Expr>, String), Diagnostic> {
+    scoped(loader, Contexts::BE_CONNECT, |scope, _| Expr::parse(&mut line.words, scope))
+        .map(|expression| {
+            let text = expression.text().to_owned();
+            (Arc::new(expression), text)
+        })
+        .map_err(|mut diagnostic| {
+            diagnostic.message =
+                format!("error detected while parsing sni expression : {}", diagnostic.message);
+            or_at(diagnostic, line)
+        })
+}
+
 /// A rule of one of the rule sets: action, arguments, condition.
 pub fn rule(loader: &mut Loader, line: &mut Line<'_>, set: RuleSet) -> Parsed {
     let location = line.location.clone();

@@ -136,6 +136,8 @@ pub struct Loader {
     pub others: BTreeMap<(String, String), Vec<String>>,
     /// `http-errors` sections.
     pub http_errors: BTreeMap<String, BTreeMap<u16, crate::model::ErrorReply>>,
+    /// Certificates by file, each read once.
+    pub certificates: crate::tls::store::CertificateStore,
     /// Which notices about keywords without effect were given.
     pub told: HashSet<&'static str>,
     /// Interned names of files.
@@ -168,6 +170,7 @@ impl Loader {
             section_name: String::new(),
             others: BTreeMap::new(),
             http_errors: BTreeMap::new(),
+            certificates: crate::tls::store::CertificateStore::default(),
             told: HashSet::new(),
             file_names: Vec::new(),
             skipping: false,

@@ -2,12 +2,15 @@
 //! position; the position is kept for the snippet).
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use hacore::diag::{Diagnostic, PositionForm};
 
 use super::loader::{Draft, Loader};
 use super::{expression, resolve};
 use crate::model::{Config, Mode, ProxyKind};
+use crate::tls::settings::{Settings, Side};
+use crate::tls::{Problem, Ready, backend};
 
 /// Resolves and checks everything, and gives the model.
 pub fn finish(loader: &mut Loader) -> Config {
@@ -23,6 +26,7 @@ pub fn finish(loader: &mut Loader) -> Config {
         mode_conflicts(loader, draft);
         resolve::server_ids(loader, draft);
         resolve::server_addresses(loader, draft, &mut cache);
+        server_tls(loader, draft);
         use_server(loader, draft);
         cookies(loader, draft);
     }
@@ -162,6 +166,33 @@ fn uses_http_log(draft: &Draft) -> bool {
         let text = expression::text(format);
         text.contains("%ST") && text.contains("%hr %hs")
     })
+}
+
+/// Makes the TLS side of each server that has one: only now are its defaults known.
+fn server_tls(loader: &mut Loader, draft: &mut Draft) {
+    if !draft.proxy.kind.is_backend() {
+        return;
+    }
+    let global = loader.global.tls.clone();
+    for (index, server) in draft.proxy.servers.iter_mut().enumerate() {
+        if !server.tls && server.check_tls != Some(true) {
+            continue;
+        }
+        let mut problems = Vec::new();
+        let settings = Settings { global: &global, words: &server.tls_settings, side: Side::Server };
+        let made = backend::build(&settings, &mut loader.certificates, &mut problems);
+        let span = draft.server_spans.get(index).copied().unwrap_or(draft.span);
+        let intro = format!("'server {}/{}'", draft.proxy.name, server.name);
+        for problem in problems {
+            let diagnostic = match problem {
+                Problem::Word(text) => Diagnostic::alert(format!("{intro} : {text}")),
+                Problem::Whole(text) => Diagnostic::alert(format!("{intro} : {text}.")),
+                Problem::Warning(text) => Diagnostic::warning(format!("{intro} : {text}")),
+            };
+            loader.push(diagnostic.at(span).positioned(PositionForm::Between("[", "] : ")));
+        }
+        server.tls_client = Ready(made.map(Arc::new));
+    }
 }
 
 fn use_server(loader: &mut Loader, draft: &Draft) {

@@ -193,9 +193,9 @@ fn a_last_line_without_line_feed_is_refused() {
 #[test]
 fn options_of_later_releases_are_refused_with_their_feature() {
     assert_eq!(
-        alerts("frontend f\n bind :8443 ssl crt /x.pem alpn h2\n"),
+        alerts("frontend f\n bind :8443 ssl strict-sni alpn h2\n"),
         [
-            "2: 'bind :8443' in section 'frontend' : 'ssl' is not supported yet: TLS will come with a later release."
+            "2: 'bind :8443' in section 'frontend' : 'alpn' : 'h2' is not supported yet: HTTP/2 will come with a later release."
         ]
     );
     assert_eq!(

@@ -45,6 +45,9 @@ pub struct Bind {
     pub tls: bool,
     /// The TLS words of the line in order, whether or not `ssl` is among them.
     pub tls_settings: Vec<TlsSetting>,
+    /// What the TLS words and their files amount to, when there is `ssl`.
+    #[serde(skip)]
+    pub tls_listener: crate::tls::Ready<crate::tls::listener::ListenerTls>,
     /// `proto`: the multiplexer that is forced, such as `h1` or `h2`.
     pub protocol: Option<String>,
     /// `namespace`: the network namespace.
@@ -82,6 +85,7 @@ impl Bind {
             level: None,
             tls: false,
             tls_settings: Vec::new(),
+            tls_listener: crate::tls::Ready::default(),
             protocol: None,
             namespace: None,
             expose_listeners: false,

@@ -104,6 +104,12 @@ pub struct Server {
     pub tls: bool,
     /// The TLS words of the line in order.
     pub tls_settings: Vec<super::TlsSetting>,
+    /// What the TLS words and their files amount to, when traffic or checks use TLS.
+    #[serde(skip)]
+    pub tls_client: crate::tls::Ready<crate::tls::backend::BackendTls>,
+    /// `sni`: the name to ask for, compiled.
+    #[serde(skip)]
+    pub tls_name: crate::tls::Ready<crate::tls::backend::NameSource>,
     /// `check-ssl`, `no-check-ssl`.
     pub check_tls: Option<bool>,
     pub check_send_proxy: bool,
@@ -176,6 +182,8 @@ impl Server {
             init_addr: Vec::new(),
             tls: false,
             tls_settings: Vec::new(),
+            tls_client: crate::tls::Ready::default(),
+            tls_name: crate::tls::Ready::default(),
             check_tls: None,
             check_send_proxy: false,
             check_protocol: None,

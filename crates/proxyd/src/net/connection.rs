@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
 
 use super::poller::{Event, Poller, Token};
+use super::tls::{Handshake, Plaintext, Transport};
 
 /// Names a connection of a [`ConnectionTable`].
 pub type ConnectionKey = Token;
@@ -43,7 +44,7 @@ pub enum Sent {
     Failed(Errno),
 }
 
-/// A connected (or connecting) stream socket. TLS will stand between it and its users.
+/// A connected (or connecting) stream socket, with TLS between it and its users or without.
 #[derive(Debug)]
 pub struct Connection {
     socket: OwnedFd,
@@ -54,6 +55,7 @@ pub struct Connection {
     error: bool,
     /// Registered for output: done when a write blocks for the first time.
     output_registered: bool,
+    tls: Option<Box<Transport>>,
 }
 
 impl Connection {
@@ -67,6 +69,34 @@ impl Connection {
             hangup: false,
             error: false,
             output_registered: false,
+            tls: None,
+        }
+    }
+
+    /// From here on the users' bytes are encrypted; [`ConnectionTable::handshake`] comes first.
+    pub fn start_tls(&mut self, transport: Transport) {
+        self.tls = Some(Box::new(transport));
+    }
+
+    pub fn tls(&self) -> Option<&Transport> {
+        self.tls.as_deref()
+    }
+
+    pub fn tls_mut(&mut self) -> Option<&mut Transport> {
+        self.tls.as_deref_mut()
+    }
+
+    /// Whether the connection asked for this name, or is plain.
+    pub fn is_for(&self, name: Option<&str>) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.name() == name)
+    }
+
+    /// Tells a TLS peer that nothing follows; to be called before the connection is dropped.
+    fn say_goodbye(&mut self) {
+        if let Some(tls) = self.tls.as_mut()
+            && !self.error
+        {
+            tls.close_notify(self.socket.as_fd());
         }
     }
 
@@ -103,6 +133,12 @@ impl Connection {
         self.writable |= event.writable;
         self.hangup |= event.hangup;
         self.error |= event.error;
+        if event.writable
+            && let Some(tls) = self.tls.as_mut().filter(|tls| tls.wants_write())
+            && tls.flush(self.socket.as_fd(), &mut self.writable).is_err()
+        {
+            self.error = true;
+        }
     }
 
     /// Tells that there may be something to read, though no event said so.
@@ -112,6 +148,9 @@ impl Connection {
 
     /// Reads once. A short read means that the socket is drained: the next event will say more.
     pub fn receive(&mut self, into: &mut [u8]) -> Received {
+        if self.tls.is_some() {
+            return self.receive_tls(into);
+        }
         loop {
             match recv(self.socket.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) => {
@@ -137,10 +176,29 @@ impl Connection {
         }
     }
 
+    fn receive_tls(&mut self, into: &mut [u8]) -> Received {
+        let Some(tls) = self.tls.as_mut() else { return Received::End };
+        match tls.receive(self.socket.as_fd(), into, &mut self.readable, self.hangup) {
+            Plaintext::Data(count) => Received::Data(count),
+            Plaintext::Nothing => Received::WouldBlock,
+            Plaintext::End => {
+                self.hangup = true;
+                Received::End
+            }
+            Plaintext::Failed(error) => {
+                self.error = true;
+                Received::Failed(error)
+            }
+        }
+    }
+
     /// Looks whether an idle peer closed or sent something unasked; neither should be reused.
     pub fn is_quiet(&mut self) -> bool {
         if !self.readable && !self.hangup {
             return true;
+        }
+        if let Some(tls) = self.tls.as_mut() {
+            return tls.is_quiet(self.socket.as_fd(), &mut self.readable, self.hangup);
         }
         let mut byte = [0];
         let quiet = matches!(
@@ -155,6 +213,15 @@ impl Connection {
 
     /// Writes once; what did not go must wait for writability.
     pub fn send(&mut self, bytes: &[u8]) -> Sent {
+        if let Some(tls) = self.tls.as_mut() {
+            return match tls.send(self.socket.as_fd(), bytes, &mut self.writable) {
+                Ok(count) => Sent::Bytes(count),
+                Err(error) => {
+                    self.error = true;
+                    Sent::Failed(error)
+                }
+            };
+        }
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         loop {
             match send(self.socket.as_raw_fd(), bytes, flags) {
@@ -183,6 +250,7 @@ impl Connection {
 
     /// Sends FIN; reading goes on.
     pub fn shutdown_write(&mut self) {
+        self.say_goodbye();
         // A peer that is gone already makes this fail; there is nobody left to tell.
         let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Write);
     }
@@ -248,7 +316,8 @@ impl ConnectionTable {
         if entry.generation != key.generation {
             return None;
         }
-        let connection = entry.connection.take()?;
+        let mut connection = entry.connection.take()?;
+        connection.say_goodbye();
         // Generation 0 belongs to the thread's own registrations.
         entry.generation = entry.generation.wrapping_add(1).max(1);
         self.free.push(key.slot);
@@ -273,6 +342,22 @@ impl ConnectionTable {
             }
         }
         sent
+    }
+
+    /// Goes on with a connection's TLS handshake, and registers for output if that has to wait.
+    pub fn handshake(&mut self, poller: &Poller, key: ConnectionKey) -> Handshake {
+        let Some(connection) = self.get_mut(key) else { return Handshake::Broken(Errno::EBADF) };
+        let Connection { socket, tls, readable, writable, hangup, .. } = connection;
+        let Some(tls) = tls.as_mut() else { return Handshake::Done };
+        let outcome = tls.handshake(socket.as_fd(), readable, writable, *hangup);
+        connection.error |= matches!(outcome, Handshake::Broken(_) | Handshake::Failed(_));
+        if !connection.writable && !connection.output_registered {
+            connection.output_registered = true;
+            if let Err(error) = poller.want_output(&connection.socket, key) {
+                return Handshake::Broken(Errno::from_raw(error.raw_os_error().unwrap_or(0)));
+            }
+        }
+        outcome
     }
 
     pub fn len(&self) -> usize {

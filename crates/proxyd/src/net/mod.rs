@@ -8,6 +8,7 @@ pub mod connection;
 pub mod poller;
 pub mod socket;
 pub mod timer_wheel;
+pub mod tls;
 
 pub use buffer::{Buffer, BufferPool};
 pub use connection::{Connection, ConnectionKey, ConnectionTable, Owner, Received, Sent};

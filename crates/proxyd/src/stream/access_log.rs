@@ -77,6 +77,11 @@ impl Stream {
     }
 }
 
+/// The level of what is a failure whatever its details.
+pub(super) fn failure_level(proxy: &Proxy) -> u8 {
+    if proxy.options.log_separate_errors { LEVEL_ERR } else { LEVEL_INFO }
+}
+
 /// The line of a proxy that has logs but no format: written when the connection comes.
 pub(super) fn log_accept(session: &Session, core: &mut Core) {
     let Some(proxy) = session.snapshot.proxies.get(session.frontend.0 as usize) else { return };

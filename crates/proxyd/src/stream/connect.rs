@@ -33,6 +33,9 @@ impl Stream {
         let started = socket::connect(&address, source, options).and_then(|socket| {
             let mut connection = Connection::connecting(socket);
             connection.owner = Owner::Server(session.key().slot);
+            if !self.start_server_tls(session, core, server, &mut connection) {
+                return Err(std::io::Error::other("TLS"));
+            }
             core.connections.insert(&core.poller, connection)
         });
         self.enter(Activity::Connecting, core.clock.monotonic_ms());
@@ -52,13 +55,17 @@ impl Stream {
 
     fn reuse(&mut self, session: &mut Session, core: &mut Core, backend: &Backend, server: &Server) -> bool {
         let first = session.info.requests_before <= 1;
+        let name = self.server_name(session, core, server);
         let private = session.private.take();
         let own = private.filter(|private| private.backend == backend.id && private.server == server.id);
         if let Some(private) = private.filter(|_| own.is_none()) {
             core.close(private.key);
         }
         let own = own.filter(|private| {
-            let quiet = core.connections.get_mut(private.key).is_some_and(|connection| connection.is_quiet());
+            let quiet = core
+                .connections
+                .get_mut(private.key)
+                .is_some_and(|connection| connection.is_for(name.as_deref()) && connection.is_quiet());
             if !quiet {
                 core.close(private.key);
             }
@@ -69,7 +76,8 @@ impl Stream {
             None => {
                 let same = Rc::ptr_eq(&session.snapshot, &core.snapshot);
                 let pool = session.snapshot.pool_of(backend.id, server.id);
-                match core.take_idle(pool, backend.model.http_reuse, first).filter(|_| same) {
+                match core.take_idle(pool, backend.model.http_reuse, first, name.as_deref()).filter(|_| same)
+                {
                     Some(reused) => (reused.key, reused.requests),
                     None => return false,
                 }
@@ -98,6 +106,11 @@ impl Stream {
         if !connection.is_writable() {
             return self.watch_client(session, core);
         }
+        match self.server_connection.and_then(|key| self.shake_server_hands(core, key)) {
+            None => return self.watch_client(session, core),
+            Some(false) => return self.attempt_failed(session, core, Fault::ConnectFailed),
+            Some(true) => {}
+        }
         let snapshot = Rc::clone(&session.snapshot);
         let backend = self.info.backend.and_then(|id| snapshot.backend(id));
         let server = backend.and_then(|backend| backend.server(self.info.server?));
@@ -119,7 +132,12 @@ impl Stream {
         let now_ms = core.clock.monotonic_ms();
         self.info.timing.connect_done_us = Some(core.clock.monotonic_us);
         self.server_active_ms = now_ms;
-        let _ = (backend, server);
+        let _ = backend;
+        if server.model.tls {
+            let connection = self.server_connection.and_then(|key| core.connections.get(key));
+            let tls = connection.and_then(Connection::tls);
+            self.info.server_tls = tls.and_then(|tls| tls.facts().cloned());
+        }
         if self.has_request {
             self.enter(Activity::Exchange, now_ms);
         } else {

@@ -44,8 +44,14 @@ impl IdlePools {
 }
 
 impl Core {
-    /// A connection to the server that `http-reuse` allows for this request.
-    pub fn take_idle(&mut self, pool: u32, reuse: HttpReuse, first_request: bool) -> Option<Reused> {
+    /// A connection to the server that `http-reuse` allows for this request and that asked for the same TLS name.
+    pub fn take_idle(
+        &mut self,
+        pool: u32,
+        reuse: HttpReuse,
+        first_request: bool,
+        name: Option<&str>,
+    ) -> Option<Reused> {
         let needs_proof = match reuse {
             HttpReuse::Never => return None,
             HttpReuse::Safe if first_request => return None,
@@ -54,7 +60,10 @@ impl Core {
         };
         loop {
             let idle = self.idle.pools.get_mut(pool as usize)?;
-            let found = idle.iter().rposition(|idle| idle.proven || !needs_proof)?;
+            let found = idle.iter().rposition(|idle| {
+                let fits = || self.connections.get(idle.key).is_none_or(|connection| connection.is_for(name));
+                (idle.proven || !needs_proof) && fits()
+            })?;
             let idle = idle.remove(found);
             let quiet = self.connections.get_mut(idle.key).is_some_and(|connection| connection.is_quiet());
             if quiet {

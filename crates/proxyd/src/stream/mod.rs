@@ -19,6 +19,7 @@ mod environment;
 mod exchange;
 mod fault;
 mod finish;
+mod handshake;
 mod idle_pool;
 mod persistence;
 mod policy;

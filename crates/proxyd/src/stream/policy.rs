@@ -18,6 +18,8 @@ pub struct FrontendPolicy {
     /// Waiting for the first byte of a further request.
     pub keep_alive_ms: Option<u64>,
     pub client_ms: Option<u64>,
+    /// The client's TLS handshake.
+    pub handshake_ms: Option<u64>,
     pub client_fin_ms: Option<u64>,
     pub connect_ms: Option<u64>,
     pub queue_ms: Option<u64>,
@@ -45,6 +47,7 @@ impl FrontendPolicy {
             request_ms: ms(timeouts.http_request.or(client)),
             keep_alive_ms: ms(timeouts.http_keep_alive.or(timeouts.http_request).or(client)),
             client_ms: ms(client),
+            handshake_ms: ms(timeouts.client_hs.or(client)),
             client_fin_ms: ms(timeouts.client_fin),
             connect_ms: ms(timeouts.connect),
             queue_ms: ms(timeouts.queue.or(timeouts.connect)),

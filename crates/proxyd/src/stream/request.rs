@@ -21,8 +21,8 @@ impl Stream {
         let timing = &mut self.info.timing;
         let first_byte_us = first_byte_us.unwrap_or(session.idle_since_us);
         let wall_at = |moment_us: u64| now.wall_us.saturating_sub(now.monotonic_us.saturating_sub(moment_us));
-        timing.start_us = session.idle_since_us;
-        timing.accept_date_us = wall_at(session.idle_since_us);
+        timing.start_us = session.idle_since_us - std::mem::take(&mut session.handshake_us);
+        timing.accept_date_us = wall_at(timing.start_us);
         timing.request_date_us = wall_at(first_byte_us);
         timing.handshake_done_us = Some(session.idle_since_us);
         timing.request_first_byte_us = Some(first_byte_us);

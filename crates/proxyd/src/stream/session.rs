@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::fault::Fault;
+use super::handshake::{self, Handshaken};
 use super::state::{Activity, Stream};
 use super::{FrontendPolicy, Step};
 use crate::expr::Vars;
@@ -41,6 +42,10 @@ pub struct Session {
     /// The first byte of a head that is not complete.
     first_byte_us: Option<u64>,
     pub(super) killed: Option<Fault>,
+    /// The client's TLS handshake is under way.
+    handshaking: bool,
+    /// How long it took, for the first request's log line.
+    pub(super) handshake_us: u64,
 }
 
 /// A server connection that only this client uses.
@@ -74,6 +79,9 @@ impl Session {
         let destination = local_end(listener, &client);
         let mut connection = Connection::accepted(client);
         connection.owner = Owner::Client(key.slot);
+        if !handshake::start_client(listener, &mut connection) {
+            return None;
+        }
         let client = core.connections.insert(&core.poller, connection).ok()?;
         count_accept(core, frontend, listener);
         let now_us = core.clock.monotonic_us;
@@ -89,7 +97,8 @@ impl Session {
             accepted_us: core.clock.wall_us,
             requests_before: 0,
             proxied: false,
-            tls: false,
+            tls: listener.model.tls,
+            tls_facts: None,
         };
         let frontend = frontend.id;
         let mut session = Self {
@@ -107,10 +116,12 @@ impl Session {
             idle_since_us: now_us,
             first_byte_us: None,
             killed: None,
+            handshaking: listener.model.tls_listener.0.is_some(),
+            handshake_us: 0,
             snapshot,
         };
         super::access_log::log_accept(&session, core);
-        if !session.policy().is_http {
+        if !session.handshaking && !session.policy().is_http {
             session.stream = Some(session.tcp_stream(core));
         }
         Some(session)
@@ -127,6 +138,9 @@ impl Session {
 
     /// Works until it would have to wait; false: the session is over.
     pub fn run(&mut self, core: &mut Core) -> bool {
+        if self.handshaking && !self.finish_handshake(core) {
+            return self.handshaking;
+        }
         loop {
             let Some(mut stream) = self.stream.take() else {
                 match self.read_request(core) {
@@ -157,6 +171,34 @@ impl Session {
         }
     }
 
+    /// True when the session may go on; otherwise it waits, or is over if it is not `handshaking` any more.
+    fn finish_handshake(&mut self, core: &mut Core) -> bool {
+        let outcome = if self.killed.is_some() { Handshaken::Over } else { self.shake_hands(core) };
+        match outcome {
+            Handshaken::Wait => {
+                let timeout_ms = self.policy().handshake_ms;
+                self.deadline_ms = timeout_ms.map_or(NEVER, |ms| self.idle_since_us / 1000 + ms);
+                self.arm(core);
+                false
+            }
+            Handshaken::Over => {
+                self.handshaking = false;
+                false
+            }
+            Handshaken::Done => {
+                self.handshaking = false;
+                let now_us = core.clock.monotonic_us;
+                self.handshake_us = now_us - self.idle_since_us;
+                self.idle_since_us = now_us;
+                self.deadline_ms = NEVER;
+                if !self.policy().is_http {
+                    self.stream = Some(self.tcp_stream(core));
+                }
+                true
+            }
+        }
+    }
+
     /// The wheel came up; true if the deadline has really passed.
     pub fn timer_fired(&mut self, core: &mut Core, now_ms: u64) -> bool {
         self.armed_ms = NEVER;
@@ -166,6 +208,10 @@ impl Session {
                 Some(mut stream) => {
                     stream.timed_out(self, core);
                     self.stream = Some(stream);
+                }
+                None if self.handshaking => {
+                    self.handshake_timed_out(core);
+                    self.killed = Some(Fault::ClientTimeout);
                 }
                 None => self.request_timed_out(core),
             }

@@ -15,6 +15,7 @@ mod failures;
 mod keep_alive;
 mod persistence;
 mod tcp;
+mod tls;
 
 /// A wait that only a failing test sees the end of.
 const PATIENCE: Duration = Duration::from_secs(10);

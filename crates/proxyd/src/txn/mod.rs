@@ -7,8 +7,10 @@ mod session;
 mod stream;
 mod termination;
 mod timing;
+mod tls;
 
 pub use session::{Endpoint, SessionInfo};
 pub use stream::{CookieSeen, CookieSet, StreamInfo, TimeoutOverrides};
 pub use termination::{Cause, Phase, Termination};
 pub use timing::Timing;
+pub use tls::TlsFacts;

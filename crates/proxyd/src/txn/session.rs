@@ -53,4 +53,6 @@ pub struct SessionInfo {
     pub proxied: bool,
     /// The client speaks TLS: `%ft` ends in `~`.
     pub tls: bool,
+    /// What the client's handshake settled.
+    pub tls_facts: Option<std::sync::Arc<super::TlsFacts>>,
 }

@@ -51,6 +51,8 @@ pub struct StreamInfo {
     /// The server connection's source address and port (`bi`, `bp`) and destination (`si`, `sp`).
     pub server_local: super::Endpoint,
     pub server_peer: super::Endpoint,
+    /// What the server's handshake settled; `None` on a plain connection.
+    pub server_tls: Option<std::sync::Arc<super::TlsFacts>>,
     pub timing: Timing,
     pub termination: Termination,
     pub cookie_seen: CookieSeen,

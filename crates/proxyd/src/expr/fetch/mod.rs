@@ -11,6 +11,7 @@ mod request;
 mod response;
 mod stick;
 mod tls;
+pub(in crate::expr) mod tls_facts;
 mod transaction;
 
 use std::collections::HashMap;

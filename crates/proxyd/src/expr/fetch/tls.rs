@@ -207,7 +207,7 @@ fn ask<'a>(args: &Args, ctx: &EvalCtx<'a>, side: TlsSide, prefix: &str) -> Optio
     if fact.is_empty() && side == TlsSide::Frontend {
         return Some(Sample::Bool(ctx.session.tls));
     }
-    match ctx.env.tls(side, fact, args) {
+    match super::tls_facts::answer(ctx, side, fact, args).or_else(|| ctx.env.tls(side, fact, args)) {
         // Without TLS these answer no instead of nothing.
         None if matches!(fact, "" | "has_crt" | "has_early" | "has_sni" | "is_resumed" | "used") => {
             Some(Sample::Bool(false))

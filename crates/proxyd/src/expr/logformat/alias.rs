@@ -478,7 +478,9 @@ fn retries<'a>(ctx: &EvalCtx<'a>) -> Value<'a> {
 
 fn tls<'a>(ctx: &EvalCtx<'a>, fact: &str) -> Value<'a> {
     let none = Args::default();
-    match ctx.env.tls(TlsSide::Frontend, fact, &none).and_then(Sample::into_text) {
+    let known = crate::expr::fetch::tls_facts::answer(ctx, TlsSide::Frontend, fact, &none);
+    let found = known.or_else(|| ctx.env.tls(TlsSide::Frontend, fact, &none));
+    match found.and_then(Sample::into_text) {
         Some(text) => Value::Text(text),
         None => Value::Missing,
     }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
+use crate::tls::check::CheckTls;
 use hacore::probe::steps::{HttpRequest, Program, Text};
 use hacore::probe::{Endpoint, ExternalCheck, ProxyHeader, Target, Timeouts, builtin};
 
@@ -152,7 +153,20 @@ pub(super) fn target(
             None => None,
         };
     }
+    tls(&mut target, model);
     Some(target)
+}
+
+/// Checks speak TLS when the server does, unless they go elsewhere or are told (manual, "check-ssl").
+fn tls(target: &mut Target, model: &crate::model::Server) {
+    let Some(tls) = &model.tls_client.0 else { return };
+    let elsewhere = model.check_port.is_some() || model.check_address.is_some();
+    let value = |name: &str| model.tls_settings.iter().rev().find(|word| word.name == name);
+    target.ssl = model.check_tls.unwrap_or(model.tls && !elsewhere);
+    target.sni = value("check-sni").map(|word| word.value.clone());
+    let protocols = value("check-alpn").map(|word| word.value.split(',').map(str::to_owned).collect());
+    target.alpn = protocols.unwrap_or_default();
+    target.tls = Some(std::rc::Rc::new(CheckTls::new(std::sync::Arc::clone(&tls.client))));
 }
 
 /// The time a server's check may take.

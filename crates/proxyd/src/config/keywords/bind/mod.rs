@@ -109,14 +109,7 @@ pub fn parse(loader: &mut Loader, line: &mut Line<'_>, role: Role) -> Result<Vec
     let places = listeners(loader, line, word, role)?;
     let mut template = Bind::new(Address::Fd(-1), word.as_str(), line.location.clone());
     options(loader, line, &mut template, &intro)?;
-    if template.tls {
-        return Err(line
-            .alert_at(
-                word,
-                format!("{intro} : 'ssl' is not supported yet: TLS will come with a later release."),
-            )
-            .help("listen without 'ssl' for now, or put a TLS terminator in front"));
-    }
+    tls::finish(loader, line, word, &intro, &mut template)?;
     Ok(places.into_iter().map(|(address, text)| Bind { address, text, ..template.clone() }).collect())
 }
 

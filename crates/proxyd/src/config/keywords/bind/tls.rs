@@ -1,50 +1,114 @@
-//! TLS words of a `bind` line: kept as written; whether the line is refused depends on `ssl` alone.
+//! TLS words of a `bind` line: kept as written, and made into a configuration when the whole line is read.
+
+use hacore::diag::{Diagnostic, PositionForm, Word};
 
 use super::{BindKeyword, bind, flag, setting};
+use crate::config::keyword::{Line, Parsed};
+use crate::config::loader::Loader;
+use crate::model::Bind;
+use crate::tls::settings::{Settings, Side};
+use crate::tls::{Problem, listener};
 
 pub const KEYWORDS: &[BindKeyword] = &[
-    bind("allow-0rtt", "", "TLS of listeners: allow-0rtt.", flag).refused("TLS"),
-    bind("alpn", "<value>", "TLS of listeners: alpn protocols.", setting).refused("TLS"),
-    bind("ca-file", "<value>", "TLS of listeners: authorities for client certificates.", setting)
-        .refused("TLS"),
-    bind("ca-ignore-err", "<value>", "TLS of listeners: ca-ignore-err.", setting).refused("TLS"),
-    bind("ca-sign-file", "<value>", "TLS of listeners: ca-sign-file.", setting).refused("TLS"),
-    bind("ca-sign-pass", "<value>", "TLS of listeners: ca-sign-pass.", setting).refused("TLS"),
-    bind("ca-verify-file", "<value>", "TLS of listeners: ca-verify-file.", setting).refused("TLS"),
-    bind("ciphers", "<value>", "TLS of listeners: ciphers up to tls 1.2.", setting).refused("TLS"),
-    bind("ciphersuites", "<value>", "TLS of listeners: cipher suites of tls 1.3.", setting).refused("TLS"),
-    bind("client-sigalgs", "<value>", "TLS of listeners: client-sigalgs.", setting).refused("TLS"),
-    bind("crl-file", "<value>", "TLS of listeners: crl-file.", setting).refused("TLS"),
-    bind("crt", "<value>", "TLS of listeners: a certificate.", setting).refused("TLS"),
-    bind("crt-ignore-err", "<value>", "TLS of listeners: crt-ignore-err.", setting).refused("TLS"),
-    bind("crt-list", "<value>", "TLS of listeners: a list of certificates.", setting).refused("TLS"),
-    bind("curves", "<value>", "TLS of listeners: curves.", setting).refused("TLS"),
-    bind("default-crt", "<value>", "TLS of listeners: default-crt.", setting).refused("TLS"),
-    bind("ecdhe", "<value>", "TLS of listeners: ecdhe.", setting).refused("TLS"),
-    bind("force-sslv3", "", "TLS of listeners: force-sslv3.", flag).refused("TLS"),
-    bind("force-tlsv10", "", "TLS of listeners: force-tlsv10.", flag).refused("TLS"),
-    bind("force-tlsv11", "", "TLS of listeners: force-tlsv11.", flag).refused("TLS"),
-    bind("force-tlsv12", "", "TLS of listeners: force-tlsv12.", flag).refused("TLS"),
-    bind("force-tlsv13", "", "TLS of listeners: force-tlsv13.", flag).refused("TLS"),
-    bind("generate-certificates", "", "TLS of listeners: generate-certificates.", flag).refused("TLS"),
-    bind("ktls", "<value>", "TLS of listeners: ktls.", setting).refused("TLS"),
-    bind("no-alpn", "", "TLS of listeners: no-alpn.", flag).refused("TLS"),
-    bind("no-ca-names", "", "TLS of listeners: no-ca-names.", flag).refused("TLS"),
-    bind("no-sslv3", "", "TLS of listeners: no-sslv3.", flag).refused("TLS"),
-    bind("no-strict-sni", "", "TLS of listeners: no-strict-sni.", flag).refused("TLS"),
-    bind("no-tls-tickets", "", "TLS of listeners: no-tls-tickets.", flag).refused("TLS"),
-    bind("no-tlsv10", "", "TLS of listeners: no-tlsv10.", flag).refused("TLS"),
-    bind("no-tlsv11", "", "TLS of listeners: no-tlsv11.", flag).refused("TLS"),
-    bind("no-tlsv12", "", "TLS of listeners: no-tlsv12.", flag).refused("TLS"),
-    bind("no-tlsv13", "", "TLS of listeners: no-tlsv13.", flag).refused("TLS"),
-    bind("npn", "<value>", "TLS of listeners: npn.", setting).refused("TLS"),
-    bind("prefer-client-ciphers", "", "TLS of listeners: prefer-client-ciphers.", flag).refused("TLS"),
-    bind("sigalgs", "<value>", "TLS of listeners: sigalgs.", setting).refused("TLS"),
-    bind("ssl-max-ver", "<value>", "TLS of listeners: highest version.", setting).refused("TLS"),
-    bind("ssl-min-ver", "<value>", "TLS of listeners: lowest version.", setting).refused("TLS"),
-    bind("strict-sni", "", "TLS of listeners: strict-sni.", flag).refused("TLS"),
-    bind("tls-ticket-keys", "<value>", "TLS of listeners: tls-ticket-keys.", setting).refused("TLS"),
-    bind("tls-tickets", "", "TLS of listeners: tls-tickets.", flag).refused("TLS"),
-    bind("verify", "<value>", "TLS of listeners: whether client certificates are asked for.", setting)
-        .refused("TLS"),
+    bind("allow-0rtt", "", "TLS of listeners: allow-0rtt.", flag)
+        .later("early data is not taken, clients send it again after the handshake"),
+    bind("alpn", "<value>", "TLS of listeners: alpn protocols.", setting),
+    bind("ca-file", "<value>", "TLS of listeners: authorities for client certificates.", setting),
+    bind("ca-ignore-err", "<value>", "TLS of listeners: ca-ignore-err.", setting).refused("this part of TLS"),
+    bind("ca-sign-file", "<value>", "TLS of listeners: ca-sign-file.", setting).refused("this part of TLS"),
+    bind("ca-sign-pass", "<value>", "TLS of listeners: ca-sign-pass.", setting).refused("this part of TLS"),
+    bind("ca-verify-file", "<value>", "TLS of listeners: ca-verify-file.", setting)
+        .refused("this part of TLS"),
+    bind("ciphers", "<value>", "TLS of listeners: ciphers up to tls 1.2.", setting),
+    bind("ciphersuites", "<value>", "TLS of listeners: cipher suites of tls 1.3.", setting),
+    bind("client-sigalgs", "<value>", "TLS of listeners: client-sigalgs.", setting)
+        .later("all signature algorithms of rustls are offered"),
+    bind("crl-file", "<value>", "TLS of listeners: crl-file.", setting).refused("this part of TLS"),
+    bind("crt", "<value>", "TLS of listeners: a certificate.", setting),
+    bind("crt-ignore-err", "<value>", "TLS of listeners: crt-ignore-err.", setting)
+        .refused("this part of TLS"),
+    bind("crt-list", "<value>", "TLS of listeners: a list of certificates.", setting),
+    bind("curves", "<value>", "TLS of listeners: curves.", setting),
+    bind("default-crt", "<value>", "TLS of listeners: default-crt.", setting),
+    bind("ecdhe", "<value>", "TLS of listeners: ecdhe.", setting),
+    bind("force-sslv3", "", "TLS of listeners: force-sslv3.", flag),
+    bind("force-tlsv10", "", "TLS of listeners: force-tlsv10.", flag),
+    bind("force-tlsv11", "", "TLS of listeners: force-tlsv11.", flag),
+    bind("force-tlsv12", "", "TLS of listeners: force-tlsv12.", flag),
+    bind("force-tlsv13", "", "TLS of listeners: force-tlsv13.", flag),
+    bind("generate-certificates", "", "TLS of listeners: generate-certificates.", flag)
+        .refused("this part of TLS"),
+    bind("ktls", "<value>", "TLS of listeners: ktls.", setting)
+        .no_effect("encryption is done in the process"),
+    bind("no-alpn", "", "TLS of listeners: no-alpn.", flag),
+    bind("no-ca-names", "", "TLS of listeners: no-ca-names.", flag),
+    bind("no-sslv3", "", "TLS of listeners: no-sslv3.", flag),
+    bind("no-strict-sni", "", "TLS of listeners: no-strict-sni.", flag),
+    bind("no-tls-tickets", "", "TLS of listeners: no-tls-tickets.", flag),
+    bind("no-tlsv10", "", "TLS of listeners: no-tlsv10.", flag),
+    bind("no-tlsv11", "", "TLS of listeners: no-tlsv11.", flag),
+    bind("no-tlsv12", "", "TLS of listeners: no-tlsv12.", flag),
+    bind("no-tlsv13", "", "TLS of listeners: no-tlsv13.", flag),
+    bind("npn", "<value>", "TLS of listeners: npn.", setting)
+        .no_effect("NPN was replaced by ALPN, and no client speaks it"),
+    bind("prefer-client-ciphers", "", "TLS of listeners: prefer-client-ciphers.", flag),
+    bind("sigalgs", "<value>", "TLS of listeners: sigalgs.", setting)
+        .later("all signature algorithms of rustls are offered"),
+    bind("ssl-max-ver", "<value>", "TLS of listeners: highest version.", setting),
+    bind("ssl-min-ver", "<value>", "TLS of listeners: lowest version.", setting),
+    bind("strict-sni", "", "TLS of listeners: strict-sni.", flag),
+    bind("tls-ticket-keys", "<value>", "TLS of listeners: tls-ticket-keys.", setting)
+        .later("ticket keys are made at start and replaced by themselves"),
+    bind("tls-tickets", "", "TLS of listeners: tls-tickets.", flag),
+    bind("verify", "<value>", "TLS of listeners: whether client certificates are asked for.", setting),
 ];
+
+/// Loads the certificates of a whole line and, with `ssl`, makes its configuration.
+pub(super) fn finish(
+    loader: &mut Loader,
+    line: &Line<'_>,
+    address: &Word,
+    intro: &str,
+    template: &mut Bind,
+) -> Parsed {
+    let words = template.tls_settings.clone();
+    if words.is_empty() && !template.tls {
+        return Ok(());
+    }
+    if template.tls {
+        for word in &words {
+            if let Some(keyword) = KEYWORDS.iter().find(|keyword| keyword.name == word.name) {
+                crate::config::section::tell_support(loader, keyword.name, keyword.support, line)?;
+            }
+        }
+    }
+    let mut problems = Vec::new();
+    let global = std::mem::take(&mut loader.global.tls);
+    let settings = Settings { global: &global, words: &words, side: Side::Bind };
+    let loaded = listener::certificates(&settings, &mut loader.certificates, &mut problems);
+    if template.tls
+        && let Some(made) = listener::build(&settings, loaded, &mut problems)
+    {
+        template.tls_listener = made.into();
+    }
+    loader.global.tls = global;
+    for problem in problems {
+        let diagnostic = told(loader, line, address, intro, problem);
+        loader.push(diagnostic);
+    }
+    Ok(())
+}
+
+fn told(loader: &Loader, line: &Line<'_>, address: &Word, intro: &str, problem: Problem) -> Diagnostic {
+    match problem {
+        Problem::Word(text) => line.alert_at(address, format!("{intro} : {text}")),
+        Problem::Warning(text) => Diagnostic::warning(format!("{intro} : {text}")).at(address.span),
+        Problem::Whole(text) => {
+            let place = format!("[{}:{}]", line.location.file, line.location.line);
+            let hint = if text.starts_with("no SSL certificate") { " (use 'crt')" } else { "" };
+            let (proxy, address_text) = (&loader.section_name, address.as_str());
+            let text = format!("Proxy '{proxy}': {text} for bind '{address_text}' at {place}{hint}.");
+            Diagnostic::alert(text).at(address.span).positioned(PositionForm::Omitted)
+        }
+    }
+}

@@ -19,7 +19,7 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("agent-send", "<string>", "What the agent is sent.", agent_send),
     server("check", "", "Checks the server's health.", check),
     server("no-check", "", "Undoes 'check'.", check),
-    server("check-alpn", "<protocols>", "ALPN of checks over TLS.", skip_one),
+    server("check-alpn", "<protocols>", "ALPN of checks over TLS.", super::setting),
     server("check-pool-conn-name", "<name>", "Names the check's pooled connection.", skip_one)
         .later("checks use connections of their own"),
     server("check-proto", "<name>", "The protocol of checks.", check_proto),
@@ -28,7 +28,7 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("no-check-reuse-pool", "", "Undoes 'check-reuse-pool'.", nothing),
     server("check-send-proxy", "", "Sends a PROXY header with checks.", check_send_proxy),
     server("no-check-send-proxy", "", "Undoes 'check-send-proxy'.", check_send_proxy),
-    server("check-sni", "<sni>", "SNI of checks over TLS.", skip_one),
+    server("check-sni", "<sni>", "SNI of checks over TLS.", super::setting),
     server("check-sni-auto", "", "Chooses the SNI of checks.", nothing),
     server("no-check-sni-auto", "", "Undoes 'check-sni-auto'.", nothing),
     server("check-ssl", "", "Checks over TLS.", check_ssl),

@@ -121,12 +121,7 @@ fn options(loader: &mut Loader, line: &mut Line<'_>, server: &mut Server, shown:
     let result = words(loader, line, server, &intro);
     line.name = keyword_name;
     result?;
-    if server.tls || server.check_tls == Some(true) {
-        let what = if server.tls { "ssl" } else { "check-ssl" };
-        return Err(line
-            .alert(format!("{intro} : '{what}' is not supported yet: TLS will come with a later release.")));
-    }
-    Ok(())
+    tls::tell_support(loader, line, server)
 }
 
 fn words(loader: &mut Loader, line: &mut Line<'_>, server: &mut Server, intro: &str) -> Parsed {

@@ -1,0 +1,151 @@
+//! Answers about TLS from what the handshakes settled: protocol, cipher, names, the peer's certificate.
+//!
+//! Not here: secrets, the ClientHello's lists, our own certificate (`ssl_f_*`): rustls does not tell them after the handshake.
+
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::x509::X509Name;
+
+use crate::expr::eval::TlsSide;
+use crate::expr::logformat::date::Civil;
+use crate::expr::{Args, EvalCtx, Sample};
+use crate::txn::TlsFacts;
+
+/// The fact called `fact` of one side; `None` when it is not known here.
+pub fn answer<'a>(ctx: &EvalCtx<'a>, side: TlsSide, fact: &str, args: &Args) -> Option<Sample<'a>> {
+    let client = || ctx.session.tls_facts.as_deref();
+    let server = || ctx.stream.and_then(|stream| stream.server_tls.as_deref());
+    match side {
+        TlsSide::Frontend => session(client()?, fact),
+        TlsSide::Backend => session(server()?, fact),
+        TlsSide::ClientCertificate => match (fact, client()?.peer_chain.first()) {
+            ("used", leaf) => Some(Sample::Bool(leaf.is_some())),
+            // A certificate that did not pass never got this far.
+            ("verify" | "err" | "ca_err" | "ca_err_depth", _) => Some(Sample::Int(0)),
+            (_, leaf) => certificate(&client()?.peer_chain, leaf?, fact, args),
+        },
+        TlsSide::ServerCertificate => {
+            let chain = &server()?.peer_chain;
+            certificate(chain, chain.first()?, fact, args)
+        }
+        TlsSide::FrontendCertificate => None,
+    }
+}
+
+fn session<'a>(facts: &'a TlsFacts, fact: &str) -> Option<Sample<'a>> {
+    Some(match fact {
+        "" => Sample::Bool(true),
+        "protocol" => Sample::str(facts.protocol.as_bytes()),
+        "cipher" => Sample::str(facts.cipher.as_bytes()),
+        "alpn" => Sample::str(facts.alpn.as_deref()?),
+        "sni" => Sample::str(facts.sni.as_deref()?.as_bytes()),
+        "has_sni" => Sample::Bool(facts.sni.is_some()),
+        "has_crt" => Sample::Bool(!facts.peer_chain.is_empty()),
+        "is_resumed" => Sample::Bool(facts.resumed),
+        "has_early" | "early_rcvd" => Sample::Bool(false),
+        "curve" => Sample::str(facts.curve?.as_bytes()),
+        "alg_keysize" | "use_keysize" => Sample::Int(facts.key_bits()),
+        "err" => Sample::Int(0),
+        _ => return None,
+    })
+}
+
+fn certificate<'a>(chain: &'a [Vec<u8>], der: &'a [u8], fact: &str, args: &Args) -> Option<Sample<'a>> {
+    match fact {
+        "der" => return Some(Sample::bin(der)),
+        "chain_der" => return Some(Sample::bin(chain.concat())),
+        "sha1" => {
+            use sha1::Digest as _;
+            return Some(Sample::bin(sha1::Sha1::digest(der).to_vec()));
+        }
+        _ => {}
+    }
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    Some(match fact {
+        "s_dn" => Sample::str(name(parsed.subject(), args)?),
+        "i_dn" => Sample::str(name(parsed.issuer(), args)?),
+        "serial" => Sample::bin(parsed.raw_serial().to_vec()),
+        "notbefore" => Sample::str(time(parsed.validity().not_before)),
+        "notafter" => Sample::str(time(parsed.validity().not_after)),
+        "version" => Sample::Int(i64::from(parsed.version().0) + 1),
+        "key_alg" => Sample::str(algorithm(&parsed.public_key().algorithm.algorithm.to_id_string())),
+        "sig_alg" => Sample::str(algorithm(&parsed.signature_algorithm.algorithm.to_id_string())),
+        _ => return None,
+    })
+}
+
+/// OpenSSL's short name of a type of a distinguished name.
+fn short(oid: &str) -> &str {
+    match oid {
+        "2.5.4.3" => "CN",
+        "2.5.4.4" => "SN",
+        "2.5.4.5" => "serialNumber",
+        "2.5.4.6" => "C",
+        "2.5.4.7" => "L",
+        "2.5.4.8" => "ST",
+        "2.5.4.9" => "street",
+        "2.5.4.10" => "O",
+        "2.5.4.11" => "OU",
+        "2.5.4.12" => "title",
+        "2.5.4.42" => "GN",
+        "0.9.2342.19200300.100.1.1" => "UID",
+        "0.9.2342.19200300.100.1.25" => "DC",
+        "1.2.840.113549.1.9.1" => "emailAddress",
+        other => other,
+    }
+}
+
+fn algorithm(oid: &str) -> Vec<u8> {
+    match oid {
+        "1.2.840.113549.1.1.1" => "rsaEncryption",
+        "1.2.840.113549.1.1.10" => "RSASSA-PSS",
+        "1.2.840.113549.1.1.11" => "RSA-SHA256",
+        "1.2.840.113549.1.1.12" => "RSA-SHA384",
+        "1.2.840.113549.1.1.13" => "RSA-SHA512",
+        "1.2.840.10045.2.1" => "id-ecPublicKey",
+        "1.2.840.10045.4.3.2" => "ecdsa-with-SHA256",
+        "1.2.840.10045.4.3.3" => "ecdsa-with-SHA384",
+        "1.2.840.10045.4.3.4" => "ecdsa-with-SHA512",
+        "1.3.101.112" => "ED25519",
+        other => other,
+    }
+    .as_bytes()
+    .to_vec()
+}
+
+/// A distinguished name as `/C=…/CN=…`, or one entry of it by name and occurrence (negative ones count from the end), or
+/// as RFC 2253 with the third argument `rfc2253`.
+fn name(name: &X509Name<'_>, args: &Args) -> Option<Vec<u8>> {
+    let entries: Vec<(String, Vec<u8>)> = name
+        .iter_attributes()
+        .map(|entry| (entry.attr_type().to_id_string(), entry.as_slice().to_vec()))
+        .collect();
+    let wanted = args.bytes(0).unwrap_or_default();
+    if !wanted.is_empty() {
+        let mut found: Vec<&Vec<u8>> = entries
+            .iter()
+            .filter(|(oid, _)| short(oid).as_bytes() == wanted)
+            .map(|(_, value)| value)
+            .collect();
+        let position = args.int(1).unwrap_or(1);
+        if position < 0 {
+            found.reverse();
+        }
+        let index = usize::try_from(position.unsigned_abs().max(1)).ok()? - 1;
+        return found.get(index).map(|value| (*value).clone());
+    }
+    let pairs = entries.iter().map(|(oid, value)| [short(oid).as_bytes(), b"=", value].concat());
+    if args.bytes(2) == Some(b"rfc2253".as_slice()) {
+        let mut pairs: Vec<Vec<u8>> = pairs.collect();
+        pairs.reverse();
+        return Some(pairs.join(&b','));
+    }
+    Some(pairs.flat_map(|pair| [b"/".to_vec(), pair].concat()).collect())
+}
+
+/// `YYMMDDhhmmss[Z]`, as certificates write it.
+fn time(at: x509_parser::time::ASN1Time) -> Vec<u8> {
+    let at = Civil::from_unix(at.timestamp());
+    let year = at.year.rem_euclid(100);
+    format!("{year:02}{:02}{:02}{:02}{:02}{:02}Z", at.month, at.day, at.hour, at.minute, at.second)
+        .into_bytes()
+}

@@ -1,0 +1,329 @@
+//! TLS between a connection's socket and its users: a rustls state machine fed by readiness, without task or copy of its own.
+//!
+//! Received ciphertext goes through one buffer of the thread; what rustls holds for a connection is at most one record of
+//! input and one batch of output. A batch that the socket did not take whole counts as not sent: the sender keeps its bytes,
+//! as for a plain socket, and offers them again, so nothing is lost when a connection is closed after its last byte was taken.
+//!
+//! Cost of a small request: the two system calls of a plain one.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice, Read, Write};
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
+
+use nix::errno::Errno;
+use nix::sys::socket::{MsgFlags, recv, sendmsg};
+
+use crate::txn::TlsFacts;
+
+/// Ciphertext received by one system call.
+const CIPHERTEXT_BYTES: usize = 64 * 1024;
+/// The least that is asked of the socket, however little room the reader gives; rustls has room for its plaintext.
+const READ_BYTES_MIN: usize = 4096;
+/// Room that a record may need beyond what was received in this turn (RFC 8446 §5.2: 2^14 + 256 + 5).
+const RECORD_BYTES_MAX: usize = 16 * 1024 + 512;
+
+thread_local! {
+    static CIPHERTEXT: RefCell<Box<[u8]>> = RefCell::new(vec![0; CIPHERTEXT_BYTES].into_boxed_slice());
+}
+
+/// How far a handshake got.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Handshake {
+    Done,
+    /// It waits for the peer or for room to send.
+    Wait,
+    /// The peer closed before anything came from it, or in the middle.
+    Closed {
+        silent: bool,
+    },
+    /// The peer broke the connection.
+    Broken(Errno),
+    /// One of the two refused: why, in rustls's words. The alert is on its way.
+    Failed(String),
+}
+
+/// What reading gave.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Plaintext {
+    Data(usize),
+    Nothing,
+    End,
+    Failed(Errno),
+}
+
+/// TLS state of a connection.
+#[derive(Debug)]
+pub struct Transport {
+    tls: rustls::Connection,
+    /// Bytes whose ciphertext waits in `tls` and that the sender will offer again.
+    owed: usize,
+    /// Something was received at all.
+    heard: bool,
+    /// The socket's end was seen, with or without `close_notify`.
+    ended: bool,
+    /// `close_notify` was queued.
+    closing: bool,
+    /// The name that was asked for, on the client's side.
+    name: Option<String>,
+    facts: Option<Arc<TlsFacts>>,
+}
+
+impl Transport {
+    pub fn new(tls: impl Into<rustls::Connection>) -> Self {
+        Self { tls: tls.into(), owed: 0, heard: false, ended: false, closing: false, name: None, facts: None }
+    }
+
+    /// Remembers the name that is asked for: only requests for the same one may reuse the connection.
+    #[must_use]
+    pub fn named(mut self, name: Option<String>) -> Self {
+        self.name = name;
+        self
+    }
+
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Keeps what the handshake settled for later users of the connection.
+    pub fn keep_facts(&mut self, facts: Arc<TlsFacts>) {
+        self.facts = Some(facts);
+    }
+
+    pub fn facts(&self) -> Option<&Arc<TlsFacts>> {
+        self.facts.as_ref()
+    }
+
+    /// The state machine, for the facts of the handshake.
+    pub fn session(&self) -> &rustls::Connection {
+        &self.tls
+    }
+
+    pub fn is_handshaking(&self) -> bool {
+        self.tls.is_handshaking()
+    }
+
+    /// Ciphertext waits for the socket.
+    pub fn wants_write(&self) -> bool {
+        self.tls.wants_write()
+    }
+
+    /// Goes on with the handshake. `readable` and `writable` are the socket's, kept up to date.
+    pub fn handshake(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        readable: &mut bool,
+        writable: &mut bool,
+        hangup: bool,
+    ) -> Handshake {
+        loop {
+            if let Err(error) = self.flush(socket, writable) {
+                return Handshake::Broken(error);
+            }
+            if !self.tls.is_handshaking() {
+                // Output that is left (tickets) goes out before the first data. The first data may have come with the handshake.
+                let state = self.tls.process_new_packets();
+                *readable |=
+                    state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0 || state.peer_has_closed());
+                return Handshake::Done;
+            }
+            if !*readable || self.tls.wants_write() {
+                return Handshake::Wait;
+            }
+            let received = CIPHERTEXT.with_borrow_mut(|buffer| {
+                // No plaintext is read before the end of the handshake; a first request in the same flight fits rustls's buffer.
+                let room = buffer.get_mut(..RECORD_BYTES_MAX).unwrap_or_default();
+                let count = receive(socket, room, readable, hangup)?;
+                self.heard |= count > 0;
+                let mut rest = room.get(..count).unwrap_or_default();
+                while !rest.is_empty() {
+                    if let Err(error) = self.take_in(&mut rest) {
+                        return Ok((count, Some(error)));
+                    }
+                }
+                Ok((count, None))
+            });
+            match received {
+                Err(Errno::EAGAIN) => return Handshake::Wait,
+                Err(error) => return Handshake::Broken(error),
+                Ok((0, _)) => return Handshake::Closed { silent: !self.heard },
+                Ok((_, Some(error))) => {
+                    // The alert is worth one attempt.
+                    let _ = self.flush(socket, writable);
+                    return Handshake::Failed(error);
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+
+    fn take_in(&mut self, rest: &mut &[u8]) -> Result<(), String> {
+        let before = rest.len();
+        self.tls.read_tls(rest).map_err(|error| error.to_string())?;
+        self.tls.process_new_packets().map_err(|error| error.to_string())?;
+        if rest.len() == before {
+            return Err("the peer sends more than the handshake needs".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Reads as much plaintext as is there. Afterwards `readable` tells whether another read may give something.
+    pub fn receive(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        into: &mut [u8],
+        readable: &mut bool,
+        hangup: bool,
+    ) -> Plaintext {
+        let mut filled = 0;
+        let mut closed = self.read_plain(into, &mut filled);
+        while !closed && !self.ended && *readable && into.len() > filled {
+            let room = into.len() - filled;
+            if filled > 0 && room < 2 * RECORD_BYTES_MAX {
+                break;
+            }
+            let wanted = room.saturating_sub(RECORD_BYTES_MAX).clamp(READ_BYTES_MIN, CIPHERTEXT_BYTES);
+            let outcome = CIPHERTEXT.with_borrow_mut(|buffer| {
+                let space = buffer.get_mut(..wanted).unwrap_or_default();
+                let count = receive(socket, space, readable, hangup)?;
+                let mut rest = space.get(..count).unwrap_or_default();
+                while !rest.is_empty() && !closed {
+                    self.take_in(&mut rest).map_err(|_| Errno::EPROTO)?;
+                    closed = self.read_plain(into, &mut filled);
+                }
+                Ok(count)
+            });
+            match outcome {
+                Ok(0) => self.ended = true,
+                Ok(_) => {}
+                Err(Errno::EAGAIN) => break,
+                Err(error) if filled == 0 => {
+                    *readable = false;
+                    let _ = self.flush(socket, &mut true);
+                    return Plaintext::Failed(error);
+                }
+                // What came before the error is used first; the next read shows it again or ends.
+                Err(_) => self.ended = true,
+            }
+        }
+        self.ended |= closed;
+        if filled > 0 {
+            *readable |= self.ended || filled == into.len();
+            return Plaintext::Data(filled);
+        }
+        if self.ended {
+            *readable = false;
+            return Plaintext::End;
+        }
+        *readable = false;
+        Plaintext::Nothing
+    }
+
+    /// Moves decrypted bytes; true when the peer has said that there will be no more.
+    fn read_plain(&mut self, into: &mut [u8], filled: &mut usize) -> bool {
+        loop {
+            let Some(space) = into.get_mut(*filled..).filter(|space| !space.is_empty()) else { return false };
+            match self.tls.reader().read(space) {
+                Ok(0) => return true,
+                Ok(count) => *filled += count,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// Sends from the front of `bytes`; gives how many have left for good.
+    ///
+    /// What is not counted must be offered again, unchanged, before anything else.
+    pub fn send(
+        &mut self,
+        socket: BorrowedFd<'_>,
+        bytes: &[u8],
+        writable: &mut bool,
+    ) -> Result<usize, Errno> {
+        self.flush(socket, writable)?;
+        if self.tls.wants_write() {
+            return Ok(0);
+        }
+        let mut done = std::mem::take(&mut self.owed).min(bytes.len());
+        while let Some(rest) = bytes.get(done..).filter(|rest| !rest.is_empty()) {
+            let taken = self.tls.writer().write(rest).map_err(|_| Errno::EPIPE)?;
+            if taken == 0 {
+                return Err(Errno::EPIPE);
+            }
+            self.flush(socket, writable)?;
+            if self.tls.wants_write() {
+                self.owed = taken;
+                return Ok(done);
+            }
+            done += taken;
+        }
+        Ok(done)
+    }
+
+    /// Queues `close_notify` and sends it if the socket takes it at once (RFC 8446 §6.1).
+    pub fn close_notify(&mut self, socket: BorrowedFd<'_>) {
+        if !std::mem::replace(&mut self.closing, true) && !self.tls.is_handshaking() {
+            self.tls.send_close_notify();
+            let _ = self.flush(socket, &mut true);
+        }
+    }
+
+    /// Sends what waits, as far as the socket takes it.
+    pub fn flush(&mut self, socket: BorrowedFd<'_>, writable: &mut bool) -> Result<(), Errno> {
+        while self.tls.wants_write() && *writable {
+            match self.tls.write_tls(&mut Socket(socket)) {
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => *writable = false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an idle peer is neither closed nor has said anything but housekeeping (tickets, key updates).
+    pub fn is_quiet(&mut self, socket: BorrowedFd<'_>, readable: &mut bool, hangup: bool) -> bool {
+        let mut byte = [0];
+        matches!(self.receive(socket, &mut byte, readable, hangup), Plaintext::Nothing)
+    }
+}
+
+/// One read; `readable` becomes false when it was short.
+fn receive(
+    socket: BorrowedFd<'_>,
+    into: &mut [u8],
+    readable: &mut bool,
+    hangup: bool,
+) -> Result<usize, Errno> {
+    loop {
+        match recv(socket.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT) {
+            Ok(count) => {
+                *readable = count == into.len() || hangup && count > 0;
+                return Ok(count);
+            }
+            Err(Errno::EINTR) => {}
+            Err(error) => {
+                *readable = false;
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// A socket as rustls writes to it: several records with one system call, and no SIGPIPE.
+struct Socket<'a>(BorrowedFd<'a>);
+
+impl Write for Socket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+        Ok(sendmsg::<()>(self.0.as_raw_fd(), slices, &[], flags, None)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,169 @@
+//! From the words of a `bind … ssl` line to what its handshakes need.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::ServerConfig;
+
+use super::certificate::Certificate;
+use super::pem::PemError;
+use super::pinned::Authorities;
+use super::server::{self, Certificates, ClientVerification, ServerParameters};
+use super::settings::Settings;
+use super::sni::SniTable;
+use super::store::CertificateStore;
+use super::{Problem, client, crt_list};
+
+/// The TLS side of a listener, shared by all its connections.
+#[derive(Debug)]
+pub struct ListenerTls {
+    pub server: Arc<ServerConfig>,
+    /// What handshakes choose from; replaceable.
+    pub certificates: Arc<Certificates>,
+    /// The certificates in the line's order, with the names of their list.
+    pub loaded: Vec<Loaded>,
+    pub strict_sni: bool,
+}
+
+/// A certificate of a line.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub certificate: Arc<Certificate>,
+    pub filters: Vec<String>,
+}
+
+/// Loads what `crt`, `default-crt` and `crt-list` name, whether or not the line has `ssl`: HAProxy does so too.
+pub fn certificates(
+    settings: &Settings<'_>,
+    store: &mut CertificateStore,
+    problems: &mut Vec<Problem>,
+) -> Vec<Loaded> {
+    let mut loaded = Vec::new();
+    let words = settings.words.iter();
+    // `default-crt` comes first wherever it stands.
+    let (defaults, others): (Vec<_>, Vec<_>) = words.partition(|word| word.name == "default-crt");
+    for word in defaults.into_iter().chain(others) {
+        match word.name.as_str() {
+            "crt" | "default-crt" => {
+                let (certificates, errors) = store.load(&settings.path("crt-base", &word.value));
+                problems.extend(errors.iter().map(|error| Problem::Word(error.to_string())));
+                let plain = |certificate| Loaded { certificate, filters: Vec::new() };
+                loaded.extend(certificates.into_iter().map(plain));
+            }
+            "crt-list" => list(settings, &word.value, store, &mut loaded, problems),
+            _ => {}
+        }
+    }
+    loaded
+}
+
+fn list(
+    settings: &Settings<'_>,
+    file: &str,
+    store: &mut CertificateStore,
+    loaded: &mut Vec<Loaded>,
+    problems: &mut Vec<Problem>,
+) {
+    let text = match super::pem::read(Path::new(file)) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) => {
+            let reason = crate::config::describe(&error);
+            problems.push(Problem::Word(format!("'crt-list' : cannot open file '{file}' : {reason}")));
+            return;
+        }
+    };
+    let (entries, errors) = crt_list::parse(&text);
+    let bad_line = |(line, problem): &(usize, String)| {
+        Problem::Word(format!("'crt-list' : error processing line {line} in file '{file}' : {problem}"))
+    };
+    problems.extend(errors.iter().map(bad_line));
+    for entry in entries {
+        let (certificates, errors) = store.load(&settings.path("crt-base", &entry.file));
+        problems.extend(errors.iter().map(|error: &PemError| Problem::Word(format!("'crt-list' : {error}"))));
+        let named = |certificate| Loaded { certificate, filters: entry.filters.clone() };
+        loaded.extend(certificates.into_iter().map(named));
+    }
+}
+
+/// The table that a set of certificates makes.
+pub fn table(loaded: &[Loaded], strict: bool) -> SniTable {
+    let mut table = SniTable::default();
+    table.strict = strict;
+    for entry in loaded {
+        table.add(&entry.certificate, &entry.filters);
+    }
+    table
+}
+
+/// Makes the listener's configuration; nothing when there are problems that forbid it.
+pub fn build(
+    settings: &Settings<'_>,
+    loaded: Vec<Loaded>,
+    problems: &mut Vec<Problem>,
+) -> Option<ListenerTls> {
+    let strict_sni = settings.flag("strict-sni", "no-strict-sni");
+    if loaded.is_empty() && !strict_sni && !has_errors(problems) {
+        problems.push(Problem::Whole("no SSL certificate specified".to_owned()));
+    }
+    let parameters = ServerParameters {
+        versions: settings.versions(problems),
+        provider: settings.provider(problems),
+        alpn: settings.alpn(problems),
+        verification: verification(settings, problems),
+        tickets: !settings.flag("no-tls-tickets", "tls-tickets"),
+        prefer_client_ciphers: settings.flag("prefer-client-ciphers", "prefer-server-ciphers"),
+        ca_names: settings.value("no-ca-names").is_none(),
+    };
+    if has_errors(problems) {
+        return None;
+    }
+    let certificates = Arc::new(Certificates::new(table(&loaded, strict_sni)));
+    match server::configuration(&parameters, Arc::clone(&certificates)) {
+        Ok(server) => Some(ListenerTls { server, certificates, loaded, strict_sni }),
+        Err(error) => {
+            problems.push(Problem::Word(error.to_string()));
+            None
+        }
+    }
+}
+
+fn has_errors(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| !matches!(problem, Problem::Warning(_)))
+}
+
+fn verification(settings: &Settings<'_>, problems: &mut Vec<Problem>) -> ClientVerification {
+    let roots = settings.value("ca-file").and_then(|file| authorities(settings, file, problems));
+    let method = settings.value("verify").unwrap_or("none");
+    if !matches!(method, "none" | "optional" | "required") {
+        problems.push(Problem::Word(format!(
+            "'verify' : unknown verify method '{method}', only 'none', 'optional', and 'required' are supported"
+        )));
+    }
+    match (method, roots) {
+        ("optional", Some(roots)) => ClientVerification::Optional(roots),
+        ("required", Some(roots)) => ClientVerification::Required(roots),
+        ("optional" | "required", None) if settings.value("ca-file").is_none() => {
+            problems.push(Problem::Whole("verify is enabled but no CA file specified".to_owned()));
+            ClientVerification::None
+        }
+        _ => ClientVerification::None,
+    }
+}
+
+/// The certificates of a `ca-file`.
+pub fn authorities(settings: &Settings<'_>, file: &str, problems: &mut Vec<Problem>) -> Option<Authorities> {
+    let path = settings.path("ca-base", file);
+    let shown = path.display();
+    match client::authorities(&path.to_string_lossy()) {
+        Ok(authorities) if authorities.is_empty() => {
+            problems.push(Problem::Word(format!("'ca-file' : unable to load {shown}: no certificate in it")));
+            None
+        }
+        Ok(authorities) => Some(authorities),
+        Err(error) => {
+            let reason = crate::config::describe(&error);
+            problems.push(Problem::Word(format!("'ca-file' : unable to load {shown} ({reason})")));
+            None
+        }
+    }
+}

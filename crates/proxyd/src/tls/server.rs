@@ -1,0 +1,121 @@
+//! The server side of a listener with `ssl`: one rustls configuration whose certificates can be replaced.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier,
+};
+use rustls::sign::CertifiedKey;
+
+use super::parameters::{self, Versions};
+use super::pinned::{Authorities, Clients};
+use super::sni::SniTable;
+
+/// Sessions that can be resumed by id in TLS 1.2; tickets need no memory.
+const SESSIONS_MAX: usize = 20_000;
+
+/// The certificates of a listener, replaceable while connections use them.
+#[derive(Debug, Default)]
+pub struct Certificates {
+    table: ArcSwap<SniTable>,
+}
+
+impl Certificates {
+    pub fn new(table: SniTable) -> Self {
+        Self { table: ArcSwap::from_pointee(table) }
+    }
+
+    /// New handshakes see `table` from now on.
+    pub fn replace(&self, table: SniTable) {
+        self.table.store(Arc::new(table));
+    }
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let table = self.table.load();
+        let schemes = hello.signature_schemes();
+        let found = table
+            .find(hello.server_name(), &|certificate| certificate.key.key.choose_scheme(schemes).is_some());
+        found.map(|certificate| Arc::clone(&certificate.key))
+    }
+}
+
+/// `verify` with its authorities.
+#[derive(Debug, Clone, Default)]
+pub enum ClientVerification {
+    #[default]
+    None,
+    Optional(Authorities),
+    Required(Authorities),
+}
+
+/// What a `bind … ssl` line says, with files read and names looked up.
+#[derive(Debug)]
+pub struct ServerParameters {
+    pub versions: Versions,
+    pub provider: Arc<CryptoProvider>,
+    /// `alpn`, in order of preference.
+    pub alpn: Vec<Vec<u8>>,
+    pub verification: ClientVerification,
+    /// `no-tls-tickets`.
+    pub tickets: bool,
+    /// `prefer-client-ciphers`.
+    pub prefer_client_ciphers: bool,
+    /// Whether clients are told whose certificates are taken; false with `no-ca-names`.
+    pub ca_names: bool,
+}
+
+impl Default for ServerParameters {
+    fn default() -> Self {
+        Self {
+            versions: Versions::default(),
+            provider: parameters::provider(&[], &[], &[]),
+            alpn: Vec::new(),
+            verification: ClientVerification::None,
+            tickets: true,
+            prefer_client_ciphers: false,
+            ca_names: true,
+        }
+    }
+}
+
+/// Builds the configuration that all threads share.
+pub fn configuration(
+    parameters: &ServerParameters,
+    certificates: Arc<Certificates>,
+) -> Result<Arc<ServerConfig>, rustls::Error> {
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&parameters.provider))
+        .with_protocol_versions(&parameters.versions.supported())?;
+    let verifier = |authorities: &Authorities| {
+        let roots = Arc::clone(&authorities.roots);
+        let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&parameters.provider));
+        if parameters.ca_names { builder } else { builder.clear_root_hint_subjects() }
+    };
+    let unusable = |error: rustls::server::VerifierBuilderError| rustls::Error::General(error.to_string());
+    let builder = match &parameters.verification {
+        ClientVerification::None => builder.with_no_client_auth(),
+        ClientVerification::Optional(authorities) => {
+            let chain = verifier(authorities).allow_unauthenticated().build().map_err(unusable)?;
+            builder.with_client_cert_verifier(Arc::new(Clients { chain, authorities: authorities.clone() }))
+        }
+        ClientVerification::Required(authorities) => {
+            let chain = verifier(authorities).build().map_err(unusable)?;
+            builder.with_client_cert_verifier(Arc::new(Clients { chain, authorities: authorities.clone() }))
+        }
+    };
+    let mut configuration = builder.with_cert_resolver(certificates);
+    configuration.alpn_protocols.clone_from(&parameters.alpn);
+    configuration.ignore_client_order = !parameters.prefer_client_ciphers;
+    if parameters.tickets {
+        configuration.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
+        configuration.session_storage = ServerSessionMemoryCache::new(SESSIONS_MAX);
+    } else {
+        configuration.session_storage = Arc::new(NoServerSessionStorage {});
+        configuration.send_tls13_tickets = 0;
+    }
+    Ok(Arc::new(configuration))
+}
