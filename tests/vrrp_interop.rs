@@ -370,6 +370,65 @@ fn a_worker_that_dies_again_and_again_is_given_up_with_a_good_bye() {
     assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
 }
 
+/// Stops or continues the supervisor and its worker.
+fn signal_both(daemon: &Daemon, signal: Signal) {
+    daemon.signal(signal).unwrap();
+    kill(worker(daemon).expect("a worker"), signal).unwrap();
+}
+
+#[test]
+fn the_kernel_takes_the_address_from_a_daemon_that_is_frozen_and_it_returns_with_it() {
+    let Some((ours, theirs)) = programs("the_kernel_takes_the_address_from_a_frozen_daemon") else { return };
+    let segment = Segment::new().unwrap();
+    let keepalived = segment.start(Host::Two, &theirs, &with_password(100)).unwrap();
+    let vrrpd = segment.start(Host::One, &ours, &with_password(150)).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    signal_both(&vrrpd, Signal::SIGSTOP);
+    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
+    signal_both(&vrrpd, Signal::SIGCONT);
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    assert_line(
+        &keepalived,
+        "(VI_1) Master received advert from 10.99.0.1 with higher priority 150, ours 100",
+    );
+    assert!(!vrrpd.output().contains("reports IP"), "{}", vrrpd.output());
+}
+
+#[test]
+fn the_kernel_takes_the_address_when_everything_of_ours_is_killed() {
+    let Some((ours, theirs)) = programs("the_kernel_takes_the_address_when_everything_is_killed") else {
+        return;
+    };
+    let segment = Segment::new().unwrap();
+    let keepalived = segment.start(Host::Two, &theirs, &with_password(100)).unwrap();
+    let vrrpd = segment.start(Host::One, &ours, &with_password(150)).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    signal_both(&vrrpd, Signal::SIGSTOP);
+    signal_both(&vrrpd, Signal::SIGKILL);
+    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
+    assert!(!vrrpd.output().contains("sent 0 priority"), "{}", vrrpd.output());
+}
+
+#[test]
+fn renewals_of_a_lease_are_no_events_and_off_means_for_ever() {
+    let Some((ours, _)) = programs("renewals_of_a_lease_are_no_events") else { return };
+    let segment = Segment::new().unwrap();
+    let file = |lease: &str| format!("global_defs {{\n    vip_lease {lease}\n}}\n{}", with_password(150));
+    let vrrpd = segment.start(Host::One, &ours, &file("2")).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd]);
+    let monitor = segment.monitor_addresses(Host::One).unwrap();
+    let renewed = || monitor.output().lines().filter(|line| line.contains("valid_lft 2sec")).count();
+    assert!(testkit::wait::until(LIMIT, || (renewed() >= 8).then_some(())).is_some(), "{}", monitor.output());
+    assert!(!monitor.output().contains("Deleted"), "{}", monitor.output());
+    assert_eq!(vrrpd.output().matches("Assigned address").count(), 0, "{}", vrrpd.output());
+    std::fs::write(vrrpd.path("keepalived.conf"), file("off")).unwrap();
+    vrrpd.signal(Signal::SIGHUP).unwrap();
+    let shown = || segment.ip(Host::One, &format!("-o addr show to {VIP}")).unwrap_or_default();
+    let for_ever = testkit::wait::until(LIMIT, || shown().contains("valid_lft forever").then_some(()));
+    assert!(for_ever.is_some(), "{}", shown());
+    assert_eq!(vrrpd.output().matches("Entering").count(), 2, "BACKUP, MASTER:\n{}", vrrpd.output());
+}
+
 /// The packet after the header line of `tcpdump -x`: only the words of bytes.
 fn packet_bytes(output: &str) -> String {
     output

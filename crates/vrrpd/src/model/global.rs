@@ -38,6 +38,8 @@ pub struct GlobalDefs {
     /// Hold instances back until so long after boot.
     pub delay_after_boot_us: u64,
     pub log_unknown_vrids: bool,
+    /// How long the kernel keeps a master's addresses when nobody renews them (not known to keepalived).
+    pub vip_lease: AddressLease,
     pub vmac_prefix: String,
     pub vmac_addr_prefix: String,
     pub nftables: NftablesSettings,
@@ -81,6 +83,18 @@ pub struct MailSettings {
     pub connect_timeout_us: u64,
     /// `no_email_faults`.
     pub no_faults: bool,
+}
+
+/// `vip_lease`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AddressLease {
+    /// The master down time, in whole seconds, and 3 at least.
+    #[default]
+    Automatic,
+    /// Until somebody removes them, as keepalived sets them.
+    Off,
+    Seconds(u32),
 }
 
 /// Minimum gaps between two packets on one interface.
@@ -194,6 +208,7 @@ impl Default for GlobalDefs {
             startup_delay_us: 0,
             delay_after_boot_us: 0,
             log_unknown_vrids: false,
+            vip_lease: AddressLease::default(),
             vmac_prefix: "vrrp".into(),
             vmac_addr_prefix: "vrrp".into(),
             nftables: NftablesSettings::default(),

@@ -15,7 +15,7 @@ use serde::Serialize;
 
 pub use address::{AddressFlags, AddressSpec, Broadcast, LIFETIME_FOREVER};
 pub use global::{
-    CheckerLimits, DynamicInterfaces, GarpInterval, GlobalDefs, MailSettings, NftablesSettings,
+    AddressLease, CheckerLimits, DynamicInterfaces, GarpInterval, GlobalDefs, MailSettings, NftablesSettings,
     ProcessSettings, ReloadSettings, RxBufferPolicy, SnmpSettings,
 };
 pub use instance::{

@@ -75,7 +75,7 @@ fn kernel_flags(spec: &AddressSpec) -> KernelFlags {
 }
 
 /// Fills the attributes of `message` from `spec`; rtnetlink has set the address itself.
-fn describe(message: &mut AddressMessage, spec: &AddressSpec) {
+fn describe(message: &mut AddressMessage, spec: &AddressSpec, lifetime_s: Option<u32>) {
     if let Some(scope) = spec.scope {
         message.header.scope = AddressScope::from(scope);
     }
@@ -97,10 +97,12 @@ fn describe(message: &mut AddressMessage, spec: &AddressSpec) {
     if !flags.is_empty() {
         message.attributes.push(AddressAttribute::Flags(flags));
     }
-    if let Some(preferred_s) = spec.preferred_lft_s {
+    if spec.preferred_lft_s.is_some() || lifetime_s.is_some() {
+        let valid_s = lifetime_s.unwrap_or(LIFETIME_FOREVER);
         let mut info = CacheInfo::default();
-        info.ifa_preferred = preferred_s;
-        info.ifa_valid = LIFETIME_FOREVER;
+        // The kernel refuses an address that is preferred for longer than it is valid.
+        info.ifa_preferred = spec.preferred_lft_s.unwrap_or(LIFETIME_FOREVER).min(valid_s);
+        info.ifa_valid = valid_s;
         message.attributes.push(AddressAttribute::CacheInfo(info));
     }
 }
@@ -122,13 +124,19 @@ pub fn removal(index: u32, spec: &AddressSpec) -> AddressMessage {
 }
 
 impl Netlink {
-    /// Puts the address on the interface; one that is there already is fine.
+    /// Puts the address on the interface, for ever or for so many seconds; one that is there already stays and gets
+    /// the new lifetime.
     ///
     /// # Errors
     /// [`NetlinkError`] with the kernel's reason.
-    pub async fn add_address(&self, index: u32, spec: &AddressSpec) -> Result<(), NetlinkError> {
-        let mut request = self.handle.address().add(index, spec.address, spec.prefix_len);
-        describe(request.message_mut(), spec);
+    pub async fn add_address(
+        &self,
+        index: u32,
+        spec: &AddressSpec,
+        lifetime_s: Option<u32>,
+    ) -> Result<(), NetlinkError> {
+        let mut request = self.handle.address().add(index, spec.address, spec.prefix_len).replace();
+        describe(request.message_mut(), spec, lifetime_s);
         match tokio::time::timeout(ANSWER_TIMEOUT, request.execute()).await {
             Err(_) => Err(NetlinkError::Timeout),
             Ok(Ok(())) => Ok(()),

@@ -33,6 +33,7 @@ use crate::vrrp::{Action, Domain, Ending, Event, Notice, Router, State, sync_gro
 use super::{
     build,
     instance::Instance,
+    lease::Lease,
     legacy::{self, Inheritance},
     outside::{Happening, Kind, Outside, Stimulus, What},
     signals::{Request, Signals},
@@ -123,6 +124,8 @@ pub struct Actor {
     pub(super) trackers: Option<Trackers>,
     pub(super) stimuli: mpsc::Sender<Stimulus>,
     pub(super) log: Log,
+    /// When each instance's addresses were last renewed.
+    pub(super) leases: Vec<Option<Lease>>,
     /// Where the state is written down for a successor.
     pub(super) board: Option<Board>,
     /// What a predecessor left, until it is adopted.
@@ -182,6 +185,7 @@ impl Actor {
             trackers: None,
             stimuli,
             log,
+            leases: config.vrrp_instances.iter().map(|_| None).collect(),
             board: inheritance.board,
             inherited: inheritance.records,
             leave_addresses: false,
@@ -212,6 +216,7 @@ impl Actor {
         }
         if !self.inherited.is_empty() {
             self.adopt().await;
+            self.prepare_host()?;
             self.add_static_addresses().await;
             self.trackers = Some(Trackers::start(&self.config, &self.stimuli));
             return Ok(());
@@ -414,7 +419,10 @@ impl Actor {
     }
 
     fn next_deadline_us(&self) -> Option<u64> {
-        [self.domain.next_deadline_us(), self.announcer.next_deadline_us()].into_iter().flatten().min()
+        [self.domain.next_deadline_us(), self.announcer.next_deadline_us(), self.next_renewal_us()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn is_late(&self, now_us: u64) -> bool {
@@ -440,6 +448,7 @@ impl Actor {
         let mut out = Vec::new();
         self.domain.timers(now_us, &mut out);
         self.carry_out(out).await;
+        self.renew_one(now_us).await;
     }
 
     async fn stop(&mut self) {
@@ -449,6 +458,9 @@ impl Actor {
         let mut out = Vec::new();
         for index in 0..self.instances.len() {
             self.domain.step(index, Event::Stop(ending), now_us, &mut out);
+        }
+        if self.leave_addresses {
+            self.make_permanent().await;
         }
         self.carry_out(out).await;
     }

@@ -21,13 +21,22 @@ impl Actor {
     pub(super) async fn add_addresses(&mut self, index: usize) {
         let Some(instance) = self.instances.get(index) else { return };
         let name = instance.model.name.clone();
+        let lifetime_s = self.lifetime_s(instance);
         for (ifindex, spec) in self.placed_addresses(instance) {
-            self.add_address(&name, ifindex, &spec).await;
+            self.add_address(&name, ifindex, &spec, lifetime_s).await;
         }
+        self.lease_begins(index, None);
     }
 
-    pub(super) async fn add_address(&mut self, name: &str, ifindex: u32, spec: &AddressSpec) {
-        if let Err(error) = self.netlink.add_address(ifindex, spec).await {
+    /// One address, for ever or for so long.
+    pub(super) async fn add_address(
+        &mut self,
+        name: &str,
+        ifindex: u32,
+        spec: &AddressSpec,
+        lifetime_s: Option<u32>,
+    ) {
+        if let Err(error) = self.netlink.add_address(ifindex, spec, lifetime_s).await {
             self.log.warning(&format!("({name}) cannot add {}: {error}", spec.address));
         }
     }
@@ -38,6 +47,9 @@ impl Actor {
         let name = instance.model.name.clone();
         for (ifindex, spec) in self.placed_addresses(instance) {
             self.remove_address(&name, ifindex, &spec).await;
+        }
+        if let Some(lease) = self.leases.get_mut(index) {
+            *lease = None;
         }
     }
 
@@ -72,7 +84,7 @@ impl Actor {
     /// `static_ipaddress`: there while the daemon runs, whatever the states are.
     pub(super) async fn add_static_addresses(&mut self) {
         for (ifindex, spec) in self.placed_static_addresses(&self.config) {
-            self.add_address("static", ifindex, &spec).await;
+            self.add_address("static", ifindex, &spec, None).await;
         }
     }
 
@@ -89,7 +101,7 @@ impl Actor {
             self.remove_address("static", *ifindex, spec).await;
         }
         for (ifindex, spec) in new.iter().filter(|entry| !old.contains(entry)) {
-            self.add_address("static", *ifindex, spec).await;
+            self.add_address("static", *ifindex, spec, None).await;
         }
     }
 

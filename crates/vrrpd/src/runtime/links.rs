@@ -115,7 +115,7 @@ impl Actor {
                 let (ifindex, ip) = (address.index, address.address);
                 let new = self.interfaces.add_address(address);
                 let text = format!("Assigned address {ip} for interface {}", self.interface_name(ifindex));
-                if self.report_addresses {
+                if new && self.report_addresses {
                     self.log.info(&text);
                 } else if new && !self.is_virtual(ip) {
                     self.log.detail(&text);
@@ -193,7 +193,7 @@ impl Actor {
         }
     }
 
-    /// VRRP.md 4.3: a VIP deleted by someone else costs the master state, unless it is `no_track`.
+    /// As with keepalived, a VIP deleted by someone else costs the master state, unless it is `no_track`.
     async fn address_gone(&mut self, ifindex: u32, address: IpAddr) {
         self.interfaces.remove_address(ifindex, address);
         let ours = self.forget_own_removal_if_known(ifindex, address);
@@ -206,6 +206,9 @@ impl Actor {
         }
         if !ours && self.is_virtual(address) {
             for index in self.masters_that_lost(&interface, address) {
+                if self.removed_by_lease(index) {
+                    continue;
+                }
                 let text = format!("Netlink reflector reports IP {address} removed from {interface}");
                 self.log.info(&text);
                 self.feed(index, Event::AddressLost).await;

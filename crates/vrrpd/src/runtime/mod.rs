@@ -5,6 +5,7 @@ mod addresses;
 mod announce;
 pub mod build;
 pub mod instance;
+mod lease;
 pub mod legacy;
 mod links;
 pub mod outside;

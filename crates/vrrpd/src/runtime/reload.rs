@@ -69,6 +69,7 @@ impl Actor {
             }
         }
         self.trackers = Some(Trackers::start(&self.config, &self.stimuli));
+        self.lease_anew().await;
         self.drop_unused_listeners();
         self.advertise_all().await;
         self.record_all(true);
@@ -152,9 +153,10 @@ impl Actor {
         }
         let mut added = false;
         for (interface, spec) in new.iter().filter(|entry| !old.contains(entry)) {
-            let index = interface.as_deref().and_then(|name| self.interfaces.by_name(name));
-            if let Some(ifindex) = index.map(|link| link.index) {
-                self.add_address(&name, ifindex, spec).await;
+            let link = interface.as_deref().and_then(|name| self.interfaces.by_name(name));
+            if let Some(ifindex) = link.map(|link| link.index) {
+                let lifetime_s = self.instances.get(index).and_then(|instance| self.lifetime_s(instance));
+                self.add_address(&name, ifindex, spec, lifetime_s).await;
                 added = true;
             }
         }

@@ -1,6 +1,6 @@
 //! `global_defs`: VRRP, and the defaults of instances.
 
-use crate::model::{DynamicInterfaces, GarpExtraInterfaces, RxBufferPolicy, Version};
+use crate::model::{AddressLease, DynamicInterfaces, GarpExtraInterfaces, RxBufferPolicy, Version};
 
 use super::super::keyword::{Context, Keyword, Statement};
 use super::draft::GlobalDraft;
@@ -15,6 +15,24 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         "interface for static addresses without dev (default eth0)",
         |g, s, _| {
             g.model.default_interface = s.text();
+        },
+    ),
+    keyword(
+        "vip_lease",
+        "<SECONDS>|auto|off",
+        1,
+        "remove the addresses of a master that is dead or stopped after so long (default auto: the master down time, \
+         at least 3 s; not known to keepalived)",
+        |g, s, c| match s.peek() {
+            Some("off") => g.model.vip_lease = AddressLease::Off,
+            Some("auto") => g.model.vip_lease = AddressLease::Automatic,
+            _ => {
+                let wrong =
+                    |text: &str| format!("vip_lease '{text}' must be auto, off or in [2, 86400] - ignoring");
+                if let Some(seconds) = int(s, c, 2..=86_400, wrong) {
+                    g.model.vip_lease = AddressLease::Seconds(seconds as u32);
+                }
+            }
         },
     ),
     keyword(
