@@ -57,6 +57,7 @@ impl Services {
             reporter: Arc::clone(&reporter),
             program: settings.program,
             sockets: sockets.iter().map(|socket| socket.info.clone()).collect(),
+            certificates: Default::default(),
             startup_logs: settings.startup_logs,
         });
         let global = &snapshot.global;

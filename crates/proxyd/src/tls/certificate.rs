@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use rustls::{Error, SignatureAlgorithm};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
@@ -35,6 +36,33 @@ impl Certificate {
             Err(Error::InconsistentKeys(_)) => return Err(PemError::Mismatch(path.into())),
             Err(error) => return Err(unusable(error.to_string())),
         }
+        Ok(Self { path: path.into(), key: Arc::new(key), names })
+    }
+
+    /// A new chain for the key that `current` has, which must fit.
+    pub fn with_key_of(
+        path: &Path,
+        chain: Vec<CertificateDer<'static>>,
+        current: &Self,
+    ) -> Result<Self, PemError> {
+        let fresh = Self::unchecked(path, chain, current)?;
+        match fresh.key.keys_match() {
+            Err(Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
+                Err(PemError::Mismatch(path.into()))
+            }
+            _ => Ok(fresh),
+        }
+    }
+
+    /// The same without a look at the key: only to be shown.
+    pub(super) fn unchecked(
+        path: &Path,
+        chain: Vec<CertificateDer<'static>>,
+        current: &Self,
+    ) -> Result<Self, PemError> {
+        let leaf = chain.first().ok_or_else(|| PemError::NoCertificate(path.into()))?;
+        let names = names(leaf).map_err(|reason| PemError::Unusable(path.into(), reason))?;
+        let key = CertifiedKey::new(chain, Arc::clone(&current.key.key));
         Ok(Self { path: path.into(), key: Arc::new(key), names })
     }
 

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use rustls::ServerConfig;
 
 use super::certificate::Certificate;
@@ -20,8 +21,8 @@ pub struct ListenerTls {
     pub server: Arc<ServerConfig>,
     /// What handshakes choose from; replaceable.
     pub certificates: Arc<Certificates>,
-    /// The certificates in the line's order, with the names of their list.
-    pub loaded: Vec<Loaded>,
+    /// The certificates in the line's order, with the names of their list; changed by `commit ssl cert` only.
+    pub loaded: Mutex<Vec<Loaded>>,
     pub strict_sni: bool,
 }
 
@@ -119,7 +120,7 @@ pub fn build(
     }
     let certificates = Arc::new(Certificates::new(table(&loaded, strict_sni)));
     match server::configuration(&parameters, Arc::clone(&certificates)) {
-        Ok(server) => Some(ListenerTls { server, certificates, loaded, strict_sni }),
+        Ok(server) => Some(ListenerTls { server, certificates, loaded: Mutex::new(loaded), strict_sni }),
         Err(error) => {
             problems.push(Problem::Word(error.to_string()));
             None

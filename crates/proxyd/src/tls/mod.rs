@@ -11,6 +11,7 @@ pub mod listener;
 pub mod parameters;
 pub mod pem;
 pub mod pinned;
+pub mod replace;
 pub mod server;
 pub mod settings;
 pub mod sni;

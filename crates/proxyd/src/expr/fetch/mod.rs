@@ -11,7 +11,7 @@ mod request;
 mod response;
 mod stick;
 mod tls;
-pub(in crate::expr) mod tls_facts;
+pub mod tls_facts;
 mod transaction;
 
 use std::collections::HashMap;

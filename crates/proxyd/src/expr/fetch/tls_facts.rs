@@ -139,7 +139,18 @@ fn name(name: &X509Name<'_>, args: &Args) -> Option<Vec<u8>> {
         pairs.reverse();
         return Some(pairs.join(&b','));
     }
-    Some(pairs.flat_map(|pair| [b"/".to_vec(), pair].concat()).collect())
+    Some(distinguished_name(name))
+}
+
+/// `/C=…/O=…/CN=…`, as OpenSSL writes it in one line.
+pub fn distinguished_name(name: &X509Name<'_>) -> Vec<u8> {
+    let entries = name.iter_attributes();
+    entries
+        .flat_map(|entry| {
+            let oid = entry.attr_type().to_id_string();
+            [b"/", short(&oid).as_bytes(), b"=", entry.as_slice()].concat()
+        })
+        .collect()
 }
 
 /// `YYMMDDhhmmss[Z]`, as certificates write it.

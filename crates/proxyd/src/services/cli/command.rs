@@ -112,6 +112,8 @@ pub struct Admin {
     pub reporter: Arc<Reporter>,
     pub program: Program,
     pub sockets: Vec<SocketInfo>,
+    /// The certificate that is being replaced.
+    pub certificates: parking_lot::Mutex<crate::tls::replace::Replacement>,
     /// What was printed while starting (`show startup-logs`).
     pub startup_logs: String,
 }

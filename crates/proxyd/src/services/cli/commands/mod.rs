@@ -7,6 +7,7 @@ mod server;
 mod sessions;
 mod show;
 mod show_servers;
+mod ssl;
 
 use std::sync::LazyLock;
 
@@ -18,7 +19,7 @@ static ALL: LazyLock<Vec<CommandDef>> = LazyLock::new(|| {
     for table in [console::TABLE, frontend::TABLE, process::TABLE, server::TABLE, sessions::TABLE] {
         all.extend(table.iter().map(CommandDef::copy));
     }
-    all.extend(show::TABLE.iter().chain(show_servers::TABLE).map(CommandDef::copy));
+    all.extend(show::TABLE.iter().chain(show_servers::TABLE).chain(ssl::TABLE).map(CommandDef::copy));
     all
 });
 
