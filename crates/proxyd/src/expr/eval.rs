@@ -245,12 +245,6 @@ pub trait Environment {
         (0, "Success", "SUCCESS")
     }
 
-    /// A TLV of the received PROXY header, by type.
-    fn proxy_tlv(&self, kind: u8) -> Option<Data<'_>> {
-        let _ = kind;
-        None
-    }
-
     /// A stick-table fetch or converter (`sc_http_req_rate`, `src_conn_cur`, `table_gpc0`…): `key` is the
     /// converter's input, `None` for fetches.
     fn stick_table(&self, query: &super::fetch::StickQuery<'_>) -> Option<Sample<'static>> {

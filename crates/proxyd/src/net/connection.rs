@@ -192,6 +192,34 @@ impl Connection {
         }
     }
 
+    /// Shows the next bytes of the socket itself, below TLS, without taking them.
+    pub fn peek(&mut self, into: &mut [u8]) -> Received {
+        loop {
+            match recv(self.socket.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) {
+                Ok(0) => return Received::End,
+                Ok(count) => return Received::Data(count),
+                Err(Errno::EAGAIN) => {
+                    self.readable = false;
+                    return Received::WouldBlock;
+                }
+                Err(Errno::EINTR) => {}
+                Err(error) => return Received::Failed(error),
+            }
+        }
+    }
+
+    /// Takes bytes that [`Self::peek`] showed; more may follow them.
+    pub fn skip(&mut self, shown: &mut [u8]) -> bool {
+        self.readable = true;
+        recv(self.socket.as_raw_fd(), shown, MsgFlags::MSG_DONTWAIT) == Ok(shown.len())
+    }
+
+    /// Sends below TLS, all or nothing: a few bytes on a fresh connection always fit.
+    pub fn send_plain(&mut self, bytes: &[u8]) -> bool {
+        send(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
+            == Ok(bytes.len())
+    }
+
     /// Looks whether an idle peer closed or sent something unasked; neither should be reused.
     pub fn is_quiet(&mut self) -> bool {
         if !self.readable && !self.hangup {

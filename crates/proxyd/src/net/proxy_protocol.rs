@@ -31,7 +31,10 @@ pub enum Parsed {
     Incomplete,
     /// They are none, or a wrong one.
     Bad,
-    Header { length: usize, header: Header },
+    Header {
+        length: usize,
+        header: Header,
+    },
 }
 
 /// Reads a header of either version.
@@ -56,7 +59,8 @@ fn parse_line(bytes: &[u8]) -> Parsed {
     let ends = match words.next() {
         Some("UNKNOWN") => None,
         Some(family @ ("TCP4" | "TCP6")) => {
-            let mut address = || words.next()?.parse::<IpAddr>().ok().filter(|ip| ip.is_ipv4() == (family == "TCP4"));
+            let mut address =
+                || words.next()?.parse::<IpAddr>().ok().filter(|ip| ip.is_ipv4() == (family == "TCP4"));
             let (source, destination) = (address(), address());
             let mut port = || words.next()?.parse::<u16>().ok();
             let (source_port, destination_port) = (port(), port());

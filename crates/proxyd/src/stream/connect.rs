@@ -40,6 +40,7 @@ impl Stream {
         });
         self.enter(Activity::Connecting, core.clock.monotonic_ms());
         self.server_requests = 0;
+        self.proxy_header_sent = false;
         match started {
             Ok(key) => {
                 self.server_connection = Some(key);
@@ -105,6 +106,9 @@ impl Stream {
         }
         if !connection.is_writable() {
             return self.watch_client(session, core);
+        }
+        if !self.send_proxy_header(session, core) {
+            return self.attempt_failed(session, core, Fault::ConnectFailed);
         }
         match self.server_connection.and_then(|key| self.shake_server_hands(core, key)) {
             None => return self.watch_client(session, core),
@@ -223,7 +227,13 @@ impl Stream {
             core.close(key);
             return;
         };
-        if !self.server_keep_alive || server.is_stopped() || !Rc::ptr_eq(&snapshot, &core.snapshot) {
+        // What a PROXY header said of the client holds for this client only.
+        let is_announced = server.model.send_proxy.is_some();
+        if !self.server_keep_alive
+            || is_announced
+            || server.is_stopped()
+            || !Rc::ptr_eq(&snapshot, &core.snapshot)
+        {
             core.close(key);
             return;
         }

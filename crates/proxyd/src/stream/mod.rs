@@ -12,6 +12,7 @@
 //! to wait, and leaves its state in these structures. Cost of a small keep-alive request: two reads, two writes.
 
 mod access_log;
+mod admission;
 pub mod body;
 mod captures;
 mod connect;

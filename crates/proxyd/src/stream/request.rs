@@ -31,6 +31,7 @@ impl Stream {
         let info = &mut self.info;
         info.request_counter = core.process.requests_total.load(std::sync::atomic::Ordering::Relaxed);
         session.info.requests_before += 1;
+        (session.info.source, session.info.destination) = session.ends.clone();
     }
 
     /// Works on the request until it would have to wait.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use super::admission::Admission;
 use super::fault::Fault;
 use super::handshake::{self, Handshaken};
 use super::state::{Activity, Stream};
@@ -26,7 +27,7 @@ pub struct Session {
     pub(super) client: ConnectionKey,
     pub(super) snapshot: Rc<LocalSnapshot>,
     pub(super) frontend: ProxyId,
-    listener: Arc<Listener>,
+    pub(super) listener: Arc<Listener>,
     pub(super) info: SessionInfo,
     /// Bytes from the client that no request has used yet.
     pub(super) input: Buffer,
@@ -42,6 +43,9 @@ pub struct Session {
     /// The first byte of a head that is not complete.
     first_byte_us: Option<u64>,
     pub(super) killed: Option<Fault>,
+    pub(super) admission: Admission,
+    /// Source and destination as every request finds them, whatever rules made of them in the one before.
+    pub(super) ends: (Endpoint, Endpoint),
     /// The client's TLS handshake is under way.
     handshaking: bool,
     /// How long it took, for the first request's log line.
@@ -97,6 +101,7 @@ impl Session {
             accepted_us: core.clock.wall_us,
             requests_before: 0,
             proxied: false,
+            proxy_tlvs: None,
             tls: listener.model.tls,
             tls_facts: None,
         };
@@ -116,14 +121,13 @@ impl Session {
             idle_since_us: now_us,
             first_byte_us: None,
             killed: None,
+            admission: Admission::Connection,
+            ends: (Endpoint::Unknown, Endpoint::Unknown),
             handshaking: listener.model.tls_listener.0.is_some(),
             handshake_us: 0,
             snapshot,
         };
-        super::access_log::log_accept(&session, core);
-        if !session.handshaking && !session.policy().is_http {
-            session.stream = Some(session.tcp_stream(core));
-        }
+        session.admit_connection(core);
         Some(session)
     }
 
@@ -138,8 +142,8 @@ impl Session {
 
     /// Works until it would have to wait; false: the session is over.
     pub fn run(&mut self, core: &mut Core) -> bool {
-        if self.handshaking && !self.finish_handshake(core) {
-            return self.handshaking;
+        if self.admission != Admission::Done && !self.admit(core) {
+            return self.admission != Admission::Refused;
         }
         loop {
             let Some(mut stream) = self.stream.take() else {
@@ -171,6 +175,36 @@ impl Session {
         }
     }
 
+    /// PROXY header, TLS, session rules, one after the other; false: it waits, or is refused.
+    fn admit(&mut self, core: &mut Core) -> bool {
+        if self.killed.is_some() {
+            self.admission = Admission::Refused;
+        }
+        if self.admission == Admission::Header && !self.receive_proxy_header(core) {
+            let timeout_ms = self.policy().handshake_ms;
+            self.deadline_ms = timeout_ms.map_or(NEVER, |ms| self.idle_since_us / 1000 + ms);
+            self.arm(core);
+            return false;
+        }
+        if self.admission == Admission::Refused {
+            return false;
+        }
+        if self.handshaking && !self.finish_handshake(core) {
+            if !self.handshaking {
+                self.admission = Admission::Refused;
+            }
+            return false;
+        }
+        self.deadline_ms = NEVER;
+        if !self.admit_session(core) {
+            return false;
+        }
+        if !self.policy().is_http {
+            self.stream = Some(self.tcp_stream(core));
+        }
+        true
+    }
+
     /// True when the session may go on; otherwise it waits, or is over if it is not `handshaking` any more.
     fn finish_handshake(&mut self, core: &mut Core) -> bool {
         let outcome = if self.killed.is_some() { Handshaken::Over } else { self.shake_hands(core) };
@@ -190,10 +224,6 @@ impl Session {
                 let now_us = core.clock.monotonic_us;
                 self.handshake_us = now_us - self.idle_since_us;
                 self.idle_since_us = now_us;
-                self.deadline_ms = NEVER;
-                if !self.policy().is_http {
-                    self.stream = Some(self.tcp_stream(core));
-                }
                 true
             }
         }
@@ -209,6 +239,7 @@ impl Session {
                     stream.timed_out(self, core);
                     self.stream = Some(stream);
                 }
+                None if self.admission == Admission::Header => self.killed = Some(Fault::ClientTimeout),
                 None if self.handshaking => {
                     self.handshake_timed_out(core);
                     self.killed = Some(Fault::ClientTimeout);

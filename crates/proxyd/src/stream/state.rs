@@ -77,6 +77,8 @@ pub struct Stream {
     pub done: Option<bool>,
     /// The server of the last failed attempt.
     pub avoid: Option<ServerId>,
+    /// The new server connection got its PROXY header.
+    pub proxy_header_sent: bool,
     /// The server came from persistence or `use-server`.
     pub is_persistent: bool,
     /// Client to server, server to client.

@@ -11,6 +11,7 @@ use crate::model::*;
 use crate::proxy::{Counter, Process, Snapshot};
 use crate::runtime::{Listeners, Runtime};
 
+mod admission;
 mod failures;
 mod keep_alive;
 mod persistence;

@@ -51,6 +51,8 @@ pub struct SessionInfo {
     pub requests_before: u64,
     /// A PROXY header was received.
     pub proxied: bool,
+    /// Its TLVs, if it has any.
+    pub proxy_tlvs: Option<std::sync::Arc<[u8]>>,
     /// The client speaks TLS: `%ft` ends in `~`.
     pub tls: bool,
     /// What the client's handshake settled.

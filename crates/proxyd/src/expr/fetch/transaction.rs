@@ -135,20 +135,8 @@ pub(super) const FETCHES: &[Fetch] = &[
         |_, c, _| Some(Sample::Int(c.stream?.connections_frontend.into())),
         "connections of the frontend",
     ),
-    fetch(
-        "fc_pp_authority",
-        STR,
-        CLIENT,
-        |_, c, _| c.env.proxy_tlv(0x02).map(Sample::Str),
-        "the PROXY header's authority",
-    ),
-    fetch(
-        "fc_pp_unique_id",
-        STR,
-        CLIENT,
-        |_, c, _| c.env.proxy_tlv(0x05).map(Sample::Str),
-        "the PROXY header's unique id",
-    ),
+    fetch("fc_pp_authority", STR, CLIENT, |_, c, _| received_tlv(c, 0x02), "the PROXY header's authority"),
+    fetch("fc_pp_unique_id", STR, CLIENT, |_, c, _| received_tlv(c, 0x05), "the PROXY header's unique id"),
     fetch("fc_pp_tlv", STR, Contexts::SESSION, proxy_tlv, "a TLV of the PROXY header")
         .args(1, &[ArgKind::Str])
         .check(check_tlv),
@@ -356,5 +344,10 @@ fn tlv_type(text: &str) -> Option<u8> {
 }
 
 fn proxy_tlv<'a>(args: &'a Args, ctx: &EvalCtx<'a>, _: &mut FetchState) -> Option<Sample<'a>> {
-    ctx.env.proxy_tlv(tlv_type(args.text(0)?)?).map(Sample::Str)
+    received_tlv(ctx, tlv_type(args.text(0)?)?)
+}
+
+fn received_tlv<'a>(ctx: &EvalCtx<'a>, kind: u8) -> Option<Sample<'a>> {
+    let tlvs = ctx.session.proxy_tlvs.as_deref()?;
+    Some(Sample::Str(crate::net::proxy_protocol::find_tlv(tlvs, kind)?.into()))
 }
