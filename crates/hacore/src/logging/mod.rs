@@ -5,6 +5,7 @@
 
 mod operational;
 mod sink;
+pub mod subscriber;
 pub mod syslog;
 
 pub use operational::OperationalLog;

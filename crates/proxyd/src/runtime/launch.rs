@@ -90,6 +90,8 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
     let log = LogWriter::new(&snapshot.proxies, &snapshot.global, &options.tag, &mut sinks).map_err(one)?;
     let own_log =
         LogWriter::new(&snapshot.proxies, &snapshot.global, &options.tag, &mut sinks).map_err(one)?;
+    let console = !options.quiet && readiness.is_none();
+    super::events::install(&snapshot.global, &options.tag, &mut sinks, console).map_err(one)?;
     // The manager's socket is out of reach after chroot.
     let notifier = Notifier::from_env();
     privileges.apply().map_err(one)?;
@@ -101,7 +103,7 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
             release_date: crate::version::DATE.to_owned(),
         },
         startup_logs: String::new(),
-        console: !options.quiet && readiness.is_none(),
+        console,
     };
     let mut state_log = StateLog { writer: own_log, console: settings.console };
     let services = Services::start(&snapshot, &runtime.inboxes, log, sockets, settings).map_err(one)?;

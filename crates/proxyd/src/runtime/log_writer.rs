@@ -133,31 +133,9 @@ impl LogWriter {
 
 impl Destination {
     fn new(target: &LogTarget, sink: usize, tag: &str, global: &Global) -> Self {
-        let hostname = global.log_send_hostname.as_deref();
-        let identity = Identity::new(tag);
-        let identity = match hostname {
-            Some("") => match nix::unistd::gethostname() {
-                Ok(name) => identity.with_hostname(name.to_string_lossy()),
-                Err(_) => identity,
-            },
-            Some(name) => identity.with_hostname(name),
-            None => identity,
-        };
-        let format = match target.format {
-            LogSyslogFormat::Local => Format::Local,
-            LogSyslogFormat::Rfc3164 if hostname.is_none() => Format::Local,
-            LogSyslogFormat::Rfc3164 => Format::Rfc3164,
-            LogSyslogFormat::Rfc5424 => Format::Rfc5424,
-            LogSyslogFormat::Priority => Format::Priority,
-            LogSyslogFormat::Short => Format::Short,
-            LogSyslogFormat::Timed => Format::Timed,
-            LogSyslogFormat::Iso => Format::Iso,
-            LogSyslogFormat::Raw => Format::Raw,
-        };
-        let facility = Facility::from_number(target.facility.0).unwrap_or(Facility::LOCAL0);
         Self {
             sink,
-            encoder: Encoder::new(format, facility, identity, target.length_max_bytes),
+            encoder: encoder(target, tag, global),
             level_max: target.level_max as u8,
             level_min: target.level_min as u8,
             sample: target.sample.as_ref().map(|(ranges, size)| (ranges.clone(), *size, 0)),
@@ -170,4 +148,31 @@ impl Destination {
         *seen = *seen % (*size).max(1) + 1;
         ranges.iter().any(|range| (range.first..=range.last).contains(seen))
     }
+}
+
+/// How lines for `target` begin.
+pub(super) fn encoder(target: &LogTarget, tag: &str, global: &Global) -> Encoder {
+    let hostname = global.log_send_hostname.as_deref();
+    let identity = Identity::new(tag);
+    let identity = match hostname {
+        Some("") => match nix::unistd::gethostname() {
+            Ok(name) => identity.with_hostname(name.to_string_lossy()),
+            Err(_) => identity,
+        },
+        Some(name) => identity.with_hostname(name),
+        None => identity,
+    };
+    let format = match target.format {
+        LogSyslogFormat::Local => Format::Local,
+        LogSyslogFormat::Rfc3164 if hostname.is_none() => Format::Local,
+        LogSyslogFormat::Rfc3164 => Format::Rfc3164,
+        LogSyslogFormat::Rfc5424 => Format::Rfc5424,
+        LogSyslogFormat::Priority => Format::Priority,
+        LogSyslogFormat::Short => Format::Short,
+        LogSyslogFormat::Timed => Format::Timed,
+        LogSyslogFormat::Iso => Format::Iso,
+        LogSyslogFormat::Raw => Format::Raw,
+    };
+    let facility = Facility::from_number(target.facility.0).unwrap_or(Facility::LOCAL0);
+    Encoder::new(format, facility, identity, target.length_max_bytes)
 }

@@ -12,6 +12,7 @@ pub mod log_writer;
 pub mod services;
 pub mod thread;
 
+mod events;
 mod start;
 mod state_lines;
 
