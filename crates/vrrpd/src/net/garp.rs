@@ -1,4 +1,4 @@
-//! Announcing addresses: gratuitous ARP and unsolicited neighbour advertisements (VRRP.md 6).
+//! Announcing addresses: gratuitous ARP and unsolicited neighbour advertisements (keepalived's behaviour).
 //!
 //! Without a minimum interval everything leaves at once; with one, frames wait in a bounded queue per
 //! interface.

@@ -18,7 +18,7 @@ pub struct Link {
     pub name: String,
     /// Hardware address; none on tunnels and the like.
     pub mac: Option<[u8; 6]>,
-    /// Up and running (VRRP.md 4.4).
+    /// Up and running (keepalived's behaviour).
     pub up: bool,
     /// `IFF_NOARP`: announcing makes no sense.
     pub noarp: bool,

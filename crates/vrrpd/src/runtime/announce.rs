@@ -23,7 +23,7 @@ fn role() -> Role {
 }
 
 impl Actor {
-    /// Announces every address of an instance `repeat` times, round robin by address (VRRP.md 6).
+    /// Announces every address of an instance `repeat` times, round robin by address (keepalived's behaviour).
     pub(super) fn announce(&mut self, index: usize, repeat: u32) {
         let holds = self.domain.routers().get(index).is_some_and(|r| r.holds_addresses());
         let Some(instance) = self.instances.get(index).filter(|_| holds) else { return };

@@ -1,6 +1,6 @@
 //! Applying a new configuration to the running daemon: what both have stays as it is.
 //!
-//! Instances are matched by VRID, family and interface, not by name (VRRP.md 4.8).
+//! Instances are matched by VRID, family and interface, not by name (keepalived's behaviour).
 
 use hacore::time::monotonic_us;
 
@@ -76,7 +76,7 @@ impl Actor {
         self.log.info("Reload complete");
     }
 
-    /// VRRP.md 4.8: a matching master sends an advert before and after.
+    /// As keepalived does: a matching master sends an advert before and after.
     async fn advertise_all(&mut self) {
         let now_us = monotonic_us();
         let mut out: Vec<Outcome> = Vec::new();
@@ -204,7 +204,7 @@ impl Actor {
         }
     }
 
-    /// VRRP.md 4.8: priority 0, addresses off, FAULT or DELETED told.
+    /// As keepalived does: priority 0, addresses off, FAULT or DELETED told.
     async fn remove_instances_missing_in(&mut self, config: &Config) {
         for index in 0..self.instances.len() {
             let Some(instance) = self.instances.get(index) else { continue };

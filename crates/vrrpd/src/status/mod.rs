@@ -1,4 +1,4 @@
-//! Files that the daemon writes on a signal: data, statistics, JSON (KEEPALIVED.md 4).
+//! Files that the daemon writes on a signal: data, statistics, JSON (keepalived(8), SIGNALS).
 
 mod stats;
 

@@ -1,4 +1,4 @@
-//! The state machine of one virtual router (RFC 9568 §6.4, with keepalived's additions of VRRP.md 4).
+//! The state machine of one virtual router (RFC 9568 §6.4, with keepalived's additions).
 //!
 //! ```text
 //!             Start, no fault                 fault appears
@@ -32,7 +32,7 @@ use super::{
 };
 
 /// How long the old master keeps answering after the new one's first advert, microseconds: that advert
-/// leaves before the new master has set its addresses (VRRP.md 4.2), about a millisecond earlier.
+/// leaves before the new master has set its addresses (keepalived's behaviour), about a millisecond earlier.
 const HAND_OVER_OVERLAP_US: u64 = 5_000;
 /// Different complaints about packets that are remembered as logged.
 const COMPLAINTS_MAX: usize = 64;
@@ -58,7 +58,7 @@ impl Router {
     }
 
     /// INIT -> BACKUP or FAULT (RFC 9568 §6.4.1); an owner with `state MASTER` is master a microsecond
-    /// later (VRRP.md 3).
+    /// later (keepalived's behaviour).
     pub(super) fn start(&mut self, now_us: u64, out: &mut Vec<Action>) {
         if self.state != State::Init || self.stopped {
             return;
@@ -145,7 +145,7 @@ impl Router {
     fn master_is_dead(&mut self, now_us: u64, out: &mut Vec<Action>) {
         self.log(Level::Detail, "Receive advertisement timeout", out);
         if self.grouped {
-            // VRRP.md 5: a member waits until all others also want to be master.
+            // As keepalived does: a member waits until all others also want to be master.
             self.wants_master = true;
             self.deadlines.main_us = Some(now_us + self.master_down_us());
         } else {
@@ -153,7 +153,7 @@ impl Router {
         }
     }
 
-    /// The order of VRRP.md 4.2: advert, addresses, announcements, notifications.
+    /// keepalived's order: advert, addresses, announcements, notifications.
     fn become_master(&mut self, now_us: u64, out: &mut Vec<Action>) {
         self.log(Level::Info, "Entering MASTER STATE", out);
         self.enter(State::Master, now_us);
@@ -201,7 +201,7 @@ impl Router {
 
     fn advert(&mut self, received: Received, now_us: u64, out: &mut Vec<Action>) {
         self.release_after(&received, now_us);
-        // VRRP.md 2, step 2.
+        // keepalived takes adverts in BACKUP and MASTER only.
         if matches!(self.state, State::Init | State::Fault) || now_us < self.settings.deaf_until_us {
             return;
         }
@@ -209,7 +209,7 @@ impl Router {
         if received.advert.priority == PRIORITY_STOP {
             self.counters.priority_zero_received += 1;
         }
-        // RFC 9568 §6.4.3 (750), VRRP.md 2 step 15.
+        // RFC 9568 §6.4.3 (750).
         if self.settings.owner_ignore_adverts && self.settings.priority == PRIORITY_OWNER {
             return;
         }
@@ -343,7 +343,7 @@ impl Router {
         self.deadlines.main_us = Some(now_us + self.master_down_us());
     }
 
-    /// VRRP.md 4.3: a lower priority router believes it is master; say again who is, to it and to the hosts.
+    /// As keepalived does: a lower priority router believes it is master; say again who is, to it and to the hosts.
     fn insist(&mut self, received: &Received, now_us: u64, out: &mut Vec<Action>) {
         let text = format!(
             "Received advert from {} with lower priority {}, ours {}, forcing new election",
@@ -364,7 +364,7 @@ impl Router {
         out.push(Action::Notify(Notice::MasterRxLowerPriority));
     }
 
-    /// MASTER -> BACKUP or FAULT at once, without priority 0 (VRRP.md 4.3).
+    /// MASTER -> BACKUP or FAULT at once, without priority 0 (keepalived's behaviour).
     fn leave_master(&mut self, to: State, now_us: u64, out: &mut Vec<Action>) {
         self.log(Level::Info, format!("Entering {} STATE", to.name()), out);
         self.enter(to, now_us);
@@ -395,7 +395,7 @@ impl Router {
         }
     }
 
-    /// VRRP.md 4.3: somebody deleted an address of ours.
+    /// As keepalived does: somebody deleted an address of ours.
     fn address_lost(&mut self, now_us: u64, out: &mut Vec<Action>) {
         if self.state != State::Master || self.stopped {
             return;
@@ -435,7 +435,7 @@ impl Router {
             self.log(Level::Info, text, out);
             out.push(Action::Notify(Notice::Priority(self.state)));
         }
-        // VRRP.md 3: a running timer shifts by the change of the down time.
+        // As keepalived does: a running timer shifts by the change of the down time.
         if let (State::Backup, Some(at_us)) = (self.state, self.deadlines.main_us) {
             let shifted_us = (at_us + self.master_down_us()).saturating_sub(down_before_us);
             self.deadlines.main_us = Some(shifted_us.max(now_us));
@@ -456,7 +456,7 @@ impl Router {
         }
     }
 
-    /// VRRP.md 4.4. Priority 0 goes out while there is an address to send from.
+    /// As with keepalived, priority 0 goes out while there is an address to send from.
     fn enter_fault(&mut self, orderly: bool, now_us: u64, out: &mut Vec<Action>) {
         let was_master = self.state == State::Master;
         self.log(Level::Info, "Entering FAULT STATE", out);
@@ -472,7 +472,7 @@ impl Router {
         out.push(Action::Notify(Notice::State(State::Fault)));
     }
 
-    /// VRRP.md 4.4: BACKUP with a full master down time.
+    /// As keepalived does: BACKUP with a full master down time.
     fn leave_fault(&mut self, now_us: u64, out: &mut Vec<Action>) {
         self.log(Level::Info, "Entering BACKUP STATE", out);
         self.enter(State::Backup, now_us);
@@ -481,7 +481,7 @@ impl Router {
         out.push(Action::Notify(Notice::State(State::Backup)));
     }
 
-    /// VRRP.md 4.6.
+    /// As keepalived ends: priority 0 first, then the addresses.
     fn stop(&mut self, ending: Ending, now_us: u64, out: &mut Vec<Action>) {
         if self.stopped {
             // A second signal: no more waiting.
@@ -508,7 +508,7 @@ impl Router {
         }
     }
 
-    /// VRRP.md 5: the sync group takes this member along.
+    /// As keepalived does: the sync group takes this member along.
     fn group_move(&mut self, to: GroupMove, now_us: u64, out: &mut Vec<Action>) {
         if self.stopped || self.state == State::Init {
             return;
@@ -548,7 +548,7 @@ impl Router {
         self.complain(error.to_string(), out);
     }
 
-    /// An advert out of turn, as a reload of a master sends one before and after (VRRP.md 4.8).
+    /// An advert out of turn, as a reload of a master sends one before and after (keepalived's behaviour).
     pub fn advertise_now(&mut self, now_us: u64, out: &mut Vec<Action>) {
         if self.state == State::Master && !self.stopped {
             self.send_advert(self.priority, out);

@@ -1,4 +1,4 @@
-//! Effective priority: the configured one plus what trackers add and take away (VRRP.md 4.5).
+//! Effective priority: the configured one plus what trackers add and take away (keepalived's behaviour).
 
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +13,7 @@ pub enum Effect {
     Weight(i32),
     /// Holds the instance in FAULT.
     Fault,
-    /// Not known yet: an instance that starts stays in INIT until it is (VRRP.md 4.5).
+    /// Not known yet: an instance that starts stays in INIT until it is (keepalived's behaviour).
     Pending,
 }
 

@@ -1,4 +1,4 @@
-//! All routers of the daemon, and the sync groups that tie some of them together (VRRP.md 5).
+//! All routers of the daemon, and the sync groups that tie some of them together (keepalived's behaviour).
 //!
 //! A group becomes master only when every member wants to, and any member that steps back or is at
 //! fault takes all along.

@@ -1,4 +1,4 @@
-//! The two times of VRRP that are computed: skew and master down (VRRP.md 3, RFC 9568 §6.1).
+//! The two times of VRRP that are computed: skew and master down (RFC 9568 §6.1).
 
 use crate::model::Version;
 
