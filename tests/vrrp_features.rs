@@ -193,3 +193,61 @@ fn a_peer_beyond_its_max_ttl_is_not_heard() {
     assert_line(&two, "(VI_1) Entering MASTER STATE");
     drop(one);
 }
+
+#[test]
+fn routes_and_rules_are_those_that_keepalived_sets() {
+    let test = "routes_and_rules_are_those_that_keepalived_sets";
+    let (Some(ours), Some(theirs)) = (vrrpd(test), environment::installed("keepalived")) else { return };
+    let paths = format!(
+        "virtual_routes {{
+        192.0.2.0/24 via 10.99.0.254 dev {INTERFACE} src {VIP}
+        198.51.100.0/24 dev {INTERFACE} scope link metric 50 mtu 1400 advmss lock 1200
+        blackhole 203.0.113.0/24
+        default via 10.99.0.253 table 100 metric 7
+        192.0.2.128/25 table 100 nexthop via 10.99.0.2 weight 3 nexthop via 10.99.0.3 dev {INTERFACE}
+        2001:db8:1::/48 dev {INTERFACE} pref high
+    }}
+    virtual_rules {{
+        from 10.1.0.0/16 table 100 priority 400
+        to 10.2.0.0/16 iif {INTERFACE} lookup 100 preference 401 fwmark 0x10/0xff
+        from 2001:db8:2::/48 blackhole priority 402
+        from 10.3.0.0/16 dport 80-90 ipproto tcp table main priority 403
+    }}"
+    );
+    let text = format!(
+        "static_routes {{
+    192.0.2.64/26 dev {INTERFACE}
+}}
+static_rules {{
+    from 10.9.0.0/16 table 100 priority 390
+}}
+{}",
+        instance(&paths)
+    );
+    let shown = |segment: &Segment| {
+        ["-4 route show table all", "-6 route show table all", "-4 rule", "-6 rule"]
+            .map(|words| segment.ip(Host::One, words).unwrap())
+            .concat()
+            .lines()
+            // The kernel's own: link local, multicast, the addresses themselves.
+            .filter(|line| !line.contains("fe80") && !line.contains("ff00") && !line.contains("table local"))
+            .map(|line| line.trim().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let run = |program: &PathBuf| {
+        let segment = Segment::new().unwrap();
+        let before = shown(&segment);
+        let mut daemon = segment.start(Host::One, program, &text).unwrap();
+        assert_until(&daemon, "with the last rule", || {
+            shown(&segment).iter().any(|line| line.contains("403:"))
+        });
+        let during = shown(&segment);
+        daemon.signal(Signal::SIGTERM).unwrap();
+        assert!(daemon.await_end().is_some(), "{}", daemon.output());
+        (before, during, shown(&segment), daemon.output())
+    };
+    let (before, during, after, output) = run(&ours);
+    let (_, expected, _, _) = run(&theirs);
+    assert_eq!(during, expected, "{output}");
+    assert_eq!(after, before, "something was left behind:\n{output}");
+}

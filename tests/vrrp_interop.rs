@@ -153,6 +153,41 @@ fn another_password_is_refused_on_both_sides() {
     assert_line(&keepalived, "(VI_1) received an invalid passwd!");
 }
 
+fn with_header(priority: u8, secret: &str) -> String {
+    password(priority, secret).replace("PASS", "AH")
+}
+
+#[test]
+fn the_authentication_header_in_both_roles() {
+    let Some((ours, theirs)) = programs("the_authentication_header") else { return };
+    let segment = Segment::new().unwrap();
+    let keepalived = segment.start(Host::Two, &theirs, &with_header(100, "secret12")).unwrap();
+    assert_owner(&segment, Host::Two, &[&keepalived]);
+    let vrrpd = segment.start(Host::One, &ours, &with_header(150, "secret12")).unwrap();
+    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    assert_line(
+        &keepalived,
+        "(VI_1) Master received advert from 10.99.0.1 with higher priority 150, ours 100",
+    );
+    vrrpd.signal(Signal::SIGTERM).unwrap();
+    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
+    assert_line(&keepalived, "(VI_1) Backup received priority 0 advertisement");
+    for daemon in [&vrrpd, &keepalived] {
+        assert!(!daemon.output().contains("IPSEC-AH"), "{}", daemon.output());
+    }
+}
+
+#[test]
+fn a_header_made_with_another_secret_is_refused_on_both_sides() {
+    let Some((ours, theirs)) = programs("a_header_made_with_another_secret") else { return };
+    let segment = Segment::new().unwrap();
+    let keepalived = segment.start(Host::Two, &theirs, &with_header(100, "secret12")).unwrap();
+    let vrrpd = segment.start(Host::One, &ours, &with_header(150, "secret13")).unwrap();
+    let line = "invalid IPSEC HMAC-MD5 value. Due to fields mutation or bad password !";
+    assert_line(&vrrpd, line);
+    assert_line(&keepalived, line);
+}
+
 #[test]
 fn version_3_at_a_tenth_of_a_second_in_both_roles() {
     let Some((ours, theirs)) = programs("version_3_at_a_tenth_of_a_second") else { return };

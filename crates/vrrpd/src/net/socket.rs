@@ -31,6 +31,8 @@ pub struct Channel {
     pub interface: String,
     /// The group of a multicast channel, the own address of a unicast one.
     pub address: IpAddr,
+    /// What it receives: VRRP, or the authentication header in front of it.
+    pub protocol: u8,
 }
 
 impl Channel {
@@ -107,7 +109,7 @@ fn bind_to_interface(socket: &Socket, channel: &Channel) -> io::Result<()> {
 }
 
 fn open_receiving(channel: &Channel, buffer_bytes: Option<u32>) -> io::Result<Socket> {
-    let socket = raw(channel.family(), i32::from(IPPROTO_VRRP))?;
+    let socket = raw(channel.family(), i32::from(channel.protocol))?;
     bind_to_interface(&socket, channel)?;
     let bytes = buffer_bytes.map_or(RECEIVE_BUFFER_BYTES, |bytes| bytes as usize);
     // Beyond the system's limit with CAP_NET_ADMIN, else up to it.

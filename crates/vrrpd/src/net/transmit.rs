@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use socket2::Socket;
 
 use crate::packet::{
-    IPPROTO_VRRP,
+    IPPROTO_VRRP, ah,
     ipv4::{self, Ipv4Header},
 };
 
@@ -34,6 +34,8 @@ pub struct Envelope {
     pub ttl: u8,
     /// IPv4 identification.
     pub id: u16,
+    /// The authentication header that goes in front, IPv4 only.
+    pub ah: Option<ah::Seal>,
 }
 
 impl Transmitter {
@@ -61,7 +63,10 @@ impl Transmitter {
                     id: envelope.id,
                     total_len: 0,
                 };
-                let packet = ipv4::encapsulate(&header, message);
+                let packet = match envelope.ah {
+                    None => ipv4::encapsulate(&header, message),
+                    Some(seal) => ah::encapsulate(&header, seal, message),
+                };
                 let to = SocketAddr::new(envelope.destination, 0);
                 self.socket.send_to_with_flags(&packet, &to.into(), flags)?;
             }

@@ -1,9 +1,6 @@
 //! Setting and removing addresses.
 
-use std::{
-    net::{IpAddr, Ipv4Addr},
-    time::Duration,
-};
+use std::net::{IpAddr, Ipv4Addr};
 
 use netlink_packet_route::address::{
     AddressAttribute, AddressFlags as KernelFlags, AddressMessage, AddressScope, CacheInfo,
@@ -11,10 +8,7 @@ use netlink_packet_route::address::{
 
 use crate::model::{AddressSpec, Broadcast, LIFETIME_FOREVER};
 
-use super::{Netlink, NetlinkError, errno};
-
-/// How long a request may take; the kernel answers within microseconds.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
+use super::{ANSWER_TIMEOUT, Netlink, NetlinkError, errno};
 
 /// An address as the kernel has it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,14 +1,24 @@
-//! The kernel's interfaces and addresses through rtnetlink: reading, changing, watching.
+//! The kernel's interfaces, addresses, routes and rules through rtnetlink: reading, changing, watching.
 
 pub mod address;
 pub mod interface;
 pub mod monitor;
+pub mod route;
+pub mod rule;
 
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use netlink_packet_core::{NetlinkMessage, NetlinkPayload};
+use netlink_packet_route::RouteNetlinkMessage;
 use thiserror::Error;
 
 pub use address::KernelAddress;
 pub use interface::{Interfaces, Link};
 pub use monitor::{Change, Monitor};
+
+/// How long a request may take; the kernel answers within microseconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A request that the kernel or the channel refused.
 #[derive(Debug, Error)]
@@ -59,5 +69,32 @@ impl Netlink {
         let (connection, handle, _) = rtnetlink::new_connection()?;
         tokio::task::spawn_local(connection);
         Ok(Netlink { handle })
+    }
+
+    /// Sends a request and waits for the kernel's word; `false` when that is the `harmless` error number.
+    async fn change(
+        &self,
+        request: NetlinkMessage<RouteNetlinkMessage>,
+        harmless: i32,
+    ) -> Result<bool, NetlinkError> {
+        let mut answers = self.handle.clone().request(request).map_err(NetlinkError::from_request)?;
+        let answer = async {
+            while let Some(answer) = answers.next().await {
+                if let NetlinkPayload::Error(error) = answer.payload {
+                    return Some(error);
+                }
+            }
+            None
+        };
+        match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+            Err(_) => Err(NetlinkError::Timeout),
+            Ok(Some(error)) if error.raw_code() != 0 => {
+                match errno(&rtnetlink::Error::NetlinkError(error.clone())) {
+                    Some(number) if number == harmless => Ok(false),
+                    _ => Err(NetlinkError::from_request(rtnetlink::Error::NetlinkError(error))),
+                }
+            }
+            Ok(_) => Ok(true),
+        }
     }
 }

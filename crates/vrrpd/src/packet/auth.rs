@@ -1,7 +1,7 @@
-//! VRRPv2 authentication (RFC 2338 §5.3.6): none and the plain password.
+//! VRRPv2 authentication (RFC 2338 §5.3.6): none, the plain password, and the authentication header.
 //!
-//! `auth_type AH` is not here: the configuration refuses it. The password protects against
-//! mistakes, not against anyone who can read the segment.
+//! The password protects against mistakes, not against anyone who can read the segment. The header itself is in
+//! [`super::ah`].
 
 use super::AUTH_DATA_LEN;
 
@@ -13,6 +13,8 @@ pub enum Authentication {
     None,
     /// `auth_type PASS`: the secret, cut to 8 bytes or padded with zero.
     Password([u8; AUTH_DATA_LEN]),
+    /// `auth_type AH`: the secret of the header in front; the field in the advert is zero.
+    Header([u8; AUTH_DATA_LEN]),
 }
 
 impl std::fmt::Debug for Authentication {
@@ -21,6 +23,7 @@ impl std::fmt::Debug for Authentication {
         f.write_str(match self {
             Authentication::None => "None",
             Authentication::Password(_) => "Password(..)",
+            Authentication::Header(_) => "Header(..)",
         })
     }
 }
@@ -40,13 +43,14 @@ impl Authentication {
         match self {
             Authentication::None => 0,
             Authentication::Password(_) => 1,
+            Authentication::Header(_) => 2,
         }
     }
 
     /// The authentication data that ends a version 2 advert.
     pub fn data(self) -> [u8; AUTH_DATA_LEN] {
         match self {
-            Authentication::None => [0; AUTH_DATA_LEN],
+            Authentication::None | Authentication::Header(_) => [0; AUTH_DATA_LEN],
             Authentication::Password(data) => data,
         }
     }
@@ -54,7 +58,7 @@ impl Authentication {
     /// Whether `data` carries our secret, compared without an early end.
     pub fn accepts(self, data: &[u8]) -> bool {
         match self {
-            Authentication::None => true,
+            Authentication::None | Authentication::Header(_) => true,
             Authentication::Password(secret) => {
                 data.len() == secret.len()
                     && data.iter().zip(secret).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0

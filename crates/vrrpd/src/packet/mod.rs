@@ -8,6 +8,7 @@ use std::net::IpAddr;
 
 pub use crate::model::{Family, Version};
 
+pub mod ah;
 pub mod arp;
 pub mod auth;
 pub mod checksum;
@@ -21,7 +22,7 @@ pub mod v3;
 mod proptests;
 
 pub use auth::Authentication;
-pub use receive::{DecodeError, Expectation, Received, decode, peek_vrid};
+pub use receive::{DecodeError, Expectation, Received, decode, peek_sequence, peek_vrid};
 
 /// IP protocol number of VRRP (RFC 9568 §5.1.1.4).
 pub const IPPROTO_VRRP: u8 = 112;

@@ -13,6 +13,7 @@ fn expectation(version: Version, auth: Authentication, addresses: Vec<IpAddr>) -
         vrid: 7,
         auth,
         interval_us: 1_000_000,
+        sequence: 0,
         checksum: ChecksumCover::PseudoHeader,
         unicast: false,
         addresses,

@@ -11,7 +11,8 @@ use thiserror::Error;
 use crate::model::UnicastPeer;
 
 use super::{
-    AUTH_DATA_LEN, Advertisement, Authentication, Family, HEADER_LEN, TYPE_ADVERTISEMENT, VRRP_TTL, Version,
+    AUTH_DATA_LEN, Advertisement, Authentication, Family, HEADER_LEN, IPPROTO_AH, TYPE_ADVERTISEMENT,
+    VRRP_TTL, Version, ah,
     checksum::{Checksum, pseudo_header},
     ipv4, read_addresses,
     v3::{self, ChecksumCover},
@@ -46,6 +47,8 @@ pub struct Expectation {
     pub vrid: u8,
     /// Configured authentication, version 2 only.
     pub auth: Authentication,
+    /// With [`Authentication::Header`]: the last sequence number sent or accepted. Only a larger one is taken.
+    pub sequence: u32,
     /// Own advert interval in microseconds.
     pub interval_us: u64,
     /// What the version 3 IPv4 checksum covers; `Message` also means that any is taken (VRRP.md 1.2).
@@ -160,6 +163,25 @@ pub enum DecodeError {
     /// The password is not ours.
     #[error("received an invalid passwd!")]
     Password,
+    /// The authentication header does not fit the packet and our secret.
+    #[error("IPSEC-AH : invalid IPSEC HMAC-MD5 value. Due to fields mutation or bad password !")]
+    HeaderValue,
+    /// The authentication header was made for another sender.
+    #[error("IPSEC-AH : invalid IPSEC SPI value. {spi} and expect {source_address}")]
+    HeaderSpi {
+        /// In the header.
+        spi: Ipv4Addr,
+        /// Sender of the packet.
+        source_address: IpAddr,
+    },
+    /// An old packet, sent again.
+    #[error("IPSEC-AH : sequence number {received} already processed. Packet dropped. Local({ours})")]
+    HeaderSequence {
+        /// In the header.
+        received: u32,
+        /// The last one accepted or sent.
+        ours: u32,
+    },
     /// Version 2: the intervals differ, which RFC 3768 §7.1 makes a reason to drop.
     #[error("advertisement interval mismatch mine={ours_seconds} sec rcv'd={received_seconds} sec")]
     Interval {
@@ -201,18 +223,24 @@ struct Carried<'a> {
     destination: Option<IpAddr>,
     hop_limit: Option<u8>,
     total_len: Option<usize>,
+    ah: Option<ah::Header>,
 }
 
 fn open<'a>(datagram: &Datagram<'a>) -> Option<Carried<'a>> {
     match datagram.source {
         IpAddr::V4(_) => {
-            let (header, message) = ipv4::split(datagram.bytes)?;
+            let (header, payload) = ipv4::split(datagram.bytes)?;
+            let (ah, message) = match header.protocol {
+                IPPROTO_AH => ah::split(payload).map(|(ah, message)| (Some(ah), message))?,
+                _ => (None, payload),
+            };
             Some(Carried {
                 message,
                 header_len: datagram.bytes.len() - message.len(),
                 destination: Some(IpAddr::V4(header.destination)),
                 hop_limit: Some(header.ttl),
                 total_len: Some(usize::from(header.total_len)),
+                ah,
             })
         }
         IpAddr::V6(_) => Some(Carried {
@@ -221,6 +249,7 @@ fn open<'a>(datagram: &Datagram<'a>) -> Option<Carried<'a>> {
             destination: datagram.destination,
             hop_limit: datagram.hop_limit,
             total_len: None,
+            ah: None,
         }),
     }
 }
@@ -234,6 +263,11 @@ pub fn peek_vrid(datagram: &Datagram<'_>) -> Result<u8, DecodeError> {
         .filter(|carried| carried.message.len() >= HEADER_LEN)
         .and_then(|carried| carried.message.get(1).copied())
         .ok_or(DecodeError::Truncated { family: Family::of(datagram.source), len: datagram.bytes.len() })
+}
+
+/// The sequence number of a datagram's authentication header, if it has one.
+pub fn peek_sequence(datagram: &Datagram<'_>) -> Option<u32> {
+    open(datagram)?.ah.map(|ah| ah.sequence)
 }
 
 /// Runs every check on a datagram whose VRID is the instance's.
@@ -254,6 +288,7 @@ pub fn decode(datagram: &Datagram<'_>, expect: &Expectation) -> Result<Received,
         check_cast(&carried, expect, datagram.source)?;
     }
     let message = exact_length(&carried, expect, usize::from(count))?;
+    check_header(&carried, datagram, expect, message)?;
     if !expect.unicast
         && let Some(ttl) = carried.hop_limit
         && ttl != VRRP_TTL
@@ -342,6 +377,33 @@ fn exact_length<'a>(
         Some(exact) if len == whole || padded => Ok(exact),
         Some(_) => Err(DecodeError::TooLong { len, expected: whole }),
     }
+}
+
+/// The authentication header is there exactly when it is configured, right, and newer than the last one.
+fn check_header(
+    carried: &Carried<'_>,
+    datagram: &Datagram<'_>,
+    expect: &Expectation,
+    message: &[u8],
+) -> Result<(), DecodeError> {
+    let (ah, secret) = match (carried.ah, expect.auth) {
+        (Some(ah), Authentication::Header(secret)) => (ah, secret),
+        (None, Authentication::None | Authentication::Password(_)) => return Ok(()),
+        (received, expected) => {
+            let received = if received.is_some() { 2 } else { 0 };
+            return Err(DecodeError::AuthType { received, expected: expected.type_number() });
+        }
+    };
+    if !ah::is_genuine(secret, datagram.bytes, message) {
+        return Err(DecodeError::HeaderValue);
+    }
+    if IpAddr::V4(ah.spi) != datagram.source {
+        return Err(DecodeError::HeaderSpi { spi: ah.spi, source_address: datagram.source });
+    }
+    if ah.sequence <= expect.sequence {
+        return Err(DecodeError::HeaderSequence { received: ah.sequence, ours: expect.sequence });
+    }
+    Ok(())
 }
 
 fn check_auth(expect: &Expectation, received: u8, message: &[u8]) -> Result<(), DecodeError> {

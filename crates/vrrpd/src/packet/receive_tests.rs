@@ -11,6 +11,7 @@ fn expectation() -> Expectation {
         vrid: 51,
         auth: Authentication::password(b"secret12"),
         interval_us: 1_000_000,
+        sequence: 0,
         checksum: ChecksumCover::PseudoHeader,
         unicast: false,
         addresses: vec!["10.99.0.100".parse().unwrap()],

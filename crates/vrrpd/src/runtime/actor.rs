@@ -298,9 +298,10 @@ impl Actor {
             let listener = Listener::open(Rc::clone(&shared), buffer_bytes, self.inbound.clone())?;
             let transmitter = Rc::new(Transmitter::open(&channel)?);
             self.log.detail(&format!(
-                "VRRP sockpool: [ifindex(  {}), family({}), proto(112), {}, address({})]",
+                "VRRP sockpool: [ifindex(  {}), family({}), proto({}), {}, address({})]",
                 channel.ifindex,
                 channel.family().name(),
+                channel.protocol,
                 if channel.is_multicast() { "multicast" } else { "unicast" },
                 channel.address
             ));
@@ -323,7 +324,7 @@ impl Actor {
             None => instance.model.multicast_group,
             Some(_) => self.source_of(instance)?,
         };
-        Some(Channel { ifindex, interface, address })
+        Some(Channel { ifindex, interface, address, protocol: instance.protocol() })
     }
 
     /// Runs until a signal ends it.
@@ -478,7 +479,14 @@ impl Actor {
         let Some(index) = found else { return self.unknown_vrid(vrid, &inbound.channel) };
         let Some(instance) = self.instances.get(index) else { return };
         let event = match packet::decode(&datagram, &instance.expectation) {
-            Ok(received) => Event::Advert(received),
+            Ok(received) => {
+                if let (Some(sequence), Some(instance)) =
+                    (packet::peek_sequence(&datagram), self.instances.get_mut(index))
+                {
+                    instance.expectation.sequence = sequence;
+                }
+                Event::Advert(received)
+            }
             Err(error) => Event::Refused(error),
         };
         self.feed(index, event).await;
@@ -557,8 +565,8 @@ impl Actor {
         let (auth, cover) = (instance.expectation.auth, instance.expectation.checksum);
         for destination in instance.destinations() {
             let message = packet::encode(&advert, auth, cover, source, destination);
-            let id = instance.next_id();
-            let envelope = instance.envelope(source, destination, id);
+            let (id, seal) = (instance.next_id(), instance.next_seal());
+            let envelope = instance.envelope(source, destination, id, seal);
             if let Err(error) = transmitter.send(envelope, &message) {
                 self.log.detail(&format!(
                     "({}) send advert error {} ({error})",

@@ -22,10 +22,12 @@ impl Actor {
         let Some(instance) = self.instances.get(index) else { return };
         let name = instance.model.name.clone();
         let lifetime_s = self.lifetime_s(instance);
+        let (routes, rules) = (instance.model.routes.clone(), instance.model.rules.clone());
         for (ifindex, spec) in self.placed_addresses(instance) {
             self.add_address(&name, ifindex, &spec, lifetime_s).await;
         }
         self.lease_begins(index, None);
+        self.add_paths(&name, &routes, &rules).await;
     }
 
     /// One address, for ever or for so long.
@@ -41,10 +43,13 @@ impl Actor {
         }
     }
 
-    /// In the order in which they were added.
+    /// Rules, routes, then addresses in the order in which they were added.
     pub(super) async fn remove_addresses(&mut self, index: usize) {
         let Some(instance) = self.instances.get(index) else { return };
         let name = instance.model.name.clone();
+        let (routes, rules) = (instance.model.routes.clone(), instance.model.rules.clone());
+        self.remove_paths(&name, &routes, &rules).await;
+        let Some(instance) = self.instances.get(index) else { return };
         for (ifindex, spec) in self.placed_addresses(instance) {
             self.remove_address(&name, ifindex, &spec).await;
         }
@@ -69,6 +74,9 @@ impl Actor {
     pub(super) async fn remove_residual_addresses(&mut self, index: usize) {
         let Some(instance) = self.instances.get(index) else { return };
         let name = instance.model.name.clone();
+        let (routes, rules) = (instance.model.routes.clone(), instance.model.rules.clone());
+        self.remove_paths(&name, &routes, &rules).await;
+        let Some(instance) = self.instances.get(index) else { return };
         let residual: Vec<(u32, AddressSpec)> = self
             .placed_addresses(instance)
             .into_iter()
@@ -86,9 +94,13 @@ impl Actor {
         for (ifindex, spec) in self.placed_static_addresses(&self.config) {
             self.add_address("static", ifindex, &spec, None).await;
         }
+        let (routes, rules) = (self.config.static_routes.clone(), self.config.static_rules.clone());
+        self.add_paths("static", &routes, &rules).await;
     }
 
     pub(super) async fn remove_static_addresses(&mut self) {
+        let (routes, rules) = (self.config.static_routes.clone(), self.config.static_rules.clone());
+        self.remove_paths("static", &routes, &rules).await;
         for (ifindex, spec) in self.placed_static_addresses(&self.config) {
             self.remove_address("static", ifindex, &spec).await;
         }
@@ -96,6 +108,8 @@ impl Actor {
 
     /// After a reload only what differs is touched.
     pub(super) async fn change_static_addresses(&mut self, after: &Config) {
+        let (routes, rules) = (self.config.static_routes.clone(), self.config.static_rules.clone());
+        self.change_paths("static", (&routes, &rules), (&after.static_routes, &after.static_rules)).await;
         let (old, new) = (self.placed_static_addresses(&self.config), self.placed_static_addresses(after));
         for (ifindex, spec) in old.iter().filter(|entry| !new.contains(entry)) {
             self.remove_address("static", *ifindex, spec).await;

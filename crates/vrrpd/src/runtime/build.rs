@@ -1,6 +1,7 @@
 //! From the model to the routers of the state machine.
 
 use crate::model::{Config, GlobalDefs, SyncGroup};
+use crate::netlink::route;
 use crate::vrrp::{Group, Router, Settings};
 
 /// A feature of the file that this version does not carry out, although the file is right.
@@ -8,14 +9,11 @@ use crate::vrrp::{Group, Router, Settings};
 /// An instance that would behave differently from what its file says must not run.
 pub fn unsupported(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
-    for (wanted, feature) in [
-        (!config.static_routes.is_empty(), "static_routes"),
-        (!config.static_rules.is_empty(), "static_rules"),
-        (config.global.net_namespace.is_some(), "net_namespace"),
-    ] {
-        if wanted {
-            found.push(format!("{feature} is not supported yet"));
-        }
+    if config.global.net_namespace.is_some() {
+        found.push("net_namespace is not supported yet".to_owned());
+    }
+    for feature in config.static_routes.iter().filter_map(route::unsupported) {
+        found.push(format!("static_routes: {feature} is not supported yet"));
     }
     for instance in &config.vrrp_instances {
         let mut refuse = |wanted: bool, feature: &str| {
@@ -23,12 +21,14 @@ pub fn unsupported(config: &Config) -> Vec<String> {
                 found.push(format!("({}) {feature} is not supported yet", instance.name));
             }
         };
-        refuse(matches!(instance.auth, crate::model::Authentication::Ah(_)), "auth_type AH");
+        let ah = matches!(instance.auth, crate::model::Authentication::Ah(_));
+        refuse(ah && instance.family == crate::model::Family::V6, "auth_type AH with IPv6");
         refuse(instance.auth_hmac.is_some(), "auth_hmac");
         refuse(instance.vmac.is_some(), "use_vmac");
         refuse(instance.ipvlan.is_some(), "use_ipvlan");
-        refuse(!instance.routes.is_empty(), "virtual_routes");
-        refuse(!instance.rules.is_empty(), "virtual_rules");
+        for feature in instance.routes.iter().filter_map(route::unsupported) {
+            refuse(true, feature);
+        }
         refuse(instance.vrf.is_some(), "vrf");
         refuse(instance.all_addresses().any(|address| address.use_vmac), "use_vmac of a single address");
     }

@@ -5,7 +5,9 @@ use std::{collections::BTreeSet, net::IpAddr, rc::Rc};
 
 use crate::model::{self, AddressSpec, VrrpInstance};
 use crate::net::{Channel, Transmitter, transmit::Envelope};
-use crate::packet::{Advertisement, Authentication, Expectation, VRRP_TTL, v3::ChecksumCover};
+use crate::packet::{
+    Advertisement, Authentication, Expectation, IPPROTO_AH, IPPROTO_VRRP, VRRP_TTL, ah, v3::ChecksumCover,
+};
 
 /// What identifies an instance across a reload; its name may change.
 pub type Identity = (u8, model::Family, Option<String>);
@@ -39,6 +41,24 @@ impl Instance {
         self.id
     }
 
+    /// Protocol number of the packets it receives.
+    pub fn protocol(&self) -> u8 {
+        if matches!(self.expectation.auth, Authentication::Header(_)) { IPPROTO_AH } else { IPPROTO_VRRP }
+    }
+
+    /// What goes into the authentication header of the next packet, if it has one.
+    pub fn next_seal(&mut self) -> Option<ah::Seal> {
+        let seal = self.seal()?.renewed(wall_seconds());
+        self.expectation.sequence = seal.sequence;
+        Some(seal)
+    }
+
+    /// The seal of the last packet, if packets have one.
+    pub fn seal(&self) -> Option<ah::Seal> {
+        let Authentication::Header(secret) = self.expectation.auth else { return None };
+        Some(ah::Seal { secret, sequence: self.expectation.sequence })
+    }
+
     /// Where adverts go to.
     pub fn destinations(&self) -> Vec<IpAddr> {
         match &self.model.unicast {
@@ -53,8 +73,14 @@ impl Instance {
     }
 
     /// Addressing of one advert.
-    pub fn envelope(&self, source: IpAddr, destination: IpAddr, id: u16) -> Envelope {
-        Envelope { source, destination, ttl: self.ttl(), id }
+    pub fn envelope(
+        &self,
+        source: IpAddr,
+        destination: IpAddr,
+        id: u16,
+        seal: Option<ah::Seal>,
+    ) -> Envelope {
+        Envelope { source, destination, ttl: self.ttl(), id, ah: seal }
     }
 
     /// The advert it sends at this priority.
@@ -88,10 +114,16 @@ impl Instance {
     }
 }
 
+/// Seconds since the epoch, which fit until 2106.
+fn wall_seconds() -> u32 {
+    u32::try_from(hacore::time::wall_us() / 1_000_000).unwrap_or(u32::MAX)
+}
+
 fn expectation(model: &VrrpInstance) -> Expectation {
     let auth = match model.auth {
         model::Authentication::Pass(secret) => Authentication::Password(secret),
-        model::Authentication::None | model::Authentication::Ah(_) => Authentication::None,
+        model::Authentication::Ah(secret) => Authentication::Header(secret),
+        model::Authentication::None => Authentication::None,
     };
     let checked = model.check_unicast_source.then_some(model.unicast.as_ref()).flatten();
     Expectation {
@@ -99,6 +131,7 @@ fn expectation(model: &VrrpInstance) -> Expectation {
         family: model.family,
         vrid: model.vrid,
         auth,
+        sequence: 0,
         interval_us: model.advert_int_us,
         checksum: if model.v3_checksum_as_v2 { ChecksumCover::Message } else { ChecksumCover::PseudoHeader },
         unicast: model.unicast.is_some(),

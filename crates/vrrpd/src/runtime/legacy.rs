@@ -111,7 +111,7 @@ impl Actor {
                 .into_iter()
                 .map(|destination| {
                     let message = packet::encode(&advert, auth, cover, source, destination);
-                    (instance.envelope(source, destination, 1), message)
+                    (instance.envelope(source, destination, 1, instance.seal()), message)
                 })
                 .collect()
         });

@@ -9,6 +9,7 @@ mod lease;
 pub mod legacy;
 mod links;
 pub mod outside;
+mod paths;
 mod reload;
 pub mod signals;
 mod surroundings;

@@ -43,6 +43,7 @@ impl Actor {
                 Some((before, mut router)) => {
                     router.reconfigure(settings);
                     instance.port.clone_from(&before.port);
+                    instance.expectation.sequence = before.expectation.sequence;
                     routers.push(router);
                     kept.push(Some(before));
                 }
@@ -116,6 +117,7 @@ impl Actor {
             instance.model.unicast == before.model.unicast
                 && instance.model.multicast_group == before.model.multicast_group
                 && instance.model.source_address == before.model.source_address
+                && instance.protocol() == before.protocol()
         });
         if !same_channel {
             if let Some(instance) = self.instances.get_mut(index) {
@@ -160,6 +162,9 @@ impl Actor {
                 added = true;
             }
         }
+        let Some(after) = self.instances.get(index).map(|instance| instance.model.clone()) else { return };
+        let old = (before.model.routes.as_slice(), before.model.rules.as_slice());
+        self.change_paths(&name, old, (&after.routes, &after.rules)).await;
         if added {
             let repeat = self.instances.get(index).map_or(0, |instance| instance.model.garp.master_repeat);
             self.announce(index, repeat);

@@ -3,13 +3,14 @@
 
 use std::io;
 
+use hacore::time::wall_us;
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
 use crate::logging::Log;
 use crate::model::AddressSpec;
-use crate::net::Transmitter;
+use crate::net::{Transmitter, transmit::Envelope};
 use crate::netlink::address::removal;
 
 use super::record::Record;
@@ -39,10 +40,17 @@ fn send_adverts(record: &Record, log: &Log) {
         Err(error) => return log.warning(&format!("({}) {error}", record.name)),
     };
     for (envelope, message) in &record.farewell.adverts {
-        if let Err(error) = transmitter.send(*envelope, message) {
+        let envelope = Envelope { ah: envelope.ah.map(|seal| seal.renewed(farewell_sequence())), ..*envelope };
+        if let Err(error) = transmitter.send(envelope, message) {
             log.warning(&format!("({}) send advert error ({error})", record.name));
         }
     }
+}
+
+/// Above any sequence number that the worker may have used since it wrote its record: those follow the clock.
+fn farewell_sequence() -> u32 {
+    const MARGIN_S: u64 = 60;
+    u32::try_from(wall_us() / 1_000_000 + MARGIN_S).unwrap_or(u32::MAX)
 }
 
 /// Removes one address; one that is not there is fine. The kernel carries a request out before the call returns.

@@ -568,7 +568,10 @@ impl super::instance::RefusedCounters {
             DecodeError::Version { .. } => &mut self.version,
             DecodeError::AuthUnknown(_) => &mut self.invalid_auth_type,
             DecodeError::AuthType { .. } => &mut self.auth_type_mismatch,
-            DecodeError::Password => &mut self.auth_failure,
+            DecodeError::Password
+            | DecodeError::HeaderValue
+            | DecodeError::HeaderSpi { .. }
+            | DecodeError::HeaderSequence { .. } => &mut self.auth_failure,
             DecodeError::Interval { .. } | DecodeError::IntervalZero => &mut self.advert_interval,
             DecodeError::Type(_) => &mut self.packet_type,
             DecodeError::Checksum(_) => &mut self.checksum,

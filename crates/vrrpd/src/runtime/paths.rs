@@ -1,0 +1,76 @@
+//! Routes and policy rules that come and go with a master, and static ones.
+//!
+//! What the kernel refuses is said and left out: the addresses are more important. Somebody else removing a route or
+//! rule is not noticed.
+
+use crate::model::{RouteSpec, RuleSpec};
+use crate::netlink::{route, rule};
+
+use super::actor::Actor;
+
+impl Actor {
+    /// Routes, then rules.
+    pub(super) async fn add_paths(&self, name: &str, routes: &[RouteSpec], rules: &[RuleSpec]) {
+        for spec in routes {
+            let Some(message) = self.route(name, spec) else { continue };
+            if let Err(error) = self.netlink.add_route(message, spec.insert).await {
+                self.log.warning(&format!("({name}) cannot add route to {}: {error}", destination(spec)));
+            }
+        }
+        for spec in rules {
+            if let Err(error) = self.netlink.add_rule(rule::message(spec)).await {
+                self.log.warning(&format!("({name}) cannot add rule {}: {error}", preference(spec)));
+            }
+        }
+    }
+
+    /// Rules, then routes; what is not there is fine.
+    pub(super) async fn remove_paths(&self, name: &str, routes: &[RouteSpec], rules: &[RuleSpec]) {
+        for spec in rules {
+            if let Err(error) = self.netlink.remove_rule(rule::message(spec)).await {
+                self.log.warning(&format!("({name}) cannot remove rule {}: {error}", preference(spec)));
+            }
+        }
+        for spec in routes {
+            let Some(message) = self.route(name, spec) else { continue };
+            if let Err(error) = self.netlink.remove_route(message).await {
+                self.log.warning(&format!("({name}) cannot remove route to {}: {error}", destination(spec)));
+            }
+        }
+    }
+
+    /// Only what differs is touched.
+    pub(super) async fn change_paths(
+        &self,
+        name: &str,
+        old: (&[RouteSpec], &[RuleSpec]),
+        new: (&[RouteSpec], &[RuleSpec]),
+    ) {
+        let (routes, rules) = (missing(old.0, new.0), missing(old.1, new.1));
+        self.remove_paths(name, &routes, &rules).await;
+        let (routes, rules) = (missing(new.0, old.0), missing(new.1, old.1));
+        self.add_paths(name, &routes, &rules).await;
+    }
+
+    fn route(&self, name: &str, spec: &RouteSpec) -> Option<netlink_packet_route::route::RouteMessage> {
+        let message = route::message(spec, |dev| self.interfaces.by_name(dev).map(|link| link.index));
+        if message.is_none() {
+            let text = format!("({name}) no interface for the route to {}", destination(spec));
+            self.log.warning(&text);
+        }
+        message
+    }
+}
+
+/// What of `list` is not in `other`.
+fn missing<T: PartialEq + Clone>(list: &[T], other: &[T]) -> Vec<T> {
+    list.iter().filter(|entry| !other.contains(entry)).cloned().collect()
+}
+
+fn destination(spec: &RouteSpec) -> String {
+    spec.to.map_or_else(|| "default".to_owned(), |(address, length)| format!("{address}/{length}"))
+}
+
+fn preference(spec: &RuleSpec) -> String {
+    spec.priority.map_or_else(|| "without preference".to_owned(), |priority| priority.to_string())
+}
