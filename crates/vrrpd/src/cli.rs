@@ -6,7 +6,7 @@ use std::{ffi::OsString, path::PathBuf};
 use hacore::logging::syslog::Facility;
 use thiserror::Error;
 
-use crate::{runtime::signals, version};
+use crate::{config, runtime::signals, version};
 
 /// Default configuration file (keepalived(8), `-f`).
 pub const CONFIG_FILE: &str = "/etc/keepalived/keepalived.conf";
@@ -177,6 +177,7 @@ const OPTIONS: &[OptionSpec] = &[
     ),
     option(None, "ignore-sigint", NoValue, "Ignore SIGINT (refused)"),
     option(None, "keepalived-exit-codes", NoValue, "With -t: exit with keepalived's codes"),
+    option(None, "support-table", NoValue, "Print which keywords are supported, as Markdown"),
     option(Some('v'), "version", NoValue, "Display the version number"),
     option(Some('h'), "help", NoValue, "Display this help message"),
 ];
@@ -294,6 +295,7 @@ impl Parsed {
             "config-test" => self.test = Some(value.map(PathBuf::from)),
             "version" => self.print = Some(version::title()),
             "help" => self.print = Some(help()),
+            "support-table" => self.print = Some(config::support::table()),
             "signum" => {
                 let number = signals::number(&text)
                     .ok_or(CliError::Invalid { what: "signal function", value: text })?;

@@ -12,6 +12,7 @@ mod lexer;
 mod preproc;
 mod repeat;
 mod resolve;
+pub mod support;
 mod tree;
 mod value;
 mod verdict;

@@ -36,7 +36,7 @@ impl Checksum {
     }
 }
 
-/// The 12 byte IPv4 pseudo header that keepalived puts in front of a version 3 advert (VRRP.md 1.2).
+/// The 12 byte IPv4 pseudo header that keepalived puts in front of a version 3 advert (keepalived's behaviour).
 pub fn pseudo_header_v4(source: Ipv4Addr, destination: Ipv4Addr, len: usize) -> Checksum {
     Checksum::default()
         .add(&source.octets())

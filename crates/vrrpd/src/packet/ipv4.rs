@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 /// Length of the header we write: no options.
 pub const HEADER_LEN: usize = 20;
-/// Type of service of every advert: internetwork control (VRRP.md 1).
+/// Type of service of every advert: internetwork control (as keepalived sends it).
 pub const TOS_INTERNETWORK_CONTROL: u8 = 0xc0;
 
 /// The parts of the header that vary between adverts.

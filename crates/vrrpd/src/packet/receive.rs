@@ -1,4 +1,4 @@
-//! Receiving an advert: the checks of VRRP.md section 2, in keepalived's order.
+//! Receiving an advert: the checks in keepalived's order.
 //!
 //! A refused packet is data: [`DecodeError`] says which check failed, in keepalived's words, and the
 //! caller decides what to log and count. State (FAULT, start-up delay) is none of this module's
@@ -51,7 +51,7 @@ pub struct Expectation {
     pub sequence: u32,
     /// Own advert interval in microseconds.
     pub interval_us: u64,
-    /// What the version 3 IPv4 checksum covers; `Message` also means that any is taken (VRRP.md 1.2).
+    /// What the version 3 IPv4 checksum covers; `Message` also means that any is taken (keepalived's behaviour).
     pub checksum: ChecksumCover,
     /// Whether the instance speaks to listed peers instead of the group.
     pub unicast: bool,

@@ -11,7 +11,7 @@ use super::{
 /// Microseconds in the unit of the interval field, one second.
 pub const INTERVAL_UNIT_US: u64 = 1_000_000;
 
-/// The interval field for `interval_us`: whole seconds, others rounded, 1..=255 (VRRP.md 3).
+/// The interval field for `interval_us`: whole seconds, others rounded, 1..=255 (keepalived's behaviour).
 pub fn interval_field(interval_us: u64) -> u8 {
     let seconds = interval_us.saturating_add(INTERVAL_UNIT_US / 2) / INTERVAL_UNIT_US;
     seconds.clamp(1, 255) as u8

@@ -21,7 +21,7 @@ pub fn interval_field(interval_us: u64) -> u16 {
 /// What the checksum of an IPv4 advert covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ChecksumCover {
-    /// A pseudo header and the message: keepalived's default (VRRP.md 1.2).
+    /// A pseudo header and the message: keepalived's default (keepalived's behaviour).
     #[default]
     PseudoHeader,
     /// The message alone (RFC 9568 §5.2.8), `v3_checksum_as_v2`.

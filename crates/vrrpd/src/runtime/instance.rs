@@ -73,13 +73,7 @@ impl Instance {
     }
 
     /// Addressing of one advert.
-    pub fn envelope(
-        &self,
-        source: IpAddr,
-        destination: IpAddr,
-        id: u16,
-        seal: Option<ah::Seal>,
-    ) -> Envelope {
+    pub fn envelope(&self, source: IpAddr, destination: IpAddr, id: u16, seal: Option<ah::Seal>) -> Envelope {
         Envelope { source, destination, ttl: self.ttl(), id, ah: seal }
     }
 

@@ -40,7 +40,8 @@ fn send_adverts(record: &Record, log: &Log) {
         Err(error) => return log.warning(&format!("({}) {error}", record.name)),
     };
     for (envelope, message) in &record.farewell.adverts {
-        let envelope = Envelope { ah: envelope.ah.map(|seal| seal.renewed(farewell_sequence())), ..*envelope };
+        let envelope =
+            Envelope { ah: envelope.ah.map(|seal| seal.renewed(farewell_sequence())), ..*envelope };
         if let Err(error) = transmitter.send(envelope, message) {
             log.warning(&format!("({}) send advert error ({error})", record.name));
         }

@@ -2,7 +2,7 @@
 
 use super::super::keyword::Keyword;
 use super::draft::GlobalDraft;
-use super::{global_daemon, global_lvs, global_script, global_vrrp, keyword};
+use super::{global_daemon, global_lvs, global_script, global_vrrp, keyword, not_yet};
 
 pub(in crate::config) const TABLES: &[&[Keyword<GlobalDraft>]] =
     &[MAIL, global_daemon::TABLE, global_vrrp::TABLE, global_script::TABLE, global_lvs::TABLE];
@@ -18,38 +18,46 @@ const MAIL: &[Keyword<GlobalDraft>] = &[
             None => c.warn(s.span(), "routerid name missing - ignoring"),
         },
     ),
-    keyword("notification_email", "{…}", 0, "recipients, one or more a line", |g, s, c| {
+    not_yet(keyword("notification_email", "{…}", 0, "recipients, one or more a line", |g, s, c| {
         let all = s.children().iter().flat_map(|line| line.words.iter()).map(|word| word.as_str().to_owned());
         let before = g.model.mail.to.len();
         g.model.mail.to.extend(all);
         if g.model.mail.to.len() == before {
             c.warn(s.span(), "Warning - empty notification_email block");
         }
-    }),
-    keyword("notification_email_from", "<STRING>", 0, "From address of alerts", |g, s, c| match s.next() {
-        Some(from) => g.model.mail.from = Some(from.to_owned()),
-        None => c.warn(s.span(), "emailfrom missing - ignoring"),
-    }),
-    keyword("smtp_server", "<HOST> [<PORT>]", 1, "SMTP host or address and port (default 25)", |g, s, c| {
-        let host = s.text();
-        let span = s.last_span();
-        let port = s.peek().unwrap_or("25");
-        let number = match s.peek() {
-            Some(_) => s.int(c, 1..=65535),
-            None => Ok(25),
-        };
-        match number {
-            Ok(number) if c.environment.resolves(&host) => {
-                g.model.mail.server = Some(host);
-                g.model.mail.port = number as u16;
-            }
-            _ => c.warn(span, format!("Invalid smtp server {host} {port}")),
+    })),
+    not_yet(keyword("notification_email_from", "<STRING>", 0, "From address of alerts", |g, s, c| {
+        match s.next() {
+            Some(from) => g.model.mail.from = Some(from.to_owned()),
+            None => c.warn(s.span(), "emailfrom missing - ignoring"),
         }
-    }),
-    keyword("smtp_helo_name", "<STRING>", 0, "name used in HELO (default host name)", |g, s, _| {
+    })),
+    not_yet(keyword(
+        "smtp_server",
+        "<HOST> [<PORT>]",
+        1,
+        "SMTP host or address and port (default 25)",
+        |g, s, c| {
+            let host = s.text();
+            let span = s.last_span();
+            let port = s.peek().unwrap_or("25");
+            let number = match s.peek() {
+                Some(_) => s.int(c, 1..=65535),
+                None => Ok(25),
+            };
+            match number {
+                Ok(number) if c.environment.resolves(&host) => {
+                    g.model.mail.server = Some(host);
+                    g.model.mail.port = number as u16;
+                }
+                _ => c.warn(span, format!("Invalid smtp server {host} {port}")),
+            }
+        },
+    )),
+    not_yet(keyword("smtp_helo_name", "<STRING>", 0, "name used in HELO (default host name)", |g, s, _| {
         g.model.mail.helo_name = s.next().map(str::to_owned);
-    }),
-    keyword(
+    })),
+    not_yet(keyword(
         "smtp_connect_timeout",
         "<SECONDS>",
         1,
@@ -67,18 +75,24 @@ const MAIL: &[Keyword<GlobalDraft>] = &[
                 );
             }
         },
-    ),
-    keyword("smtp_alert", "[<BOOL>]", 0, "default of smtp_alert for everything", |g, s, c| match s.flag() {
+    )),
+    not_yet(keyword("smtp_alert", "[<BOOL>]", 0, "default of smtp_alert for everything", |g, s, c| match s
+        .flag()
+    {
         Ok(on) => g.smtp_alert = Some(on),
         Err(text) => c.warn(s.last_span(), format!("Invalid value '{text}' for global smtp_alert specified")),
-    }),
-    keyword("smtp_alert_vrrp", "[<BOOL>]", 0, "default of smtp_alert for instances and groups", |g, s, c| {
-        match s.flag() {
+    })),
+    not_yet(keyword(
+        "smtp_alert_vrrp",
+        "[<BOOL>]",
+        0,
+        "default of smtp_alert for instances and groups",
+        |g, s, c| match s.flag() {
             Ok(on) => g.smtp_alert_vrrp = Some(on),
             Err(text) => {
                 c.warn(s.last_span(), format!("Invalid value '{text}' for global smtp_alert_vrrp specified"));
             }
-        }
-    }),
-    keyword("no_email_faults", "", 0, "no mail for FAULT", |g, _, _| g.model.mail.no_faults = true),
+        },
+    )),
+    not_yet(keyword("no_email_faults", "", 0, "no mail for FAULT", |g, _, _| g.model.mail.no_faults = true)),
 ];

@@ -47,7 +47,7 @@ pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
         "adverts on the base interface although use_vmac is set",
         |i, _, _| i.vmac_xmit_base = true,
     )),
-    not_yet(keyword(
+    refused(keyword(
         "use_ipvlan",
         "[<NAME>] [<ADDR>] [bridge|private|vepa] [group <N>]",
         0,

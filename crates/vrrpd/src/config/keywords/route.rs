@@ -124,7 +124,7 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
             }
         };
     }),
-    keyword("ttl-propagate", "enabled|disabled", 1, "MPLS TTL propagation", |line, s, c| {
+    refused(keyword("ttl-propagate", "enabled|disabled", 1, "MPLS TTL propagation", |line, s, c| {
         line.spec.ttl_propagate = match s.next() {
             Some("enabled") => Some(true),
             Some("disabled") => Some(false),
@@ -133,7 +133,7 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
                 None
             }
         };
-    }),
+    })),
     metric("fastopen_no_cookie", 17, "TCP fast open without cookie"),
     keyword("add", "", 0, "insert only when no equal route exists", |line, _, _| {
         line.spec.insert = WhereInserted::Add
@@ -148,7 +148,7 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
     keyword("no_track", "", 0, "losing it does not cost the master state", |line, _, _| {
         line.spec.no_track = true
     }),
-    keyword("vrf", "<NAME>", 1, "table of that VRF", |line, s, _| line.spec.vrf = Some(s.text())),
+    refused(keyword("vrf", "<NAME>", 1, "table of that VRF", |line, s, _| line.spec.vrf = Some(s.text()))),
     keyword("inet|inet6", "", 0, "force the family", |_, _, _| {}),
 ];
 

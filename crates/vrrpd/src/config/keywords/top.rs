@@ -164,7 +164,7 @@ pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
             d.scripts.push(draft);
         },
     ),
-    keyword(
+    not_yet(keyword(
         "vrrp_track_process",
         "<NAME> {…}",
         1,
@@ -195,7 +195,7 @@ pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
             Rc::make_mut(&mut d.known.processes).push(draft.name.clone());
             d.processes.push(draft);
         },
-    ),
+    )),
     keyword(
         "track_file",
         "<NAME> {…}",

@@ -359,7 +359,7 @@ fn settle_state(instance: &mut VrrpInstance, context: &mut Context<'_>) {
             instance.preempt.delay_us = 0;
         }
         if matches!(instance.auth, Authentication::Ah(_)) && !instance.is_owner() {
-            // A sequence number has to be heard first (VRRP.md of the design, section 1.4).
+            // A sequence number has to be heard first (keepalived's behaviour).
             instance.initial_state = InitialState::Backup;
         }
     }
