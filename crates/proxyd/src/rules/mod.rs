@@ -21,7 +21,7 @@ pub use action_def::{
     ActionDef, ActionWords, Captures, RuleScope, action_defs, parse_redirect_keyword, parse_rule,
 };
 pub use txn::{Effects, Reply, Scratch, Txn};
-pub use verdict::{Progress, Service, Verdict, evaluate};
+pub use verdict::{Progress, Verdict, evaluate};
 
 /// Where a rule stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]

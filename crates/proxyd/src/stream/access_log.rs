@@ -32,7 +32,7 @@ impl Stream {
     pub(super) fn write_log(&mut self, session: &Session, core: &mut Core) {
         let Some(proxy) = session.snapshot.proxies.get(session.frontend.0 as usize) else { return };
         let at = session.frontend.0 as usize;
-        if !core.log.is_wanted(at) || self.info.log_level == Some(SILENT) {
+        if self.is_logged || !core.log.is_wanted(at) || self.info.log_level == Some(SILENT) {
             return;
         }
         let Some(format) = &proxy.log_format else { return };
@@ -52,6 +52,15 @@ impl Stream {
         let process = std::sync::Arc::clone(&core.process);
         core.log.write(&process, at, level, core.clock.wall_us, &text);
         core.log_text = text;
+        self.is_logged = true;
+    }
+
+    /// `option logasap`: the line is written as soon as an answer, or in TCP mode a server, is there.
+    pub(super) fn log_early(&mut self, session: &Session, core: &mut Core) {
+        let proxy = session.snapshot.proxies.get(session.frontend.0 as usize);
+        if proxy.is_some_and(|proxy| proxy.options.logasap) {
+            self.write_log(session, core);
+        }
     }
 
     /// What `dontlog-normal` and `log-separate-errors` call an error.

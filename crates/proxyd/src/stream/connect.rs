@@ -145,6 +145,7 @@ impl Stream {
         if self.has_request {
             self.enter(Activity::Exchange, now_ms);
         } else {
+            self.log_early(session, core);
             self.start_relay(session, core);
         }
         Step::Again
@@ -159,7 +160,9 @@ impl Stream {
         let backend = self.info.backend.and_then(|id| snapshot.backend(id));
         let server = backend.and_then(|backend| backend.server(self.info.server?));
         let (Some(backend), Some(server)) = (backend, server) else { return self.fail(session, core, fault) };
-        if self.retries_left == 0 || fault == Fault::Resource {
+        let conn_failure = |word: &String| word == "conn-failure";
+        let may_retry = backend.model.retry_on.is_empty() || backend.model.retry_on.iter().any(conn_failure);
+        if self.retries_left == 0 || fault == Fault::Resource || !may_retry {
             server.counters.increment(Counter::FailedConnections);
             backend.counters.increment(Counter::FailedConnections);
             return self.fail(session, core, fault);

@@ -94,6 +94,7 @@ impl Stream {
         let pretend = self.backend_options(session, |options| options.http_pretend_keepalive);
         let keep_alive = mode == ConnectionMode::KeepAlive || pretend;
         let connection = ConnectionField::for_request(&self.request, keep_alive);
+        self.name_server(session);
         let mut out = std::mem::take(&mut core.out);
         out.clear();
         encode_request(&self.request, &mut out, EncodePlan { connection, framing: self.request.framing() });
@@ -106,6 +107,15 @@ impl Stream {
         send_or_keep(core, key, &mut self.up, &out);
         core.out = out;
         self.server_active_ms = core.clock.monotonic_ms();
+    }
+
+    /// `http-send-name-header`: the name of the server that gets the request, which a retry may change.
+    fn name_server(&mut self, session: &Session) {
+        let Some(backend) = self.info.backend.and_then(|id| session.snapshot.backend(id)) else { return };
+        let Some(header) = &backend.model.send_name_header else { return };
+        let Some(server) = self.info.server.and_then(|id| backend.server(id)) else { return };
+        // A head without room for it goes out without it, as it does without any other added line.
+        let _ = self.request.headers.set(header.as_bytes(), server.name().as_bytes());
     }
 
     fn backend_connection_mode(&self, session: &Session) -> ConnectionMode {

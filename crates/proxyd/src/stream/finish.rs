@@ -110,6 +110,7 @@ impl Stream {
         self.info.bytes_sent += self.down.bytes;
         self.info.bytes_uploaded += self.up.bytes;
         self.count_end(session, core);
+        session.last_server = self.info.backend.zip(self.info.server);
         self.release_slot(session, core);
         self.settle_server_connection(session, core);
         self.leave_backend(session);
@@ -191,27 +192,36 @@ impl Stream {
             Activity::Pause => self.activity_since_ms + Self::pause_ms(session, self.info.backend),
             Activity::Connecting => after(self.activity_since_ms, backend.connect_ms),
             Activity::Exchange => {
+                let (client_ms, server_ms) = self.timeouts_ms(client, backend);
                 let client_works = !self.up.is_received() || !self.down.pending.is_empty();
                 let server_works =
                     !self.down.is_received() || !self.up.pending.is_empty() || !self.response_started;
-                let client =
-                    if client_works { after(self.client_active_ms, client.client_ms) } else { u64::MAX };
-                let server =
-                    if server_works { after(self.server_active_ms, backend.server_ms) } else { u64::MAX };
+                let client = if client_works { after(self.client_active_ms, client_ms) } else { u64::MAX };
+                let server = if server_works { after(self.server_active_ms, server_ms) } else { u64::MAX };
                 client.min(server)
             }
             Activity::Relay => self.relay_deadline(client, backend),
             Activity::Start | Activity::Assign | Activity::Connect | Activity::Reply => {
-                after(self.client_active_ms, client.client_ms)
+                after(self.client_active_ms, self.timeouts_ms(client, backend).0)
             }
         }
+    }
+
+    /// Those of client and server, as `set-timeout` left them; milliseconds.
+    fn timeouts_ms(
+        &self,
+        client: &super::FrontendPolicy,
+        backend: &super::FrontendPolicy,
+    ) -> (Option<u64>, Option<u64>) {
+        let of_client = self.effects.client_timeout.map(ms).or(client.client_ms);
+        (of_client, self.effects.server_timeout.map(ms).or(backend.server_ms))
     }
 
     fn relay_deadline(&self, client: &super::FrontendPolicy, backend: &super::FrontendPolicy) -> u64 {
         let after =
             |since_ms: u64, timeout: Option<u64>| timeout.map_or(u64::MAX, |ms| since_ms.saturating_add(ms));
-        let (mut client_ms, mut server_ms) = (client.client_ms, backend.server_ms);
-        if let Some(tunnel) = backend.tunnel_ms {
+        let (mut client_ms, mut server_ms) = self.timeouts_ms(client, backend);
+        if let Some(tunnel) = self.effects.tunnel_timeout.map(ms).or(backend.tunnel_ms) {
             (client_ms, server_ms) = (Some(tunnel), Some(tunnel));
         }
         if self.client_shut && client.client_fin_ms.is_some() {
@@ -229,8 +239,9 @@ impl Stream {
         let policies = Rc::clone(&session.snapshot);
         let client = &policies.policies[session.frontend.0 as usize];
         let backend = self.info.backend.and_then(|id| policies.policies.get(id.0 as usize)).unwrap_or(client);
-        let client_late = client.client_ms.is_some_and(|ms| self.client_active_ms + ms <= now_ms);
-        let server_late = backend.server_ms.is_some_and(|ms| self.server_active_ms + ms <= now_ms);
+        let (client_ms, server_ms) = self.timeouts_ms(client, backend);
+        let client_late = client_ms.is_some_and(|ms| self.client_active_ms + ms <= now_ms);
+        let server_late = server_ms.is_some_and(|ms| self.server_active_ms + ms <= now_ms);
         let fault = match self.activity {
             Activity::Inspect => {
                 self.wait_expired = true;
@@ -250,4 +261,8 @@ impl Stream {
         };
         session.killed = Some(fault);
     }
+}
+
+fn ms(timeout: std::time::Duration) -> u64 {
+    u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX / 2)
 }

@@ -27,10 +27,12 @@ mod policy;
 mod relay;
 mod reply;
 mod request;
+mod request_body;
 mod response;
 mod rules;
 mod session;
 mod state;
+mod stats_page;
 mod target;
 #[cfg(test)]
 mod tests;

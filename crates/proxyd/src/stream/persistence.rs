@@ -20,18 +20,41 @@ impl Stream {
     ) -> Result<(), HeadFull> {
         let snapshot = Rc::clone(&session.snapshot);
         let Some(backend) = self.info.backend.and_then(|id| snapshot.backend(id)) else { return Ok(()) };
-        if let Some(server) = self.switched_server(session, core, backend) {
+        let persistence = self.persistence(session, core, &backend.model);
+        if let Some(server) = self.switched_server(session, core, backend, persistence) {
             self.info.server = Some(server);
             self.is_persistent = true;
         }
         match &backend.model.cookie {
-            Some(cookie) if self.has_request => self.read_cookie(core, backend, cookie),
+            Some(cookie) if self.has_request => self.read_cookie(core, backend, cookie, persistence),
             _ => Ok(()),
         }
     }
 
+    /// The first of the `force-persist` and `ignore-persist` rules that applies.
+    fn persistence(&self, session: &Session, core: &Core, proxy: &Proxy) -> Persistence {
+        if proxy.persist_rules.is_empty() {
+            return Persistence::Normal;
+        }
+        let context = self.context(session, core);
+        let applies = |condition: &Option<std::sync::Arc<crate::expr::Condition>>| {
+            condition.as_ref().is_none_or(|condition| condition.eval(&context))
+        };
+        match proxy.persist_rules.iter().find(|(_, condition)| applies(condition)) {
+            None => Persistence::Normal,
+            Some((true, _)) => Persistence::Forced,
+            Some((false, _)) => Persistence::Ignored,
+        }
+    }
+
     /// `use-server`: the first rule that applies and whose server may be used.
-    fn switched_server(&self, session: &Session, core: &Core, backend: &Backend) -> Option<ServerId> {
+    fn switched_server(
+        &self,
+        session: &Session,
+        core: &Core,
+        backend: &Backend,
+        persistence: Persistence,
+    ) -> Option<ServerId> {
         let rules = &backend.model.use_server;
         if rules.is_empty() {
             return None;
@@ -41,10 +64,16 @@ impl Stream {
         let mut name = Vec::new();
         rule.name.render(&context, &mut name);
         let server = backend.server_named(std::str::from_utf8(&name).ok()?)?;
-        may_be_bound(server, &backend.model).then_some(server.id)
+        may_be_bound(server, &backend.model, persistence).then_some(server.id)
     }
 
-    fn read_cookie(&mut self, core: &Core, backend: &Backend, cookie: &Cookie) -> Result<(), HeadFull> {
+    fn read_cookie(
+        &mut self,
+        core: &Core,
+        backend: &Backend,
+        cookie: &Cookie,
+        persistence: Persistence,
+    ) -> Result<(), HeadFull> {
         let name = cookie.name.as_bytes();
         let Some(value) = cookie::request_cookie(&self.request.headers, name) else {
             self.info.cookie_seen = CookieSeen::None;
@@ -60,8 +89,8 @@ impl Stream {
                 .find(|s| s.model.cookie.as_deref().is_some_and(|c| c.as_bytes() == id))
             {
                 None => CookieSeen::Invalid,
-                Some(_) if self.is_persistent => CookieSeen::Unused,
-                Some(server) if may_be_bound(server, &backend.model) => {
+                Some(_) if self.is_persistent || persistence == Persistence::Ignored => CookieSeen::Unused,
+                Some(server) if may_be_bound(server, &backend.model, persistence) => {
                     self.info.server = Some(server.id);
                     self.is_persistent = true;
                     CookieSeen::Valid
@@ -125,9 +154,17 @@ impl Stream {
     }
 }
 
-/// A server that persistence may lead to: draining ones too, stopped ones only with `option persist`.
-fn may_be_bound(server: &Server, proxy: &Proxy) -> bool {
-    !server.is_stopped() || proxy.options.persist
+/// What `force-persist` and `ignore-persist` say of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Persistence {
+    Normal,
+    Forced,
+    Ignored,
+}
+
+/// A server that persistence may lead to: draining ones too, stopped ones only with `option persist` or `force-persist`.
+fn may_be_bound(server: &Server, proxy: &Proxy, persistence: Persistence) -> bool {
+    !server.is_stopped() || proxy.options.persist || persistence == Persistence::Forced
 }
 
 /// What `maxidle` and `maxlife` say about the dates in the cookie; `None`: nothing against it.

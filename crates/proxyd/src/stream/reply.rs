@@ -35,11 +35,14 @@ impl Stream {
         self.start_reply(core);
     }
 
-    /// The answer to `monitor-uri`.
-    pub(super) fn reply_monitor(&mut self, session: &mut Session, core: &mut Core) -> Step {
+    /// The answer to `monitor-uri`: 503 when a `monitor fail` condition holds.
+    pub(super) fn reply_monitor(&mut self, session: &mut Session, core: &mut Core, failed: bool) -> Step {
         self.info.termination.set_once(Cause::Local, Phase::Request);
         if let Some(frontend) = session.snapshot.frontend(session.frontend) {
             frontend.counters.increment(Counter::Intercepted);
+        }
+        if failed {
+            return self.reply_for(session, core, 503);
         }
         self.reply_page(core, crate::http::reply::builtin(200));
         Step::Again

@@ -84,7 +84,11 @@ impl Stream {
             let snapshot = std::rc::Rc::clone(&session.snapshot);
             let proxy = snapshot.proxies.get(session.frontend.0 as usize);
             if proxy.is_some_and(|proxy| self.is_monitor_request(proxy)) {
-                return self.reply_monitor(session, core);
+                let failed = proxy.is_some_and(|proxy| {
+                    let context = self.context(session, core);
+                    proxy.monitor_fail.iter().any(|condition| condition.eval(&context))
+                });
+                return self.reply_monitor(session, core, failed);
             }
         }
         self.run_request_stages(session, core)
@@ -113,6 +117,9 @@ impl Stream {
     pub(super) fn request_ready(&mut self, session: &mut Session, core: &mut Core) -> Step {
         if self.has_request && !self.add_option_headers(session, core) {
             return self.deny_too_large(session, core);
+        }
+        if let Some(retries) = self.effects.retries {
+            self.retries_left = retries;
         }
         if self.find_persistent_server(session, core).is_err() {
             return self.deny_too_large(session, core);

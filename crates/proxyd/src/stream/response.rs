@@ -122,6 +122,7 @@ impl Stream {
         }
         self.after_response(session, core);
         self.info.status = self.response.status();
+        self.log_early(session, core);
         let framing = self.client_framing();
         let connection = self.client_connection_field(core, framing);
         let mut out = std::mem::take(&mut core.out);

@@ -8,9 +8,12 @@
 use std::rc::Rc;
 
 use super::Step;
+use super::exchange::send_or_keep;
 use super::session::Session;
 use super::state::{Activity, Stream};
 use crate::expr::{Direction, Payload};
+use crate::http::h1::{EncodePlan, encode_response};
+use crate::http::{ResponseHead, Version};
 use crate::model::ProxyId;
 use crate::proxy::Counter;
 use crate::rules::{RuleSet, Txn, Verdict, evaluate};
@@ -22,9 +25,11 @@ use crate::txn::{Cause, Phase};
 pub enum Stage {
     #[default]
     FrontendContent,
+    FrontendBody,
     FrontendHttp,
     Switching,
     BackendContent,
+    BackendBody,
     BackendHttp,
     Done,
 }
@@ -62,16 +67,23 @@ impl Stream {
         let is_final = set.is_http() || self.rules_are_final(session, core);
         let mut progress = self.progress;
         let mut scratch = std::mem::take(&mut core.rule_scratch);
+        let decoded = self.decoded_body(session);
+        let request_payload = match &decoded {
+            Some((data, complete)) => {
+                Payload { data, complete: *complete, announced_bytes: complete.then_some(data.len() as u64) }
+            }
+            None => Payload {
+                data: session.input.as_slice(),
+                complete: self.up.announced().is_some_and(|bytes| session.input.len() as u64 >= bytes),
+                announced_bytes: self.up.announced(),
+            },
+        };
         let mut txn = Txn {
             session: &mut session.info,
             stream: Some(&mut self.info),
             request: self.has_request.then_some(&mut self.request),
             response: is_response.then_some(&mut self.response),
-            request_payload: Payload {
-                data: session.input.as_slice(),
-                complete: self.up.is_received(),
-                announced_bytes: self.up.announced(),
-            },
+            request_payload,
             response_payload: Payload { data: self.server_input.as_slice(), ..Payload::default() },
             vars: &session.vars,
             env: &*environment,
@@ -105,7 +117,18 @@ impl Stream {
             let frontend = session.frontend;
             let backend = self.info.backend.unwrap_or(frontend);
             let (set, of, next) = match self.stage {
-                Stage::FrontendContent => (RuleSet::TcpRequestContent, frontend, Stage::FrontendHttp),
+                Stage::FrontendContent => (RuleSet::TcpRequestContent, frontend, Stage::FrontendBody),
+                Stage::FrontendBody | Stage::BackendBody => {
+                    let (of, next) = match self.stage {
+                        Stage::FrontendBody => (frontend, Stage::FrontendHttp),
+                        _ => (backend, Stage::BackendHttp),
+                    };
+                    match self.buffer_request(session, core, of) {
+                        Flow::Next => self.stage_done(core, next),
+                        Flow::Stop(step) => return step,
+                    }
+                    continue;
+                }
                 Stage::FrontendHttp => (RuleSet::HttpRequest, frontend, Stage::Switching),
                 Stage::Switching => {
                     self.stage = Stage::BackendContent;
@@ -119,7 +142,7 @@ impl Stream {
                     self.stage = Stage::Done;
                     continue;
                 }
-                Stage::BackendContent => (RuleSet::TcpRequestContent, backend, Stage::BackendHttp),
+                Stage::BackendContent => (RuleSet::TcpRequestContent, backend, Stage::BackendBody),
                 Stage::BackendHttp => (RuleSet::HttpRequest, backend, Stage::Done),
                 Stage::Done => return self.request_ready(session, core),
             };
@@ -128,14 +151,43 @@ impl Stream {
                 continue;
             }
             let verdict = self.run_rules(session, core, set, of);
+            if set.is_http() && !self.effects.early_hints.is_empty() {
+                self.send_early_hints(session, core);
+            }
             match self.obey(session, core, verdict, of) {
-                Flow::Next => {
-                    self.stage = next;
-                    self.wait_expired = false;
-                }
+                Flow::Next => self.stage_done(core, next),
                 Flow::Stop(step) => return step,
             }
+            if set.is_http()
+                && let Some(Flow::Stop(step)) = self.serve_stats(session, core, of)
+            {
+                return step;
+            }
         }
+    }
+
+    fn stage_done(&mut self, core: &Core, next: Stage) {
+        self.stage = next;
+        self.wait_expired = false;
+        if self.activity == Activity::Inspect {
+            // What waits next has its own time.
+            self.enter(Activity::Start, core.clock.monotonic_ms());
+        }
+    }
+
+    /// `early-hint`: a 103 to clients that know interim answers (RFC 8297).
+    fn send_early_hints(&mut self, session: &Session, core: &mut Core) {
+        let mut head = ResponseHead::default();
+        head.headers.copy_from(&self.effects.early_hints);
+        self.effects.early_hints.clear();
+        let named = head.set_start_line(Version::HTTP_11, 103, b"Early Hints");
+        if named.is_err() || self.request.version() < Version::HTTP_11 {
+            return;
+        }
+        let mut out = Vec::new();
+        encode_response(&head, &mut out, EncodePlan::default());
+        // A client that is gone is noticed by whoever sends the answer.
+        send_or_keep(core, session.client, &mut self.down, &out);
     }
 
     /// Carries a request rule set's verdict out.
@@ -162,14 +214,17 @@ impl Stream {
                 return Flow::Stop(Step::Wait);
             }
             Verdict::Reject | Verdict::SilentDrop => {
+                if verdict == Verdict::SilentDrop {
+                    self.silence_client(session, core);
+                }
                 self.count_denied(session, of);
                 self.info.termination.set_once(Cause::Proxy, Phase::Request);
                 self.client_keep_alive = false;
                 return Flow::Stop(self.finish(session, core));
             }
             Verdict::Failed => 500,
-            // Served by the services' part of the daemon; refused at load until it is wired in.
-            Verdict::Service(_) | Verdict::ExpectProxy => 500,
+            // Connection rules only.
+            Verdict::ExpectProxy => 500,
         };
         self.info.termination.set_once(Cause::Proxy, Phase::Request);
         self.keep_alive_only_if_received();
@@ -192,20 +247,17 @@ impl Stream {
     /// `wait-for-body`, `option http-buffer-request`.
     fn wait_for_body(
         &mut self,
-        session: &Session,
+        session: &mut Session,
         core: &mut Core,
         timeout: std::time::Duration,
         at_least_bytes: u64,
     ) -> Flow {
-        let available = session.input.len() as u64;
-        let room = session.snapshot.global.bufsize_bytes as u64;
-        let wanted = self.up.announced().unwrap_or(u64::MAX);
-        let enough =
-            available >= wanted || at_least_bytes > 0 && available >= at_least_bytes || available >= room;
-        if enough || self.up.is_received() {
+        let enough = at_least_bytes > 0 && session.input.len() as u64 >= at_least_bytes;
+        if enough || self.has_whole_body(session) || self.wait_expired {
             self.wait_expired = true;
             return Flow::Stop(Step::Again);
         }
+        self.allow_body(session, core);
         self.wait_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
         if self.activity != Activity::Inspect {
             self.enter(Activity::Inspect, core.clock.monotonic_ms());
@@ -213,7 +265,7 @@ impl Stream {
         Flow::Stop(Step::Wait)
     }
 
-    fn count_denied(&self, session: &Session, of: ProxyId) {
+    pub(super) fn count_denied(&self, session: &Session, of: ProxyId) {
         if let Some(frontend) = session.snapshot.frontend(session.frontend) {
             frontend.counters.increment(Counter::DeniedRequests);
         }
@@ -224,7 +276,7 @@ impl Stream {
         }
     }
 
-    fn count_intercepted(&self, session: &Session) {
+    pub(super) fn count_intercepted(&self, session: &Session) {
         if let Some(frontend) = session.snapshot.frontend(session.frontend) {
             frontend.counters.increment(Counter::Intercepted);
         }

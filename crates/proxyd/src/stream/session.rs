@@ -35,6 +35,8 @@ pub struct Session {
     pub(super) vars: Box<Vars>,
     /// With `http-reuse never` the server connection stays with the client.
     pub(super) private: Option<Private>,
+    /// Where the last request went, for `option prefer-last-server`.
+    pub(super) last_server: Option<(ProxyId, ServerId)>,
     deadline_ms: u64,
     /// When the wheel will come up for this session.
     armed_ms: u64,
@@ -116,6 +118,7 @@ impl Session {
             stream: None,
             vars: Box::default(),
             private: None,
+            last_server: None,
             deadline_ms: NEVER,
             armed_ms: NEVER,
             idle_since_us: now_us,
@@ -459,6 +462,10 @@ impl Session {
         }
         let mut stream = core.take_stream();
         let is_null = self.first_byte_us.is_none();
+        if is_null && self.ignores_probes() {
+            self.killed = Some(Fault::ClientTimeout);
+            return;
+        }
         let first_byte_us = self.first_byte_us.take();
         stream.begin(self, core, first_byte_us);
         let ignores_null = self.snapshot.frontend(self.frontend).is_some_and(|f| f.model.options.dontlognull);
@@ -469,6 +476,11 @@ impl Session {
         self.stream = Some(stream);
     }
 
+    /// `option http-ignore-probes`: a connection on which nothing came is no error.
+    fn ignores_probes(&self) -> bool {
+        self.snapshot.frontend(self.frontend).is_some_and(|f| f.model.options.http_ignore_probes)
+    }
+
     /// The client closed before a whole request was there.
     fn client_left(&mut self, core: &mut Core) -> Reading {
         let nothing_came = self.first_byte_us.is_none();
@@ -476,7 +488,7 @@ impl Session {
             return Reading::Over;
         }
         let Some(frontend) = self.snapshot.frontend(self.frontend) else { return Reading::Over };
-        if nothing_came && frontend.model.options.dontlognull {
+        if nothing_came && (frontend.model.options.dontlognull || self.ignores_probes()) {
             return Reading::Over;
         }
         let mut stream = core.take_stream();

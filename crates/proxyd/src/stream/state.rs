@@ -105,6 +105,8 @@ pub struct Stream {
     /// When the current activity began, milliseconds.
     pub activity_since_ms: u64,
     pub backend_entered: Option<ProxyId>,
+    /// Its log line is written (`option logasap`).
+    pub is_logged: bool,
     /// The reply was made by the proxy.
     pub is_local_reply: bool,
 }

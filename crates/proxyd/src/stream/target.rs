@@ -24,12 +24,17 @@ impl Stream {
         };
         let applicant = Applicant {
             stream: session.key(),
-            priority_class: 0,
-            moment_us: i64::try_from(core.clock.monotonic_us).unwrap_or(i64::MAX),
+            priority_class: i32::from(self.effects.priority_class),
+            moment_us: i64::try_from(core.clock.monotonic_us)
+                .unwrap_or(i64::MAX)
+                .saturating_add(i64::from(self.effects.priority_offset_ms) * 1000),
         };
         let chosen = match self.info.server {
             Some(server) => backend.server(server),
-            None => self.pick(session, core, backend),
+            None => match self.last_server(session, backend) {
+                Some(server) => Some(server),
+                None => self.pick(session, core, backend),
+            },
         };
         match chosen {
             Some(server) => match backend.take_slot(server, &applicant) {
@@ -50,6 +55,18 @@ impl Stream {
             },
             None => self.fail(session, core, Fault::NoServer),
         }
+    }
+
+    /// `option prefer-last-server`: where the session's last request went, unless requests are bound by a hash.
+    fn last_server<'b>(&self, session: &Session, backend: &'b Backend) -> Option<&'b Arc<Server>> {
+        if !backend.model.options.prefer_last_server || backend.key.is_some() || self.avoid.is_some() {
+            return None;
+        }
+        let (of, server) = session.last_server?;
+        let server = backend.server(server).filter(|_| of == backend.id)?;
+        let queue_max = u32::try_from(backend.model.max_keep_alive_queue).ok();
+        let queue_fits = queue_max.is_none_or(|max| server.queue.len() <= max);
+        (server.is_usable() && queue_fits).then_some(server)
     }
 
     fn pick<'b>(

@@ -15,6 +15,7 @@ mod admission;
 mod failures;
 mod keep_alive;
 mod persistence;
+mod request_keywords;
 mod tcp;
 mod tls;
 

@@ -8,7 +8,6 @@ use hacore::diag::{Diagnostic, Word};
 use crate::expr::{Expr, Sample, SampleType};
 use crate::model::ProxyKind;
 use crate::rules::action_def::{ActionDef, ActionWords, HTTP_FIRST, HTTP_REQUEST, REQUEST_STREAM, STREAM};
-use crate::rules::verdict::Service;
 use crate::rules::{Action, RuleSet, Txn, Verdict};
 
 const CLIENT_MARK: &[RuleSet] = &[
@@ -229,19 +228,14 @@ impl Action for DisableL7Retry {
     }
 }
 
-#[derive(Debug)]
-struct UseService(Service);
-
-impl Action for UseService {
-    fn run(&self, _txn: &mut Txn<'_>) -> Verdict {
-        Verdict::Service(self.0)
-    }
-}
-
 fn use_service(words: &mut ActionWords<'_, '_>) -> Result<Arc<dyn Action>, Diagnostic> {
     let word = words.required("expects a service name.")?;
     match word.as_str() {
-        "prometheus-exporter" => Ok(Arc::new(UseService(Service::PrometheusExporter))),
+        "prometheus-exporter" => {
+            let message =
+                "'prometheus-exporter' is not supported: this version does not have the exporter yet.";
+            Err(Diagnostic::alert(message).at(word.span))
+        }
         other if other.starts_with("lua.") => {
             Err(Diagnostic::alert(format!("'{other}' needs Lua, which is not supported.")).at(word.span))
         }

@@ -361,11 +361,6 @@ fn rules_decide() {
         (RuleSet::HttpRequest, "allow if { path_beg /p }\n deny", Verdict::Allow),
         (RuleSet::HttpRequest, "allow unless { path_beg /p }\n reject", Verdict::Reject),
         (RuleSet::HttpRequest, "silent-drop if { src 192.0.2.0/24 }", Verdict::SilentDrop),
-        (
-            RuleSet::HttpRequest,
-            "use-service prometheus-exporter",
-            Verdict::Service(Service::PrometheusExporter),
-        ),
         (RuleSet::HttpRequest, "tarpit deny_status 429", Verdict::Tarpit),
         (RuleSet::TcpRequestContent, "accept if { src 192.0.2.9 }\n reject", Verdict::Allow),
         (RuleSet::TcpRequestConnection, "reject if { src 192.0.2.9 }", Verdict::Reject),

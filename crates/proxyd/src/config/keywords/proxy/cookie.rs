@@ -32,7 +32,12 @@ fn cookie(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
             "preserve" => cookie.preserve = true,
             "httponly" => cookie.httponly = true,
             "secure" => cookie.secure = true,
-            "dynamic" => cookie.dynamic = true,
+            "dynamic" => {
+                return Err(line.alert_at(
+                    word,
+                    "'cookie' : 'dynamic' is not supported yet: dynamic cookies will come with a later release.",
+                ));
+            }
             "domain" => {
                 let domain = line.required("<domain> as argument to 'domain'.")?;
                 if !domain.as_str().starts_with('.')

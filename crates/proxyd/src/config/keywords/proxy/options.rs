@@ -43,12 +43,14 @@ pub const SWITCHES: &[Keyword] = &[
         "option h1-case-adjust-bogus-client",
         Places::FRONT,
         "Spells header names to clients as h1-case-adjust says.",
-    ),
+    )
+    .refused("the case of header names"),
     switch(
         "option h1-case-adjust-bogus-server",
         Places::BACK,
         "Spells header names to servers as h1-case-adjust says.",
-    ),
+    )
+    .refused("the case of header names"),
     switch("option http-buffer-request", Places::PROXY, "Waits for the request's body."),
     switch("option http-drop-request-trailers", Places::BACK, "Drops request trailers."),
     switch("option http-drop-response-trailers", Places::FRONT, "Drops response trailers."),
@@ -128,7 +130,8 @@ pub const KEYWORDS: &[Keyword] = &[
         "[ proto ] [ host | host-expr <e> ] [ by ... ] [ for ... ]",
         "Adds Forwarded.",
         forwarded,
-    ),
+    )
+    .refused("the Forwarded header"),
     old(
         "option redispatch",
         Places::BACK,

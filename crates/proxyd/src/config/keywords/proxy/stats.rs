@@ -25,7 +25,8 @@ pub const KEYWORDS: &[Keyword] = &[
     stats("stats show-modules", Places::PROXY, "", "Shows extra modules."),
     stats("stats show-node", Places::PROXY, "[ <name> ]", "Shows the node's name."),
     stats("stats show-desc", Places::PROXY, "[ <desc> ]", "Shows a description."),
-    old("stats admin", Places::PROXY_ONLY, "{ if | unless } <cond>", "When changes are allowed.", admin),
+    old("stats admin", Places::PROXY_ONLY, "{ if | unless } <cond>", "When changes are allowed.", admin)
+        .later("the statistics page is read only"),
     old(
         "stats http-request",
         Places::PROXY_ONLY,

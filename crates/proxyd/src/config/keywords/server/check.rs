@@ -42,7 +42,8 @@ pub const KEYWORDS: &[ServerKeyword] = &[
         .refused("health-check sections"),
     server("init-state", "{ fully-up | up | down | fully-down }", "The state at start.", init_state),
     server("inter", "<delay>", "Time between checks.", inter),
-    server("observe", "{ layer4 | layer7 }", "Counts errors of live traffic.", observe),
+    server("observe", "{ layer4 | layer7 }", "Counts errors of live traffic.", observe)
+        .refused("the observation of live traffic"),
     server("port", "<port>", "The port that is checked.", port),
     server("rise", "<count>", "Good checks until the server is up.", rise),
 ];

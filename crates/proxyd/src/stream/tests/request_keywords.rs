@@ -1,0 +1,215 @@
+//! Keywords that act on a request before or beside its way to a server.
+
+use super::*;
+
+const LAST: &str = "GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
+const EMPTY_ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+
+/// The `listen` of a configuration text, with a port of the kernel's choice.
+fn configured(text: &str) -> Proxy {
+    let text = format!(
+        "defaults\n mode http\n timeout client 10s\n timeout server 10s\n timeout connect 10s\nlisten web\n bind 127.0.0.1:1\n{text}"
+    );
+    let loaded = crate::config::load_text("t.cfg", &text, Default::default(), Default::default());
+    let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    let mut proxy = config.proxies.into_iter().next().unwrap();
+    proxy.binds[0].address = Address::Inet(([127, 0, 0, 1], 0).into());
+    proxy
+}
+
+#[test]
+fn option_http_buffer_request_keeps_a_request_until_its_body_is_there() {
+    let origin = Origin::new();
+    let mut proxy = listen(&[origin.address()]);
+    proxy.options.http_buffer_request = true;
+    let proxyd = Proxyd::start(vec![proxy]);
+    let mut client = proxyd.client();
+    client.send("POST / HTTP/1.1\r\nhost: h\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n");
+    // No server is there to say this.
+    assert_eq!(client.head(), "HTTP/1.1 100 Continue\r\n\r\n");
+    client.send("ab");
+    origin.listener.set_nonblocking(true).unwrap();
+    assert!(origin.listener.accept().is_err());
+    origin.listener.set_nonblocking(false).unwrap();
+    client.send("cd");
+    let mut server = origin.accept();
+    assert_eq!(server.head(), "POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\n");
+    assert_eq!(server.bytes(4), "abcd");
+    server.send(EMPTY_ANSWER);
+    assert!(client.head().starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_body_that_does_not_come_in_time_gives_408() {
+    let mut proxy = listen(&[closed_port()]);
+    proxy.options.http_buffer_request = true;
+    proxy.timeouts.http_request = Some(Duration::from_millis(30));
+    let proxyd = Proxyd::start(vec![proxy]);
+    let mut client = proxyd.client();
+    client.send("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\nab");
+    assert!(client.rest().starts_with("HTTP/1.1 408 "));
+}
+
+#[test]
+fn wait_for_body_lets_rules_see_a_chunked_body() {
+    let proxyd = Proxyd::start(vec![configured(
+        " http-request wait-for-body time 10s\n http-request return status 200 hdr x-body \"%[req.body]\"\n",
+    )]);
+    let mut client = proxyd.client();
+    client.send(
+        "POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n3\r\nabc\r\n",
+    );
+    client.send("2\r\nde\r\n0\r\n\r\n");
+    assert!(client.rest().contains("x-body: abcde\r\n"));
+}
+
+#[test]
+fn monitor_fail_turns_the_answer_into_503() {
+    let proxyd = Proxyd::start(vec![configured(" monitor-uri /up\n monitor fail if { hdr(x-bad) 1 }\n")]);
+    let mut client = proxyd.client();
+    client.send("GET /up HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+    assert!(client.rest().starts_with("HTTP/1.1 200 "));
+    let mut client = proxyd.client();
+    client.send("GET /up HTTP/1.1\r\nhost: h\r\nx-bad: 1\r\nconnection: close\r\n\r\n");
+    assert!(client.rest().starts_with("HTTP/1.1 503 "));
+}
+
+#[test]
+fn http_send_name_header_tells_the_server_its_name() {
+    let origin = Origin::new();
+    let mut proxy = listen(&[origin.address()]);
+    proxy.send_name_header = Some("x-server".into());
+    let proxyd = Proxyd::start(vec![proxy]);
+    let mut client = proxyd.client();
+    client.send("GET / HTTP/1.1\r\nhost: h\r\nx-server: forged\r\n\r\n");
+    let mut server = origin.accept();
+    let head = server.head();
+    assert!(head.contains("x-server: s0\r\n") && !head.contains("forged"), "{head}");
+}
+
+#[test]
+fn option_http_ignore_probes_says_nothing_to_a_silent_client() {
+    let mut proxy = listen(&[]);
+    proxy.options.http_ignore_probes = true;
+    proxy.timeouts.http_request = Some(Duration::from_millis(30));
+    let proxyd = Proxyd::start(vec![proxy]);
+    assert_eq!(proxyd.client().rest(), "");
+}
+
+#[test]
+fn option_prefer_last_server_keeps_a_session_on_its_server() {
+    let origins = [Origin::new(), Origin::new()];
+    let mut proxy = listen(&[origins[0].address(), origins[1].address()]);
+    proxy.options.prefer_last_server = true;
+    let proxyd = Proxyd::start(vec![proxy]);
+    let mut client = proxyd.client();
+    client.send("GET /1 HTTP/1.1\r\nhost: h\r\n\r\n");
+    let mut server = origins[0].accept();
+    server.head();
+    server.send(EMPTY_ANSWER);
+    client.head();
+    client.send("GET /2 HTTP/1.1\r\nhost: h\r\n\r\n");
+    assert!(server.head().starts_with("GET /2 "));
+}
+
+#[test]
+fn ignore_persist_makes_the_cookie_count_for_nothing() {
+    let origins = [Origin::new(), Origin::new()];
+    let (first, second) = (origins[0].address(), origins[1].address());
+    let proxyd = Proxyd::start(vec![configured(&format!(
+        " cookie SRV insert indirect\n ignore-persist if {{ path /any }}\n server s0 {first} cookie c0\n server s1 {second} cookie c1\n"
+    ))]);
+    let mut client = proxyd.client();
+    client.send("GET /any HTTP/1.1\r\nhost: h\r\ncookie: SRV=c1\r\n\r\n");
+    let mut server = origins[0].accept();
+    assert!(server.head().starts_with("GET /any "));
+}
+
+#[test]
+fn early_hint_is_sent_before_the_answer() {
+    let proxyd = Proxyd::start(vec![configured(
+        " http-request early-hint link \"</s.css>; rel=preload\"\n http-request return status 200\n",
+    )]);
+    let mut client = proxyd.client();
+    client.send(LAST);
+    assert_eq!(client.head(), "HTTP/1.1 103 Early Hints\r\nlink: </s.css>; rel=preload\r\n\r\n");
+    assert!(client.rest().starts_with("HTTP/1.1 200 "));
+}
+
+#[test]
+fn set_timeout_server_replaces_the_configured_one() {
+    let origin = Origin::new();
+    let proxyd = Proxyd::start(vec![configured(&format!(
+        " http-request set-timeout server 30ms\n server s {}\n",
+        origin.address()
+    ))]);
+    let mut client = proxyd.client();
+    client.send(LAST);
+    let _server = origin.accept();
+    assert!(client.rest().starts_with("HTTP/1.1 504 "));
+}
+
+#[test]
+fn set_priority_class_overtakes_in_the_queue() {
+    let origin = Origin::new();
+    let proxyd = Proxyd::start(vec![configured(&format!(
+        " option httpclose\n http-request set-priority-class int(-5) if {{ path /urgent }}\n server s {} maxconn 1\n",
+        origin.address()
+    ))]);
+    let mut clients: Vec<Client> = Vec::new();
+    for path in ["/first", "/later", "/urgent"] {
+        let mut client = proxyd.client();
+        client.send(&format!("GET {path} HTTP/1.1\r\nhost: h\r\n\r\n"));
+        clients.push(client);
+        let expected = clients.len() as u32;
+        while proxyd.backend().sessions.current() < expected {
+            std::thread::yield_now();
+        }
+    }
+    let mut order = Vec::new();
+    for _ in 0..3 {
+        let mut server = origin.accept();
+        order.push(server.head().split(' ').nth(1).unwrap().to_owned());
+        server.send(EMPTY_ANSWER);
+    }
+    assert_eq!(order, ["/first", "/urgent", "/later"]);
+}
+
+#[test]
+fn silent_drop_answers_nothing() {
+    let proxyd = Proxyd::start(vec![configured(" http-request silent-drop rst-ttl 64\n")]);
+    let mut client = proxyd.client();
+    client.send(LAST);
+    let mut rest = Vec::new();
+    // With this distance the reset arrives.
+    assert!(client.stream.read_to_end(&mut rest).is_err());
+    assert!(rest.is_empty());
+}
+
+#[test]
+fn stats_uri_serves_the_page_to_those_who_may_see_it() {
+    let proxyd = Proxyd::start(vec![configured(
+        " stats enable\n stats uri /stats\n stats auth admin:secret\n stats refresh 5s\n",
+    )]);
+    let ask = |target: &str, fields: &str| {
+        let mut client = proxyd.client();
+        client.send(&format!("GET {target} HTTP/1.1\r\nhost: h\r\nconnection: close\r\n{fields}\r\n"));
+        client.rest()
+    };
+    let refused = ask("/stats", "");
+    assert!(refused.starts_with("HTTP/1.1 401 "), "{refused}");
+    assert!(refused.contains("www-authenticate: Basic realm=\"HAProxy Statistics\"\r\n"), "{refused}");
+    assert!(ask("/stats", "authorization: Basic YWRtaW46c2VjcmVU\r\n").starts_with("HTTP/1.1 401 "));
+    let allowed = "authorization: Basic YWRtaW46c2VjcmV0\r\n";
+    let page = ask("/stats", allowed);
+    assert!(page.contains("content-type: text/html\r\n") && page.contains("refresh: 5\r\n"), "{page}");
+    assert!(page.contains("<h3>web</h3>"));
+    assert!(!ask("/stats;norefresh", allowed).contains("refresh: 5"));
+    let csv = ask("/stats;csv;norefresh", allowed);
+    assert!(
+        csv.contains("content-type: text/plain\r\n") && csv.contains("\r\n\r\n# pxname,svname,"),
+        "{csv}"
+    );
+    assert!(csv.contains("\nweb,FRONTEND,"));
+    assert!(ask("/other", allowed).starts_with("HTTP/1.1 503 "));
+}
