@@ -9,8 +9,9 @@ const NO_TLS: &str = "no listener and no server can use TLS yet";
 pub const KEYWORDS: &[Keyword] = &[
     global("ca-base", "<dir>", "Where relative CA file names begin.", path_setting),
     global("crt-base", "<dir>", "Where relative certificate names begin.", path_setting),
-    global("key-base", "<dir>", "Where relative key names begin.", path_setting),
-    global("issuers-chain-path", "<dir>", "Where issuers' chains are.", one),
+    global("key-base", "<dir>", "Where relative key names begin.", path_setting)
+        .no_effect("keys are named by crt-store only, which does not exist yet"),
+    global("issuers-chain-path", "<dir>", "Where issuers' chains are.", one).refused("issuers-chain-path"),
     global("ssl-default-bind-ciphers", "<ciphers>", "Default ciphers of listeners up to TLS 1.2.", ciphers),
     global(
         "ssl-default-bind-ciphersuites",
@@ -48,8 +49,10 @@ pub const KEYWORDS: &[Keyword] = &[
     global("ssl-dh-param-file", "<file>", "Diffie-Hellman parameters.", one)
         .no_effect("finite-field Diffie-Hellman is not used"),
     global("ssl-engine", "<name> [algo <list>]", "An OpenSSL engine.", any).refused("OpenSSL engines"),
-    global("ssl-load-extra-del-ext", "", "Drops the extension before looking for extra files.", none),
-    global("ssl-load-extra-files", "<type>*", "Which extra files are loaded beside a certificate.", any),
+    global("ssl-load-extra-del-ext", "", "Drops the extension before looking for extra files.", none)
+        .refused("ssl-load-extra-del-ext"),
+    global("ssl-load-extra-files", "<type>*", "Which extra files are loaded beside a certificate.", any)
+        .later("a key and an OCSP response beside a certificate are always loaded, other files never"),
     global("ssl-mode-async", "", "Asynchronous OpenSSL engines.", none).no_effect("there is no OpenSSL"),
     global("ssl-passphrase-cmd", "<command>", "A command that gives the keys' passphrase.", any)
         .later("encrypted keys are refused"),
@@ -61,8 +64,10 @@ pub const KEYWORDS: &[Keyword] = &[
     global("ssl-security-level", "<number>", "OpenSSL's security level.", one)
         .no_effect("there is no OpenSSL"),
     global("ssl-skip-self-issued-ca", "", "Leaves self-issued authorities out of chains.", none),
-    global("maxsslconn", "<number>", "The most TLS connections.", one),
-    global("maxsslrate", "<number>", "The most TLS handshakes per second.", one).unlisted(),
+    global("maxsslconn", "<number>", "The most TLS connections.", one).refused("maxsslconn"),
+    global("maxsslrate", "<number>", "The most TLS handshakes per second.", one)
+        .refused("maxsslrate")
+        .unlisted(),
     global("acme.scheduler", "{ auto | off }", "Whether certificates are renewed by ACME.", one)
         .later(NO_TLS),
     global("jwt.decrypt_alg_list", "<list>", "Algorithms that the jwt_decrypt converters may use.", one)
