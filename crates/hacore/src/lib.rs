@@ -11,6 +11,7 @@ pub mod health;
 pub mod logging;
 pub mod probe;
 pub mod process;
+pub mod proxy_protocol;
 pub mod stats;
 pub mod sys;
 pub mod time;

@@ -56,8 +56,8 @@ impl ProxyHeader {
     /// A check speaks for itself and not for a client: `UNKNOWN` in version 1, the command LOCAL in version 2.
     fn bytes(self) -> &'static [u8] {
         match self {
-            ProxyHeader::V1 => b"PROXY UNKNOWN\r\n",
-            ProxyHeader::V2 => b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+            ProxyHeader::V1 => crate::proxy_protocol::UNKNOWN_V1,
+            ProxyHeader::V2 => crate::proxy_protocol::LOCAL_V2,
         }
     }
 }

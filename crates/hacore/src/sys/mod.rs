@@ -11,6 +11,7 @@ mod local_time;
 mod priority;
 mod readiness;
 mod signal_wait;
+mod tcp_option;
 
 pub use close_on_exec::close_on_exec_from;
 pub use descriptor::duplicate_descriptor;
@@ -19,3 +20,4 @@ pub use local_time::{BrokenDownTime, local_time};
 pub use priority::{PriorityError, ignore_signal, set_nice, set_round_robin_priority};
 pub use readiness::Watched;
 pub use signal_wait::{HeldSignals, send_signal};
+pub use tcp_option::{TcpOption, set_tcp_option};

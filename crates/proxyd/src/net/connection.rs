@@ -56,6 +56,9 @@ pub struct Connection {
     /// Registered for output: done when a write blocks for the first time.
     output_registered: bool,
     tls: Option<Box<Transport>>,
+    /// What is sent before anything else, TLS included (a PROXY header), and how much of it has gone.
+    greeting: Vec<u8>,
+    greeted: usize,
 }
 
 impl Connection {
@@ -70,12 +73,76 @@ impl Connection {
             error: false,
             output_registered: false,
             tls: None,
+            greeting: Vec::new(),
+            greeted: 0,
         }
     }
 
     /// From here on the users' bytes are encrypted; [`ConnectionTable::handshake`] comes first.
     pub fn start_tls(&mut self, transport: Transport) {
         self.tls = Some(Box::new(transport));
+    }
+
+    /// These bytes go first; [`Self::send_greeting`] sends them.
+    pub fn set_greeting(&mut self, bytes: Vec<u8>) {
+        self.greeting = bytes;
+    }
+
+    /// What the connection began with: only requests that would begin alike may reuse it.
+    pub fn greeting(&self) -> &[u8] {
+        &self.greeting
+    }
+
+    /// Sends what is left of the greeting past TLS; true when all of it has gone.
+    ///
+    /// # Errors
+    /// What the kernel says of the connection.
+    pub fn send_greeting(&mut self) -> Result<bool, Errno> {
+        while let Some(rest) = self.greeting.get(self.greeted..).filter(|rest| !rest.is_empty()) {
+            match send(self.socket.as_raw_fd(), rest, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
+                Ok(count) => self.greeted += count,
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => {
+                    self.writable = false;
+                    return Ok(false);
+                }
+                Err(error) => {
+                    self.error = true;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Looks at what has come without taking it, past TLS: for what precedes a handshake.
+    pub fn peek(&mut self, into: &mut [u8]) -> Received {
+        loop {
+            match recv(self.socket.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) {
+                Ok(0) => return Received::End,
+                Ok(count) => return Received::Data(count),
+                Err(Errno::EAGAIN) => {
+                    self.readable = false;
+                    return Received::WouldBlock;
+                }
+                Err(Errno::EINTR) => {}
+                Err(error) => {
+                    self.error = true;
+                    return Received::Failed(error);
+                }
+            }
+        }
+    }
+
+    /// Takes what [`Self::peek`] has shown; `room` has to hold it.
+    pub fn take_peeked(&mut self, room: &mut [u8]) -> bool {
+        matches!(recv(self.socket.as_raw_fd(), room, MsgFlags::MSG_DONTWAIT), Ok(count) if count == room.len())
+    }
+
+    /// Lets the connection vanish when it is dropped, without a word to the peer (`silent-drop`).
+    pub fn abandon(&mut self, reset_ttl: Option<u8>) {
+        self.error = true;
+        super::socket::silence(self.socket.as_fd(), reset_ttl);
     }
 
     pub fn tls(&self) -> Option<&Transport> {
@@ -190,34 +257,6 @@ impl Connection {
                 Received::Failed(error)
             }
         }
-    }
-
-    /// Shows the next bytes of the socket itself, below TLS, without taking them.
-    pub fn peek(&mut self, into: &mut [u8]) -> Received {
-        loop {
-            match recv(self.socket.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) {
-                Ok(0) => return Received::End,
-                Ok(count) => return Received::Data(count),
-                Err(Errno::EAGAIN) => {
-                    self.readable = false;
-                    return Received::WouldBlock;
-                }
-                Err(Errno::EINTR) => {}
-                Err(error) => return Received::Failed(error),
-            }
-        }
-    }
-
-    /// Takes bytes that [`Self::peek`] showed; more may follow them.
-    pub fn skip(&mut self, shown: &mut [u8]) -> bool {
-        self.readable = true;
-        recv(self.socket.as_raw_fd(), shown, MsgFlags::MSG_DONTWAIT) == Ok(shown.len())
-    }
-
-    /// Sends below TLS, all or nothing: a few bytes on a fresh connection always fit.
-    pub fn send_plain(&mut self, bytes: &[u8]) -> bool {
-        send(self.socket.as_raw_fd(), bytes, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL)
-            == Ok(bytes.len())
     }
 
     /// Looks whether an idle peer closed or sent something unasked; neither should be reused.

@@ -6,7 +6,6 @@
 pub mod buffer;
 pub mod connection;
 pub mod poller;
-pub mod proxy_protocol;
 pub mod socket;
 pub mod timer_wheel;
 pub mod tls;

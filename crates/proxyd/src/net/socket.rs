@@ -2,49 +2,148 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use socket2::{Domain, SockAddr, SockRef, Socket, Type};
+use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 
-use crate::model::{Address, Bind, SourceAddress};
+use hacore::sys::{TcpOption, set_tcp_option};
+use nix::sys::socket::{setsockopt, sockopt};
+
+use crate::model::{Address, Bind, SourceAddress, TcpKeepAlive};
 use crate::txn::Endpoint;
 
 /// Listen queue when neither `backlog` nor `maxconn` says more.
 const BACKLOG_DEFAULT: i32 = 4096;
 
-/// A listening socket for a `bind` address. `shared`: several threads get one each (`SO_REUSEPORT`).
-pub fn listen(bind: &Bind, backlog: Option<u32>, shared: bool) -> io::Result<Socket> {
-    let backlog = backlog.and_then(|n| i32::try_from(n).ok()).unwrap_or(BACKLOG_DEFAULT);
+/// How long `defer-accept` waits for the first data, seconds; the kernel rounds it to retransmissions.
+const DEFER_ACCEPT_S: i32 = 1;
+/// Connections with data in their opening segment that may wait (`tfo`).
+const FAST_OPEN_QUEUE: i32 = 1024;
+
+/// What a frontend asks of its listening sockets; accepted connections inherit it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ListenOptions {
+    pub backlog: Option<u32>,
+    /// Several threads get a socket each (`SO_REUSEPORT`).
+    pub shared: bool,
+    /// `option clitcpka` with its parameters.
+    pub keepalive: Option<TcpKeepAlive>,
+    /// `option nolinger`.
+    pub nolinger: bool,
+    /// `option tcp-smart-accept`.
+    pub delay_ack: bool,
+}
+
+/// A listening socket for a `bind` address.
+pub fn listen(bind: &Bind, options: ListenOptions) -> io::Result<Socket> {
+    if let Address::Unix(path) = &bind.address {
+        return listen_unix(path, bind, options);
+    }
     let address = listen_address(&bind.address)?;
-    let domain = address.domain();
-    let socket = Socket::new(domain, Type::STREAM.nonblocking().cloexec(), None)?;
-    if domain == Domain::UNIX {
-        if let Address::Unix(path) = &bind.address {
-            remove_stale(path);
-        }
-    } else {
+    let socket = Socket::new(address.domain(), Type::STREAM.nonblocking().cloexec(), None)?;
+    if address.domain() != Domain::UNIX {
         socket.set_reuse_address(true)?;
-        if shared {
+        if options.shared {
             socket.set_reuse_port(true)?;
         }
-        if domain == Domain::IPV6 {
-            socket.set_only_v6(bind.v6only || !bind.v4v6)?;
-        }
-        if let Some(interface) = &bind.interface {
-            socket.bind_device(Some(interface.as_bytes()))?;
-        }
-        if bind.transparent && domain == Domain::IPV4 {
-            socket.set_ip_transparent_v4(true)?;
-        }
-        if let Some(timeout_ms) = bind.tcp_user_timeout_ms {
-            socket.set_tcp_user_timeout(Some(Duration::from_millis(timeout_ms)))?;
-        }
-        // Accepted sockets inherit it; small answers must not wait for acknowledgements.
-        socket.set_tcp_nodelay(true)?;
+        set_address_options(&socket, bind, address.domain())?;
+        set_listener_options(&socket, bind, options)?;
     }
     socket.bind(&address)?;
-    socket.listen(backlog)?;
+    socket.listen(backlog(options))?;
+    Ok(socket)
+}
+
+fn backlog(options: ListenOptions) -> i32 {
+    options.backlog.and_then(|n| i32::try_from(n).ok()).unwrap_or(BACKLOG_DEFAULT)
+}
+
+/// What decides which packets reach the socket.
+fn set_address_options(socket: &Socket, bind: &Bind, domain: Domain) -> io::Result<()> {
+    if domain == Domain::IPV6 {
+        socket.set_only_v6(bind.v6only || !bind.v4v6)?;
+    }
+    if let Some(interface) = &bind.interface {
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
+    match domain {
+        Domain::IPV4 if bind.transparent => socket.set_ip_transparent_v4(true),
+        Domain::IPV6 if bind.transparent => socket.set_ip_transparent_v6(true),
+        _ => Ok(()),
+    }
+}
+
+/// TCP options of a `bind` line and its frontend; also for a socket that was inherited.
+pub fn set_listener_options(socket: &Socket, bind: &Bind, options: ListenOptions) -> io::Result<()> {
+    if let Some(timeout_ms) = bind.tcp_user_timeout_ms {
+        socket.set_tcp_user_timeout(Some(Duration::from_millis(timeout_ms)))?;
+    }
+    if let Some(mss) = bind.mss {
+        // A negative one is taken off what the kernel assumes for a socket without a route.
+        let assumed = if mss < 0 { i64::from(socket.tcp_mss()?) } else { 0 };
+        socket.set_tcp_mss(u32::try_from(assumed + i64::from(mss)).unwrap_or(0))?;
+    }
+    if bind.defer_accept {
+        set_tcp_option(socket.as_fd(), TcpOption::DeferAccept, DEFER_ACCEPT_S)?;
+    }
+    if bind.tcp_fast_open {
+        set_tcp_option(socket.as_fd(), TcpOption::FastOpen, FAST_OPEN_QUEUE)?;
+    }
+    if let Some(parameters) = options.keepalive {
+        set_keepalive(socket, parameters)?;
+    }
+    if options.nolinger {
+        socket.set_linger(Some(Duration::ZERO))?;
+    }
+    if options.delay_ack {
+        socket.set_tcp_quickack(false)?;
+    }
+    // Small answers must not wait for acknowledgements.
+    socket.set_tcp_nodelay(true)
+}
+
+fn set_keepalive(socket: &Socket, parameters: TcpKeepAlive) -> io::Result<()> {
+    socket.set_keepalive(true)?;
+    let mut keepalive = TcpKeepalive::new();
+    if let Some(idle) = parameters.idle {
+        keepalive = keepalive.with_time(idle);
+    }
+    if let Some(interval) = parameters.interval {
+        keepalive = keepalive.with_interval(interval);
+    }
+    if let Some(count) = parameters.count {
+        keepalive = keepalive.with_retries(count);
+    }
+    socket.set_tcp_keepalive(&keepalive)
+}
+
+/// Binds beside and renames, so that the socket of an earlier process is replaced without a moment of absence, and nobody
+/// reaches it before it has its `mode`, `user` and `group`.
+fn listen_unix(path: &Path, bind: &Bind, options: ListenOptions) -> io::Result<Socket> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(format!(".{}.tmp", std::process::id()));
+    let beside = PathBuf::from(beside);
+    // What a process of the same number left behind; if there is nothing, there is nothing to remove.
+    let _ = std::fs::remove_file(&beside);
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    socket.bind(&SockAddr::unix(&beside)?)?;
+    let dress = || -> io::Result<()> {
+        if let Some(mode) = bind.unix_mode {
+            std::fs::set_permissions(&beside, std::fs::Permissions::from_mode(mode))?;
+        }
+        if bind.unix_user.is_some() || bind.unix_group.is_some() {
+            std::os::unix::fs::chown(&beside, bind.unix_user, bind.unix_group)?;
+        }
+        socket.listen(backlog(options))?;
+        std::fs::rename(&beside, path)
+    };
+    if let Err(error) = dress() {
+        let _ = std::fs::remove_file(&beside);
+        return Err(error);
+    }
     Ok(socket)
 }
 
@@ -56,16 +155,6 @@ fn listen_address(address: &Address) -> io::Result<SockAddr> {
         Address::Name { .. } | Address::Fd(_) | Address::SocketPair(_) => {
             Err(io::Error::new(io::ErrorKind::InvalidInput, "not an address to bind"))
         }
-    }
-}
-
-/// A socket file left behind by a process that is gone would make the bind fail; a live one's is left alone.
-fn remove_stale(path: &std::path::Path) {
-    use std::os::unix::fs::FileTypeExt;
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
-    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
-        // If this fails, the bind says why.
-        let _ = std::fs::remove_file(path);
     }
 }
 
@@ -110,8 +199,50 @@ pub fn connect(
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ConnectOptions {
     pub user_timeout_ms: Option<u64>,
-    /// `option srvtcpka`.
-    pub keepalive: bool,
+    /// `option srvtcpka` with its parameters.
+    pub keepalive: Option<TcpKeepAlive>,
+    /// `option nolinger`.
+    pub nolinger: bool,
+    /// `option tcp-smart-connect`.
+    pub delay_ack: bool,
+    pub marks: Marks,
+}
+
+/// What rules want packets to carry.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// `set-fc-mark`, `set-bc-mark`.
+    pub netfilter: Option<u32>,
+    /// `set-fc-tos`, `set-bc-tos`.
+    pub tos: Option<u8>,
+}
+
+/// Marks the packets that a socket sends. It may need a privilege that is gone; then they go unmarked, as HAProxy's do.
+pub fn set_marks(socket: BorrowedFd<'_>, marks: Marks) {
+    let socket = SockRef::from(&socket);
+    if let Some(mark) = marks.netfilter {
+        let _ = socket.set_mark(mark);
+    }
+    if let Some(tos) = marks.tos {
+        // An IPv4 client of an IPv6 socket needs the one, an IPv6 client the other.
+        let _ = socket.set_tos_v4(u32::from(tos));
+        let _ = socket.set_tclass_v6(u32::from(tos));
+    }
+}
+
+/// Lets a connection end without the peer's being told: its state is taken out of the kernel, or where that is not
+/// permitted its reset does not get farther than the next router. With `reset_ttl` a reset goes that many hops.
+pub fn silence(socket: BorrowedFd<'_>, reset_ttl: Option<u8>) {
+    let reference = SockRef::from(&socket);
+    // None of these may fail the end of a connection; what could be done is done.
+    let _ = reference.set_tcp_quickack(false);
+    if reset_ttl.is_none() && setsockopt(&socket, sockopt::TcpRepair, &1).is_ok() {
+        return;
+    }
+    let ttl = u32::from(reset_ttl.unwrap_or(1));
+    let _ = reference.set_ttl_v4(ttl);
+    let _ = reference.set_unicast_hops_v6(ttl);
+    let _ = reference.set_linger(Some(Duration::ZERO));
 }
 
 fn set_tcp_options(
@@ -121,12 +252,19 @@ fn set_tcp_options(
     options: ConnectOptions,
 ) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
-    if options.keepalive {
-        socket.set_keepalive(true)?;
+    if let Some(parameters) = options.keepalive {
+        set_keepalive(socket, parameters)?;
+    }
+    if options.nolinger {
+        socket.set_linger(Some(Duration::ZERO))?;
+    }
+    if options.delay_ack {
+        socket.set_tcp_quickack(false)?;
     }
     if let Some(timeout_ms) = options.user_timeout_ms {
         socket.set_tcp_user_timeout(Some(Duration::from_millis(timeout_ms)))?;
     }
+    set_marks(socket.as_fd(), options.marks);
     let Some(source) = source else { return Ok(()) };
     if let Some(interface) = &source.interface {
         socket.bind_device(Some(interface.as_bytes()))?;

@@ -61,6 +61,12 @@ impl Process {
         }
     }
 
+    /// `maxconnrate`, `maxsessrate`; none is no limit.
+    pub fn limit_rates(&self, connections: Option<u32>, sessions: Option<u32>) {
+        self.connection_rate_limit.store(connections.unwrap_or(0), Relaxed);
+        self.session_rate_limit.store(sessions.unwrap_or(0), Relaxed);
+    }
+
     /// Microseconds since the start.
     pub fn now_us(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)

@@ -26,6 +26,7 @@ impl Snapshot {
     /// Builds the run-time objects. `process` brings the number of threads and the process's `maxconn`.
     pub fn build(config: &Config, process: &Arc<Process>) -> Self {
         let now = Instant::now();
+        process.limit_rates(config.global.max_connection_rate, config.global.max_session_rate);
         let threads = process.threads;
         let maxconn = process.maxconn.load(std::sync::atomic::Ordering::Relaxed);
         let proxies: Vec<Arc<Proxy>> = config.proxies.iter().cloned().map(Arc::new).collect();

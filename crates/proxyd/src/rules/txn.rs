@@ -56,6 +56,8 @@ pub struct Effects {
     pub disable_l7_retry: bool,
     /// `early-hint`: fields of a 103 response that is sent before the rules' verdict is carried out.
     pub early_hints: HeaderList,
+    /// `expect-proxy layer4`: a PROXY header comes first.
+    pub expect_proxy: bool,
     /// `silent-drop rst-ttl`.
     pub reset_ttl: Option<u8>,
     /// `strict-mode off` for the rest of the set.

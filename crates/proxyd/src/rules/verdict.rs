@@ -27,8 +27,6 @@ pub enum Verdict {
     /// `wait-for-body`: call again when this many bytes of the body (all with 0) have arrived, the buffer is full, or
     /// the time is over; then with `wait_expired`.
     WaitForBody { timeout: Duration, at_least_bytes: u64 },
-    /// `tcp-request connection expect-proxy layer4`: read a PROXY header first.
-    ExpectProxy,
     /// A rewrite failed in strict mode: 500 for requests, 502 for responses.
     Failed,
 }

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use socket2::Socket;
 use thiserror::Error;
 
-use crate::model::{Address, ProxyId};
-use crate::net::socket;
+use crate::model::{Address, Proxy, ProxyId};
+use crate::net::socket::{self, ListenOptions};
 use crate::proxy::{Listener, Snapshot};
 
 /// One address that could not be bound; displays as HAProxy's alert after `[ALERT] (pid) : `.
@@ -51,7 +51,7 @@ impl Listeners {
         let mut errors = Vec::new();
         for frontend in snapshot.frontends().filter(|frontend| !frontend.model.disabled) {
             for listener in &frontend.listeners {
-                match bind_one(listener, frontend.model.backlog, snapshot.process.threads) {
+                match bind_one(listener, &frontend.model, snapshot.process.threads) {
                     Ok(sockets) => {
                         let listener = Arc::clone(listener);
                         bound.push(BoundListener { frontend: frontend.id, listener, sockets });
@@ -94,29 +94,39 @@ impl Listeners {
     }
 }
 
-fn bind_one(listener: &Listener, backlog: Option<u32>, threads: usize) -> io::Result<Vec<Socket>> {
+fn bind_one(listener: &Listener, proxy: &Proxy, threads: usize) -> io::Result<Vec<Socket>> {
     let bind = &listener.model;
-    let backlog = bind.backlog.or(backlog);
+    let options = &proxy.options;
+    let mut options = ListenOptions {
+        backlog: bind.backlog.or(proxy.backlog),
+        shared: false,
+        keepalive: options.clitcpka.then_some(proxy.client_keepalive),
+        nolinger: options.nolinger,
+        delay_ack: options.tcp_smart_accept,
+    };
     if let Address::Fd(number) = bind.address {
         let inherited: OwnedFd = hacore::sys::duplicate_descriptor(number)?;
         let socket = Socket::from(inherited);
         socket.set_nonblocking(true)?;
         // Whoever made it may not have called listen; calling it again only sets the backlog.
-        socket.listen(i32::try_from(backlog.unwrap_or(1024)).unwrap_or(i32::MAX))?;
+        socket.listen(i32::try_from(options.backlog.unwrap_or(1024)).unwrap_or(i32::MAX))?;
+        if socket.local_addr()?.is_ipv4() || socket.local_addr()?.is_ipv6() {
+            socket::set_listener_options(&socket, bind, options)?;
+        }
         note_address(listener, &socket);
         return Ok(vec![socket]);
     }
-    let shareable = matches!(bind.address, Address::Inet(_)) && threads > 1;
-    let first = socket::listen(bind, backlog, shareable)?;
+    options.shared = matches!(bind.address, Address::Inet(_)) && threads > 1;
+    let first = socket::listen(bind, options)?;
     note_address(listener, &first);
     let mut sockets = vec![first];
-    if shareable {
+    if options.shared {
         let mut bind = bind.clone();
         if let Some(address) = listener.bound.get() {
             bind.address = Address::Inet(*address);
         }
         for _ in 1..threads {
-            sockets.push(socket::listen(&bind, backlog, true)?);
+            sockets.push(socket::listen(&bind, options)?);
         }
     }
     Ok(sockets)

@@ -20,6 +20,8 @@ const ACCEPT_BATCH: usize = 64;
 const INBOX_SLOT: u32 = u32::MAX;
 /// How often idle connections are looked through, milliseconds.
 const HOUSEKEEPING_MS: u64 = 1000;
+/// How long a listener pauses when connections come faster than a rate allows, milliseconds.
+const RATE_RETRY_MS: u64 = 20;
 
 struct Accepting {
     listener: Arc<Listener>,
@@ -38,6 +40,8 @@ pub struct Thread {
     messages: Vec<Message>,
     due: Vec<Token>,
     housekeeping_ms: u64,
+    /// When listeners that a rate has paused are looked at again.
+    resume_ms: u64,
     hard_stop: bool,
 }
 
@@ -62,6 +66,7 @@ impl Thread {
             messages: Vec::new(),
             due: Vec::new(),
             housekeeping_ms,
+            resume_ms: u64::MAX,
             hard_stop: false,
         })
     }
@@ -110,7 +115,8 @@ impl Thread {
             return Some(0);
         }
         let now = self.core.clock.monotonic_ms();
-        let next = self.core.wheel.next_ms().unwrap_or(u64::MAX).min(self.housekeeping_ms);
+        let next =
+            self.core.wheel.next_ms().unwrap_or(u64::MAX).min(self.housekeeping_ms).min(self.resume_ms);
         Some(next.saturating_sub(now))
     }
 
@@ -163,8 +169,11 @@ impl Thread {
     fn accept(&mut self, slot: u32) {
         for _ in 0..ACCEPT_BATCH {
             let Some(accepting) = self.listeners.get_mut(slot as usize) else { return };
-            let full = !crate::stream::may_accept(&self.core, &accepting.listener);
-            if full {
+            let too_fast = !crate::stream::is_within_rates(&self.core, &accepting.listener);
+            if too_fast {
+                self.resume_ms = self.core.clock.monotonic_ms() + RATE_RETRY_MS;
+            }
+            if too_fast || !crate::stream::may_accept(&self.core, &accepting.listener) {
                 accepting.paused = true;
                 // A registration that cannot be changed would show as a busy loop, not as a fault.
                 let _ =
@@ -251,6 +260,10 @@ impl Thread {
             }
         }
         self.due = due;
+        if now >= self.resume_ms {
+            self.resume_ms = u64::MAX;
+            self.core.accept_again = true;
+        }
         if now >= self.housekeeping_ms {
             self.housekeeping_ms = now + HOUSEKEEPING_MS;
             self.core.purge_idle();
@@ -274,7 +287,9 @@ impl Thread {
 
     fn resume_listeners(&mut self) {
         for (slot, accepting) in (0u32..).zip(&mut self.listeners) {
-            if accepting.paused && crate::stream::may_accept(&self.core, &accepting.listener) {
+            if accepting.paused && !crate::stream::is_within_rates(&self.core, &accepting.listener) {
+                self.resume_ms = self.core.clock.monotonic_ms() + RATE_RETRY_MS;
+            } else if accepting.paused && crate::stream::may_accept(&self.core, &accepting.listener) {
                 accepting.paused = false;
                 let _ =
                     self.core.poller.set_listening(&accepting.socket, Token { slot, generation: 0 }, true);

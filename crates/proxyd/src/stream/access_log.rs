@@ -36,6 +36,10 @@ impl Stream {
             return;
         }
         let Some(format) = &proxy.log_format else { return };
+        let is_null = !self.has_request && self.info.bytes_uploaded == 0 && self.info.status == 0;
+        if is_null && proxy.options.dontlognull && session.input.is_empty() {
+            return;
+        }
         let failed = self.is_failure(proxy);
         if !failed && proxy.options.dontlog_normal {
             return;

@@ -4,10 +4,11 @@ use std::rc::Rc;
 
 use super::Step;
 use super::fault::Fault;
+use super::greeting;
 use super::session::Session;
 use super::state::{Activity, Stream};
 use crate::model::{Address, HttpReuse};
-use crate::net::socket::{self, ConnectOptions};
+use crate::net::socket::{self, ConnectOptions, Marks};
 use crate::net::{Connection, Owner};
 use crate::proxy::{Backend, Counter, Server};
 use crate::runtime::Core;
@@ -25,14 +26,19 @@ impl Stream {
             return self.connected(session, core, backend, server);
         }
         let address = destination(session, server);
+        let options = &backend.model.options;
         let options = ConnectOptions {
             user_timeout_ms: server.model.tcp_user_timeout_ms,
-            keepalive: backend.model.options.srvtcpka,
+            keepalive: options.srvtcpka.then_some(backend.model.server_keepalive),
+            nolinger: options.nolinger,
+            delay_ack: options.tcp_smart_connect,
+            marks: Marks { netfilter: self.effects.server_mark, tos: self.effects.server_tos },
         };
         let source = server.model.source.as_ref().or(backend.model.source.as_ref());
         let started = socket::connect(&address, source, options).and_then(|socket| {
             let mut connection = Connection::connecting(socket);
             connection.owner = Owner::Server(session.key().slot);
+            connection.set_greeting(greeting::of_server(self, session, server));
             if !self.start_server_tls(session, core, server, &mut connection) {
                 return Err(std::io::Error::other("TLS"));
             }
@@ -40,7 +46,6 @@ impl Stream {
         });
         self.enter(Activity::Connecting, core.clock.monotonic_ms());
         self.server_requests = 0;
-        self.proxy_header_sent = false;
         match started {
             Ok(key) => {
                 self.server_connection = Some(key);
@@ -57,6 +62,7 @@ impl Stream {
     fn reuse(&mut self, session: &mut Session, core: &mut Core, backend: &Backend, server: &Server) -> bool {
         let first = session.info.requests_before <= 1;
         let name = self.server_name(session, core, server);
+        let greeting = greeting::of_server(self, session, server);
         let private = session.private.take();
         let own = private.filter(|private| private.backend == backend.id && private.server == server.id);
         if let Some(private) = private.filter(|_| own.is_none()) {
@@ -66,7 +72,8 @@ impl Stream {
             let quiet = core
                 .connections
                 .get_mut(private.key)
-                .is_some_and(|connection| connection.is_for(name.as_deref()) && connection.is_quiet());
+                .filter(|connection| connection.is_for(name.as_deref()) && connection.greeting() == greeting)
+                .is_some_and(Connection::is_quiet);
             if !quiet {
                 core.close(private.key);
             }
@@ -107,8 +114,12 @@ impl Stream {
         if !connection.is_writable() {
             return self.watch_client(session, core);
         }
-        if !self.send_proxy_header(session, core) {
-            return self.attempt_failed(session, core, Fault::ConnectFailed);
+        let greeted =
+            self.server_connection.and_then(|key| core.connections.get_mut(key)?.send_greeting().ok());
+        match greeted {
+            Some(true) => {}
+            Some(false) => return self.watch_client(session, core),
+            None => return self.attempt_failed(session, core, Fault::ConnectFailed),
         }
         match self.server_connection.and_then(|key| self.shake_server_hands(core, key)) {
             None => return self.watch_client(session, core),
@@ -230,18 +241,13 @@ impl Stream {
             core.close(key);
             return;
         };
-        // What a PROXY header said of the client holds for this client only.
-        let is_announced = server.model.send_proxy.is_some();
-        if !self.server_keep_alive
-            || is_announced
-            || server.is_stopped()
-            || !Rc::ptr_eq(&snapshot, &core.snapshot)
-        {
+        if !self.server_keep_alive || server.is_stopped() || !Rc::ptr_eq(&snapshot, &core.snapshot) {
             core.close(key);
             return;
         }
         let requests = self.server_requests + 1;
-        if backend.model.http_reuse == HttpReuse::Never {
+        // A connection that began with a client's address is that client's own.
+        if backend.model.http_reuse == HttpReuse::Never || server.model.send_proxy.is_some() {
             if let Some(connection) = core.connections.get_mut(key) {
                 connection.owner = Owner::None;
             }

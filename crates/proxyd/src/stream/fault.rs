@@ -25,6 +25,8 @@ pub enum Fault {
     QueueTimeout,
     /// Our own limits: descriptors, ports, memory.
     Resource,
+    /// A `tcp-response content` rule ends the connection.
+    Denied,
     /// `on-marked-down shutdown-sessions`.
     ServerDown,
     /// `shutdown session`.
@@ -40,7 +42,7 @@ impl Fault {
             Fault::BadRequestBody => Cause::ClientAbort,
             Fault::ServerGone | Fault::ConnectFailed | Fault::NoServer => Cause::ServerAbort,
             Fault::ServerTimeout | Fault::ConnectTimeout | Fault::QueueTimeout => Cause::ServerTimeout,
-            Fault::BadResponse => Cause::Proxy,
+            Fault::BadResponse | Fault::Denied => Cause::Proxy,
             Fault::Resource => Cause::Resource,
             Fault::ServerDown => Cause::Down,
             Fault::Killed => Cause::Killed,
@@ -51,6 +53,7 @@ impl Fault {
     pub fn status(self, phase: Phase) -> Option<u16> {
         Some(match self {
             Fault::ClientGone if phase == Phase::Data => return None,
+            Fault::Denied => return None,
             Fault::ClientGone | Fault::BadRequestBody => 400,
             Fault::ClientTimeout => 408,
             Fault::ServerGone | Fault::BadResponse => 502,

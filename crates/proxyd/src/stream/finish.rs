@@ -57,7 +57,10 @@ impl Stream {
                 self.up.reset(&mut core.buffers);
                 self.reply_for(session, core, status)
             }
-            None => self.finish(session, core),
+            None => {
+                self.client_keep_alive = false;
+                self.finish(session, core)
+            }
         }
     }
 
@@ -230,7 +233,8 @@ impl Stream {
         if self.server_shut && backend.server_fin_ms.is_some() {
             server_ms = backend.server_fin_ms;
         }
-        after(self.client_active_ms, client_ms).min(after(self.server_active_ms, server_ms))
+        let rules_ms = self.response_wait_end_ms.unwrap_or(u64::MAX);
+        after(self.client_active_ms, client_ms).min(after(self.server_active_ms, server_ms)).min(rules_ms)
     }
 
     /// The deadline has passed.
@@ -244,6 +248,10 @@ impl Stream {
         let server_late = server_ms.is_some_and(|ms| self.server_active_ms + ms <= now_ms);
         let fault = match self.activity {
             Activity::Inspect => {
+                self.wait_expired = true;
+                return;
+            }
+            Activity::Relay if self.response_wait_end_ms.is_some_and(|end_ms| end_ms <= now_ms) => {
                 self.wait_expired = true;
                 return;
             }

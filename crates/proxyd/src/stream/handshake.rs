@@ -55,9 +55,7 @@ impl Session {
                 Handshaken::Done
             }
             Handshake::Closed { silent } => {
-                let ignores_null =
-                    self.snapshot.frontend(self.frontend).is_some_and(|f| f.model.options.dontlognull);
-                if !(silent && ignores_null) {
+                if !(silent && self.ignores_null()) {
                     self.log_handshake(core, CLOSED);
                 }
                 Handshaken::Over
@@ -80,7 +78,7 @@ impl Session {
     }
 
     /// The line of a connection that ends before it has a request (configuration manual, section 8.2.5 "Error log format").
-    fn log_handshake(&self, core: &mut Core, what: &str) {
+    pub(super) fn log_handshake(&self, core: &mut Core, what: &str) {
         let at = self.frontend.0 as usize;
         let Some(proxy) = self.snapshot.proxies.get(at).filter(|_| core.log.is_wanted(at)) else { return };
         let (from, port) = match &self.info.source {

@@ -12,14 +12,15 @@
 //! to wait, and leaves its state in these structures. Cost of a small keep-alive request: two reads, two writes.
 
 mod access_log;
-mod admission;
 pub mod body;
 mod captures;
 mod connect;
+mod entry;
 mod environment;
 mod exchange;
 mod fault;
 mod finish;
+mod greeting;
 mod handshake;
 mod idle_pool;
 mod persistence;
@@ -29,6 +30,7 @@ mod reply;
 mod request;
 mod request_body;
 mod response;
+mod response_content;
 mod rules;
 mod session;
 mod state;
@@ -40,7 +42,7 @@ mod tests;
 pub use environment::{ProcessVariables, ThreadEnvironment};
 pub use idle_pool::IdlePools;
 pub use policy::FrontendPolicy;
-pub use session::{Session, may_accept};
+pub use session::{Session, is_within_rates, may_accept};
 pub use state::Stream;
 pub use target::{return_slot, serve_queues};
 

@@ -7,6 +7,7 @@ use super::Step;
 use super::body::Incoming;
 use super::exchange::{Moved, forward};
 use super::fault::Fault;
+use super::response_content::Inspected;
 use super::session::Session;
 use super::state::{Activity, Stream};
 use crate::runtime::Core;
@@ -28,6 +29,8 @@ impl Stream {
         self.down.chunked = false;
         self.client_keep_alive = false;
         self.server_keep_alive = false;
+        // The rules have seen the response's head.
+        self.response_inspected = true;
         self.begin_relay(session, core);
     }
 
@@ -43,7 +46,11 @@ impl Stream {
         let Some(server) = self.server_connection else { return self.fail(session, core, Fault::ServerGone) };
         let (up_before, down_before) = (self.up.bytes, self.down.bytes);
         let up = forward(core, &mut self.up, &mut session.input, session.client, server);
-        let down = forward(core, &mut self.down, &mut self.server_input, server, session.client);
+        let down = match self.inspect_response(session, core) {
+            Inspected::Pass => forward(core, &mut self.down, &mut self.server_input, server, session.client),
+            Inspected::Wait => Moved::Blocked,
+            Inspected::Close => return self.fail(session, core, Fault::Denied),
+        };
         let now_ms = core.clock.monotonic_ms();
         if self.up.bytes != up_before || self.down.bytes != down_before {
             self.client_active_ms = now_ms;

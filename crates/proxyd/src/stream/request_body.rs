@@ -85,20 +85,4 @@ impl Stream {
             send_or_keep(core, session.client, &mut self.down, b"HTTP/1.1 100 Continue\r\n\r\n");
         }
     }
-
-    /// `silent-drop`: nothing more leaves for the client, or only a reset that dies at the next router.
-    pub(super) fn silence_client(&self, session: &Session, core: &Core) {
-        use nix::sys::socket::{setsockopt, sockopt::TcpRepair};
-        let Some(client) = core.connections.get(session.client) else { return };
-        let socket = client.socket();
-        // Without the privilege, the second way; a socket that takes neither is just closed.
-        if self.effects.reset_ttl.is_none() && setsockopt(&socket, TcpRepair, &1).is_ok() {
-            return;
-        }
-        let ttl = u32::from(self.effects.reset_ttl.unwrap_or(1));
-        let socket = socket2::SockRef::from(&socket);
-        let _ = socket.set_ttl_v4(ttl);
-        let _ = socket.set_unicast_hops_v6(ttl);
-        let _ = socket.set_linger(Some(std::time::Duration::ZERO));
-    }
 }

@@ -113,6 +113,10 @@ impl Stream {
         if self.set_cookie(session, core).is_err() {
             return Err(Fault::BadResponse);
         }
+        match self.response_content_rules(session, core) {
+            Verdict::Continue | Verdict::Allow | Verdict::Wait => {}
+            _ => return Err(Fault::Denied),
+        }
         match self.response_rules(session, core) {
             Verdict::Continue | Verdict::Allow => {}
             verdict => {
@@ -156,7 +160,10 @@ impl Stream {
                 self.info.termination.set_once(cause, Phase::Headers);
                 self.send_rule_reply(session, core);
             }
-            _ => {
+            other => {
+                if other == Verdict::SilentDrop {
+                    session.drop_silently(core, self.effects.reset_ttl);
+                }
                 self.info.termination.set_once(Cause::Proxy, Phase::Headers);
                 self.keep_alive_only_if_received();
                 self.reply_for(session, core, 502);

@@ -64,7 +64,10 @@ impl Stream {
         }
         let is_response = set.is_response();
         let environment = Rc::clone(&core.environment);
-        let is_final = set.is_http() || self.rules_are_final(session, core);
+        let is_final = match set {
+            RuleSet::TcpResponseContent => self.response_rules_are_final(session, core),
+            _ => set.is_http() || self.rules_are_final(session, core),
+        };
         let mut progress = self.progress;
         let mut scratch = std::mem::take(&mut core.rule_scratch);
         let decoded = self.decoded_body(session);
@@ -82,9 +85,13 @@ impl Stream {
             session: &mut session.info,
             stream: Some(&mut self.info),
             request: self.has_request.then_some(&mut self.request),
-            response: is_response.then_some(&mut self.response),
+            response: (is_response && self.has_request).then_some(&mut self.response),
             request_payload,
-            response_payload: Payload { data: self.server_input.as_slice(), ..Payload::default() },
+            response_payload: Payload {
+                data: self.server_input.as_slice(),
+                complete: self.server_closed,
+                ..Payload::default()
+            },
             vars: &session.vars,
             env: &*environment,
             now: super::access_log::now(core),
@@ -99,6 +106,7 @@ impl Stream {
         let verdict = evaluate(rules, &mut progress, &mut txn);
         core.rule_scratch = scratch;
         self.progress = progress;
+        session.mark_client(core, &mut self.effects);
         verdict
     }
 
@@ -215,7 +223,7 @@ impl Stream {
             }
             Verdict::Reject | Verdict::SilentDrop => {
                 if verdict == Verdict::SilentDrop {
-                    self.silence_client(session, core);
+                    session.drop_silently(core, self.effects.reset_ttl);
                 }
                 self.count_denied(session, of);
                 self.info.termination.set_once(Cause::Proxy, Phase::Request);
@@ -223,8 +231,6 @@ impl Stream {
                 return Flow::Stop(self.finish(session, core));
             }
             Verdict::Failed => 500,
-            // Connection rules only.
-            Verdict::ExpectProxy => 500,
         };
         self.info.termination.set_once(Cause::Proxy, Phase::Request);
         self.keep_alive_only_if_received();
@@ -345,7 +351,7 @@ impl Stream {
         self.info.backend.filter(|backend| *backend != frontend).into_iter().chain([frontend])
     }
 
-    fn count_denied_response(&self, session: &Session) {
+    pub(super) fn count_denied_response(&self, session: &Session) {
         if let Some(frontend) = session.snapshot.frontend(session.frontend) {
             frontend.counters.increment(Counter::DeniedResponses);
         }

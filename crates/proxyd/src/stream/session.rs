@@ -3,18 +3,17 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
-use super::admission::Admission;
+use super::entry::Entry;
 use super::fault::Fault;
-use super::handshake::{self, Handshaken};
 use super::state::{Activity, Stream};
 use super::{FrontendPolicy, Step};
 use crate::expr::Vars;
 use crate::http::h1::{Parsed, parse_request};
 use crate::model::{ProxyId, ServerId};
 use crate::net::{Buffer, Connection, ConnectionKey, Owner, Received, Token, socket};
-use crate::proxy::{Counter, Frontend, Listener, StreamKey};
+use crate::proxy::{Counter, Frontend, Listener, Rate, StreamKey};
 use crate::runtime::{Core, LocalSnapshot};
 use crate::txn::{Cause, Endpoint, Phase, SessionInfo};
 
@@ -45,11 +44,11 @@ pub struct Session {
     /// The first byte of a head that is not complete.
     first_byte_us: Option<u64>,
     pub(super) killed: Option<Fault>,
-    pub(super) admission: Admission,
     /// Source and destination as every request finds them, whatever rules made of them in the one before.
     pub(super) ends: (Endpoint, Endpoint),
-    /// The client's TLS handshake is under way.
-    handshaking: bool,
+    pub(super) entry: Entry,
+    /// The connection did not get in.
+    pub(super) entry_failed: bool,
     /// How long it took, for the first request's log line.
     pub(super) handshake_us: u64,
 }
@@ -63,12 +62,26 @@ pub(super) struct Private {
     pub requests: u32,
 }
 
-/// Whether limits allow another connection on the listener now.
+/// Whether counts allow another connection on the listener now.
 pub fn may_accept(core: &Core, listener: &Listener) -> bool {
     let Some(frontend) = core.snapshot.frontend(listener.frontend) else { return false };
     frontend.accepts()
         && listener.maxconn.is_none_or(|max| listener.sessions.current() < max)
         && core.process.connections.current() < core.process.maxconn.load(Relaxed)
+}
+
+/// Whether the rates allow it: `rate-limit sessions`, `maxconnrate`, `maxsessrate`.
+pub fn is_within_rates(core: &Core, listener: &Listener) -> bool {
+    let Some(frontend) = core.snapshot.frontend(listener.frontend) else { return false };
+    let process = &core.process;
+    let now_ms = core.clock.monotonic_ms();
+    let allows = |limit: &AtomicU32, rate: &Rate| match limit.load(Relaxed) {
+        0 => true,
+        limit => rate.per_second(now_ms) < limit,
+    };
+    allows(&frontend.session_rate_limit, &frontend.session_rate)
+        && allows(&process.connection_rate_limit, &process.connection_rate)
+        && allows(&process.session_rate_limit, &process.session_rate)
 }
 
 impl Session {
@@ -85,9 +98,6 @@ impl Session {
         let destination = local_end(listener, &client);
         let mut connection = Connection::accepted(client);
         connection.owner = Owner::Client(key.slot);
-        if !handshake::start_client(listener, &mut connection) {
-            return None;
-        }
         let client = core.connections.insert(&core.poller, connection).ok()?;
         count_accept(core, frontend, listener);
         let now_us = core.clock.monotonic_us;
@@ -108,7 +118,7 @@ impl Session {
             tls_facts: None,
         };
         let frontend = frontend.id;
-        let mut session = Self {
+        Some(Self {
             key,
             client,
             frontend,
@@ -124,14 +134,12 @@ impl Session {
             idle_since_us: now_us,
             first_byte_us: None,
             killed: None,
-            admission: Admission::Connection,
             ends: (Endpoint::Unknown, Endpoint::Unknown),
-            handshaking: listener.model.tls_listener.0.is_some(),
+            entry: Entry::ConnectionRules,
+            entry_failed: false,
             handshake_us: 0,
             snapshot,
-        };
-        session.admit_connection(core);
-        Some(session)
+        })
     }
 
     pub fn key(&self) -> StreamKey {
@@ -145,8 +153,11 @@ impl Session {
 
     /// Works until it would have to wait; false: the session is over.
     pub fn run(&mut self, core: &mut Core) -> bool {
-        if self.admission != Admission::Done && !self.admit(core) {
-            return self.admission != Admission::Refused;
+        if self.entry != Entry::Open {
+            if !self.enter(core) {
+                return !self.entry_failed;
+            }
+            self.open(core);
         }
         loop {
             let Some(mut stream) = self.stream.take() else {
@@ -178,58 +189,36 @@ impl Session {
         }
     }
 
-    /// PROXY header, TLS, session rules, one after the other; false: it waits, or is refused.
-    fn admit(&mut self, core: &mut Core) -> bool {
-        if self.killed.is_some() {
-            self.admission = Admission::Refused;
-        }
-        if self.admission == Admission::Header && !self.receive_proxy_header(core) {
-            let timeout_ms = self.policy().handshake_ms;
-            self.deadline_ms = timeout_ms.map_or(NEVER, |ms| self.idle_since_us / 1000 + ms);
-            self.arm(core);
-            return false;
-        }
-        if self.admission == Admission::Refused {
-            return false;
-        }
-        if self.handshaking && !self.finish_handshake(core) {
-            if !self.handshaking {
-                self.admission = Admission::Refused;
-            }
-            return false;
-        }
+    /// The connection has come through everything that precedes requests.
+    fn open(&mut self, core: &mut Core) {
         self.deadline_ms = NEVER;
-        if !self.admit_session(core) {
-            return false;
-        }
+        self.ends = (self.info.source.clone(), self.info.destination.clone());
+        super::access_log::log_accept(self, core);
         if !self.policy().is_http {
             self.stream = Some(self.tcp_stream(core));
         }
-        true
     }
 
-    /// True when the session may go on; otherwise it waits, or is over if it is not `handshaking` any more.
-    fn finish_handshake(&mut self, core: &mut Core) -> bool {
-        let outcome = if self.killed.is_some() { Handshaken::Over } else { self.shake_hands(core) };
-        match outcome {
-            Handshaken::Wait => {
-                let timeout_ms = self.policy().handshake_ms;
-                self.deadline_ms = timeout_ms.map_or(NEVER, |ms| self.idle_since_us / 1000 + ms);
-                self.arm(core);
-                false
-            }
-            Handshaken::Over => {
-                self.handshaking = false;
-                false
-            }
-            Handshaken::Done => {
-                self.handshaking = false;
-                let now_us = core.clock.monotonic_us;
-                self.handshake_us = now_us - self.idle_since_us;
-                self.idle_since_us = now_us;
-                true
-            }
-        }
+    /// When to look at a session that waits for its client to get in.
+    pub(super) fn set_deadline(&mut self, core: &mut Core, at_ms: Option<u64>) {
+        self.deadline_ms = at_ms.unwrap_or(NEVER);
+        self.arm(core);
+    }
+
+    /// `option dontlognull`.
+    pub(super) fn ignores_null(&self) -> bool {
+        self.snapshot.frontend(self.frontend).is_some_and(|frontend| frontend.model.options.dontlognull)
+    }
+
+    /// Counts a connection that the connection rules let in.
+    pub(super) fn count_session(&self, core: &Core) {
+        let now_ms = core.clock.monotonic_ms();
+        core.process.session_rate.tick(now_ms);
+        self.listener.counters.increment(Counter::Sessions);
+        let Some(frontend) = self.snapshot.frontend(self.frontend) else { return };
+        frontend.session_rate.tick(now_ms);
+        frontend.counters.increment(Counter::Sessions);
+        frontend.counters.increment(Counter::Http1Sessions);
     }
 
     /// The wheel came up; true if the deadline has really passed.
@@ -242,11 +231,7 @@ impl Session {
                     stream.timed_out(self, core);
                     self.stream = Some(stream);
                 }
-                None if self.admission == Admission::Header => self.killed = Some(Fault::ClientTimeout),
-                None if self.handshaking => {
-                    self.handshake_timed_out(core);
-                    self.killed = Some(Fault::ClientTimeout);
-                }
+                None if self.entry != Entry::Open => self.entry_timed_out(core),
                 None => self.request_timed_out(core),
             }
             return true;
@@ -468,8 +453,7 @@ impl Session {
         }
         let first_byte_us = self.first_byte_us.take();
         stream.begin(self, core, first_byte_us);
-        let ignores_null = self.snapshot.frontend(self.frontend).is_some_and(|f| f.model.options.dontlognull);
-        if is_null && ignores_null {
+        if is_null && self.ignores_null() {
             stream.info.log_level = Some(super::access_log::SILENT);
         }
         self.refuse(core, &mut stream, Cause::ClientTimeout, 408);
@@ -553,21 +537,17 @@ fn local_end(listener: &Listener, client: &OwnedFd) -> Endpoint {
     }
 }
 
+/// Counts a connection that no rule has looked at yet.
 fn count_accept(core: &Core, frontend: &Frontend, listener: &Listener) {
     let process = &core.process;
     let now_ms = core.clock.monotonic_ms();
     process.connections.increment();
     process.connections_total.fetch_add(1, Relaxed);
     process.connection_rate.tick(now_ms);
-    process.session_rate.tick(now_ms);
     frontend.sessions.increment();
     frontend.connection_rate.tick(now_ms);
-    frontend.session_rate.tick(now_ms);
     frontend.counters.increment(Counter::Connections);
-    frontend.counters.increment(Counter::Sessions);
-    frontend.counters.increment(Counter::Http1Sessions);
     listener.sessions.increment();
-    listener.counters.increment(Counter::Sessions);
 }
 
 /// What [`Session::read_more`] found.

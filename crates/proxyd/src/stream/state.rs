@@ -77,8 +77,6 @@ pub struct Stream {
     pub done: Option<bool>,
     /// The server of the last failed attempt.
     pub avoid: Option<ServerId>,
-    /// The new server connection got its PROXY header.
-    pub proxy_header_sent: bool,
     /// The server came from persistence or `use-server`.
     pub is_persistent: bool,
     /// Client to server, server to client.
@@ -99,6 +97,10 @@ pub struct Stream {
     /// FIN was sent to the client, or server (relay).
     pub client_shut: bool,
     pub server_shut: bool,
+    /// `tcp-response content` has let the response through.
+    pub response_inspected: bool,
+    /// When the wait of these rules ends, milliseconds.
+    pub response_wait_end_ms: Option<u64>,
     /// Moments of the last transfer on each side, milliseconds.
     pub client_active_ms: u64,
     pub server_active_ms: u64,

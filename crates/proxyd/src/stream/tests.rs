@@ -12,6 +12,7 @@ use crate::proxy::{Counter, Process, Snapshot};
 use crate::runtime::{Listeners, Runtime};
 
 mod admission;
+mod entry;
 mod failures;
 mod keep_alive;
 mod persistence;
@@ -44,7 +45,12 @@ impl Proxyd {
     }
 
     fn address(&self) -> SocketAddr {
-        *self.snapshot.frontends().next().unwrap().listeners[0].bound.get().unwrap()
+        self.address_of(0)
+    }
+
+    /// Where the bind at this place listens.
+    fn address_of(&self, bind: usize) -> SocketAddr {
+        *self.snapshot.frontends().next().unwrap().listeners[bind].bound.get().unwrap()
     }
 
     fn client(&self) -> Client {

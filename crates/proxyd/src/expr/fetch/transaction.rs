@@ -349,5 +349,5 @@ fn proxy_tlv<'a>(args: &'a Args, ctx: &EvalCtx<'a>, _: &mut FetchState) -> Optio
 
 fn received_tlv<'a>(ctx: &EvalCtx<'a>, kind: u8) -> Option<Sample<'a>> {
     let tlvs = ctx.session.proxy_tlvs.as_deref()?;
-    Some(Sample::Str(crate::net::proxy_protocol::find_tlv(tlvs, kind)?.into()))
+    Some(Sample::Str(hacore::proxy_protocol::find_tlv(tlvs, kind)?.into()))
 }

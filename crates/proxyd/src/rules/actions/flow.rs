@@ -110,7 +110,17 @@ fn expect_proxy(words: &mut ActionWords<'_, '_>) -> Result<Arc<dyn Action>, Diag
     if word != "layer4" {
         return Err(Diagnostic::alert("expects 'layer4'.").at(word.span));
     }
-    Ok(Arc::new(Decide(Verdict::ExpectProxy)))
+    Ok(Arc::new(ExpectProxy))
+}
+
+#[derive(Debug)]
+struct ExpectProxy;
+
+impl Action for ExpectProxy {
+    fn run(&self, txn: &mut Txn<'_>) -> Verdict {
+        txn.effects.expect_proxy = true;
+        Verdict::Continue
+    }
 }
 
 #[derive(Debug)]

@@ -364,7 +364,7 @@ fn rules_decide() {
         (RuleSet::HttpRequest, "tarpit deny_status 429", Verdict::Tarpit),
         (RuleSet::TcpRequestContent, "accept if { src 192.0.2.9 }\n reject", Verdict::Allow),
         (RuleSet::TcpRequestConnection, "reject if { src 192.0.2.9 }", Verdict::Reject),
-        (RuleSet::TcpRequestConnection, "expect-proxy layer4 if { src 192.0.2.9 }", Verdict::ExpectProxy),
+        (RuleSet::TcpRequestConnection, "expect-proxy layer4 if { src 192.0.2.9 }", Verdict::Continue),
     ] {
         assert_eq!(Bench::request(GET).run(set, lines), expected, "{lines}");
     }

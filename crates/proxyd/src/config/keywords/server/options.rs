@@ -62,7 +62,8 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("no-send-proxy-v2", "", "Undoes 'send-proxy-v2'.", send_proxy),
     server("send-proxy-v2-ssl", "", "Sends a PROXY v2 header with TLS details.", send_proxy),
     server("no-send-proxy-v2-ssl", "", "Undoes 'send-proxy-v2-ssl'.", send_proxy),
-    server("send-proxy-v2-ssl-cn", "", "Sends a PROXY v2 header with the client's name.", send_proxy),
+    server("send-proxy-v2-ssl-cn", "", "Sends a PROXY v2 header with the client's name.", send_proxy)
+        .refused("the common name of certificates in PROXY headers"),
     server("no-send-proxy-v2-ssl-cn", "", "Undoes 'send-proxy-v2-ssl-cn'.", send_proxy),
     server("set-proxy-v2-tlv-fmt", "(<id>) <fmt>", "Adds a TLV to PROXY v2 headers.", skip_one)
         .refused("own TLVs"),
@@ -83,7 +84,7 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("strict-maxconn", "", "Counts idle connections in maxconn.", strict_maxconn),
     server("tcp-md5sig", "<password>", "TCP MD5 signatures.", skip_one).refused("TCP MD5 signatures"),
     server("tcp-ut", "<delay>", "The TCP user timeout.", tcp_ut),
-    server("tfo", "", "TCP fast open.", tfo),
+    server("tfo", "", "TCP fast open.", tfo).later("connections are opened without data"),
     server("no-tfo", "", "Undoes 'tfo'.", tfo),
     server("track", "[<backend>/]<server>", "Follows another server's state.", track),
     server("usesrc", "", "Belongs to 'source'.", nothing).refused("transparent proxying"),
@@ -258,6 +259,12 @@ fn proxy_v2_options(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) ->
     for option in word.as_str().split(',') {
         if !PROXY_V2_OPTIONS.contains(&option) {
             return Err(line.alert_at(word, format!("'proxy-v2-options' : unknown option '{option}'.")));
+        }
+        if matches!(option, "cert-cn" | "cert-key" | "cert-sig") {
+            let message = format!(
+                "'proxy-v2-options {option}' is not supported yet: certificates in PROXY headers will come with a later release."
+            );
+            return Err(line.alert_at(word, message));
         }
         server.proxy_v2_options.push(option.to_owned());
     }

@@ -1,0 +1,74 @@
+//! The PROXY header that a new server connection begins with (`send-proxy` and its family).
+
+use std::net::SocketAddr;
+
+use hacore::proxy_protocol::{Addresses, TlvKind, V2Writer, encode_v1};
+
+use super::session::Session;
+use super::state::Stream;
+use crate::proxy::Server;
+use crate::txn::Endpoint;
+
+/// Bits of the TLS block (proxy-protocol.txt, section 2.2.6).
+const CLIENT_SSL: u8 = 1;
+const CLIENT_CERT_CONNECTION: u8 = 2;
+const CLIENT_CERT_SESSION: u8 = 4;
+/// "Not verified" of the block.
+const UNVERIFIED: u32 = 1;
+
+/// What goes out first; nothing for servers that do not ask for it.
+pub(super) fn of_server(stream: &Stream, session: &Session, server: &Server) -> Vec<u8> {
+    let Some(version) = server.model.send_proxy else { return Vec::new() };
+    let addresses = match (&session.info.source, &session.info.destination) {
+        (Endpoint::Inet(source), Endpoint::Inet(destination)) => {
+            Some(Addresses { source: plain(*source), destination: plain(*destination) })
+        }
+        _ => None,
+    };
+    if version == 1 {
+        let mut header = Vec::new();
+        encode_v1(addresses, &mut header);
+        return header;
+    }
+    let asks = |option: &str| server.model.proxy_v2_options.iter().any(|asked| asked == option);
+    let mut writer = V2Writer::new(addresses);
+    let facts = session.info.tls_facts.as_deref();
+    if asks("authority")
+        && let Some(name) = facts.and_then(|facts| facts.sni.as_deref())
+    {
+        writer.add(TlvKind::Authority, name.as_bytes());
+    }
+    if asks("unique-id")
+        && let Some(id) = &stream.info.unique_id
+    {
+        writer.add(TlvKind::UniqueId, id);
+    }
+    if server.model.send_proxy_tls > 0 || asks("ssl") {
+        add_tls(&mut writer, session, asks("ssl-cipher"));
+    }
+    writer.finish(asks("crc32c"))
+}
+
+/// The TLS block; a client without TLS gets none of its flags.
+fn add_tls(writer: &mut V2Writer, session: &Session, with_cipher: bool) {
+    let Some(facts) = session.info.tls_facts.as_deref() else {
+        writer.add_ssl(0, UNVERIFIED, &[]);
+        return;
+    };
+    let (mut flags, mut verify) = (CLIENT_SSL, UNVERIFIED);
+    if !facts.peer_chain.is_empty() {
+        flags |= CLIENT_CERT_SESSION | if facts.resumed { 0 } else { CLIENT_CERT_CONNECTION };
+        // A certificate that does not verify does not get through the handshake.
+        verify = 0;
+    }
+    let mut additions = vec![(TlvKind::SslVersion, facts.protocol.as_bytes())];
+    if with_cipher {
+        additions.push((TlvKind::SslCipher, facts.cipher.as_bytes()));
+    }
+    writer.add_ssl(flags, verify, &additions);
+}
+
+/// IPv4 in IPv6 is IPv4.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
