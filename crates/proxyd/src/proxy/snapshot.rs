@@ -13,6 +13,8 @@ use crate::model::{Config, Global, Proxy, ProxyId, UseBackendTarget};
 /// Everything the data plane and the commands work on; a reload makes a new one.
 #[derive(Debug)]
 pub struct Snapshot {
+    /// `userlist` sections, in the order in which expressions name them.
+    pub userlists: Vec<crate::model::Userlist>,
     pub process: Arc<Process>,
     pub global: Arc<Global>,
     /// The proxies' models in configuration order, as in [`Config::proxies`].
@@ -53,6 +55,7 @@ impl Snapshot {
         Self {
             process: Arc::clone(process),
             global: Arc::new(config.global.clone()),
+            userlists: config.userlists.values().cloned().collect(),
             frontends,
             backends,
             backend_names,

@@ -174,6 +174,23 @@ impl Environment for ThreadEnvironment {
         }
     }
 
+    fn authenticate(&self, user_list: u32, user: &[u8], password: &[u8], group: Option<&[u8]>) -> bool {
+        let user = self.snapshot.userlists.get(user_list as usize).and_then(|list| {
+            let name = std::str::from_utf8(user).ok()?;
+            list.users.get(name)
+        });
+        user.is_some_and(|user| {
+            group.is_none_or(|group| user.groups.iter().any(|own| own.as_bytes() == group))
+                && super::password::matches(user, password)
+        })
+    }
+
+    fn group_of(&self, user_list: u32, user: &[u8], index: usize) -> Option<Data<'_>> {
+        let list = self.snapshot.userlists.get(user_list as usize)?;
+        let user = list.users.get(std::str::from_utf8(user).ok()?)?;
+        Some(user.groups.get(index)?.as_bytes().into())
+    }
+
     fn utc_offset_s(&self, wall_us: u64) -> i32 {
         // Offsets change at most every quarter of an hour.
         const QUARTER_US: u64 = 900_000_000;

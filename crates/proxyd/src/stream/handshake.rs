@@ -98,7 +98,19 @@ impl Session {
         text.clear();
         // Writing to a Vec cannot fail.
         let millis = accepted_us / 1000 % 1000;
-        let _ = write!(text, "{from}:{port} [{date}.{millis:03}] {}/{listener}: {what}", proxy.name);
+        match &proxy.error_log_format {
+            Some(format) => {
+                let now = super::access_log::now(core);
+                let context = crate::expr::EvalCtx {
+                    vars: Some(&self.vars),
+                    ..crate::expr::EvalCtx::new(&self.info, &*core.environment, now)
+                };
+                format.render(&context, &mut text);
+            }
+            None => {
+                let _ = write!(text, "{from}:{port} [{date}.{millis:03}] {}/{listener}: {what}", proxy.name);
+            }
+        }
         let process = Arc::clone(&core.process);
         let level = super::access_log::failure_level(proxy);
         core.log.write(&process, at, level, core.clock.wall_us, &text);

@@ -23,6 +23,7 @@ mod finish;
 mod greeting;
 mod handshake;
 mod idle_pool;
+pub mod password;
 mod persistence;
 mod policy;
 mod relay;

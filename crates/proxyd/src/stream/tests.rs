@@ -36,7 +36,10 @@ impl Proxyd {
                 server.numeric_id = id;
             }
         }
-        let config = Config { proxies, ..Config::default() };
+        Self::start_with(Config { proxies, ..Config::default() })
+    }
+
+    fn start_with(config: Config) -> Self {
         let process = Arc::new(Process::new(1, 1000));
         let snapshot = Arc::new(Snapshot::build(&config, &process));
         let listeners = Listeners::bind(&snapshot).unwrap();

@@ -213,3 +213,20 @@ fn stats_uri_serves_the_page_to_those_who_may_see_it() {
     assert!(csv.contains("\nweb,FRONTEND,"));
     assert!(ask("/other", allowed).starts_with("HTTP/1.1 503 "));
 }
+
+#[test]
+fn http_auth_asks_the_user_list() {
+    let text = "userlist staff\n group admins\n user ann insecure-password pw groups admins\ndefaults\n mode http\n timeout client 10s\nfrontend web\n bind 127.0.0.1:1\n http-request return status 200 if { http_auth_group(staff) admins }\n http-request auth unless { http_auth(staff) }\n";
+    let loaded = crate::config::load_text("t.cfg", text, Default::default(), Default::default());
+    let mut config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    config.proxies[0].binds[0].address = Address::Inet(([127, 0, 0, 1], 0).into());
+    let proxyd = Proxyd::start_with(config);
+    for (credentials, status) in [("YW5uOnB3", "200"), ("YW5uOnB4", "401")] {
+        let mut client = proxyd.client();
+        client.send(&format!(
+            "GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\nauthorization: Basic {credentials}\r\n\r\n"
+        ));
+        let answer = client.rest();
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
+    }
+}

@@ -46,6 +46,11 @@ fn user(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
             "password" | "insecure-password" => {
                 user.password = line.required("a password.")?.as_str().to_owned();
                 user.insecure = *word == "insecure-password";
+                if !user.insecure && !crate::stream::password::is_known(&user.password) {
+                    let message =
+                        "'user' : only SHA-crypt hashes ('$5$', '$6$') are supported, not this one.";
+                    return Err(line.alert_at(word, message));
+                }
             }
             "groups" => {
                 let groups = line.required("a list of groups.")?;
