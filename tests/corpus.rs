@@ -1,5 +1,7 @@
 //! Real-world configurations: the verdict of the genuine programs, from the reference material beside the workspace.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 use std::process::Command;
 
 use testkit::environment;

@@ -3,6 +3,8 @@
 //! Every expression becomes one `http-request return` rule of a haproxy configuration; each of several requests is
 //! sent once per rule, and the body is compared with what `Expr::eval` says about the same request.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -229,10 +231,10 @@ impl Client {
                 self.stream = Some(BufReader::new(stream));
             }
             let stream = self.stream.as_mut().unwrap();
-            if stream.get_mut().write_all(request).is_ok() {
-                if let Some(body) = read_response(stream) {
-                    return body;
-                }
+            if stream.get_mut().write_all(request).is_ok()
+                && let Some(body) = read_response(stream)
+            {
+                return body;
             }
             self.stream = None;
         }

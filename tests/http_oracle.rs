@@ -4,6 +4,13 @@
 //! agree, and for accepted requests the bytes that a server gets. The mutated ones come from a seed that is printed;
 //! `HTTP_ORACLE_CASES` and `HTTP_ORACLE_SEED` change count and seed.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};

@@ -2,6 +2,8 @@
 //!
 //! Seeded like `http_oracle`, with the same variables; only heads are compared, bodies are that test's matter.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};

@@ -1,5 +1,7 @@
 //! The demonstration as a test: every act of the laboratory goes as it should.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 use std::process::Command;
 
 use testkit::environment;

@@ -1,5 +1,7 @@
 //! What a client and the log see, beside the genuine haproxy: the same bytes for the same input.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

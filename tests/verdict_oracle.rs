@@ -3,6 +3,8 @@
 //! The words are those of the dialect that proxyd speaks, which is newer than Debian's program; they are tested with the
 //! parser.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;

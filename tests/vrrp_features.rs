@@ -1,5 +1,7 @@
 //! What a configuration asks of the host beside adverts and addresses, in namespaces.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 use std::path::PathBuf;
 use std::process::Command;
 

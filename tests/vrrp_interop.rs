@@ -1,5 +1,7 @@
 //! vrrpd and the genuine keepalived on one virtual router id, in both roles.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
+
 use std::path::PathBuf;
 
 use nix::sys::signal::{Signal, kill};

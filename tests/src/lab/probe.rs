@@ -83,7 +83,7 @@ pub fn longest_gap_us(answers: &[Answer], from_us: u64, to_us: u64) -> u64 {
         answers.iter().filter(|answer| answer.outcome.is_ok()).map(|answer| answer.done_us).collect();
     times.sort_unstable();
     let inside = times.iter().copied().filter(|&at| at > from_us && at < to_us);
-    let before = times.iter().copied().filter(|&at| at <= from_us).next_back().unwrap_or(from_us);
+    let before = times.iter().copied().rfind(|&at| at <= from_us).unwrap_or(from_us);
     let (gap, last) = inside.fold((0, before), |(gap, last), at| (gap.max(at - last), at));
     gap.max(to_us.saturating_sub(last))
 }
