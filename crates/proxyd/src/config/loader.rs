@@ -107,6 +107,8 @@ pub struct NamedDefaults {
     pub name: String,
     pub location: Location,
     pub draft: Draft,
+    /// The kind of the first frontend or backend that began with it; rules allow one kind only.
+    pub used_as: std::cell::Cell<Option<crate::model::ProxyKind>>,
 }
 
 /// The section that is being read.
@@ -216,7 +218,7 @@ impl Loader {
         if let Some(draft) = self.current.take() {
             if draft.is_defaults {
                 let (name, location) = (draft.proxy.name.clone(), draft.proxy.location.clone());
-                self.defaults.push(NamedDefaults { name, location, draft });
+                self.defaults.push(NamedDefaults { name, location, draft, used_as: Default::default() });
             } else {
                 self.drafts.push(draft);
             }

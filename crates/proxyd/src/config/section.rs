@@ -4,9 +4,10 @@ use hacore::diag::{Diagnostic, PositionForm, Word, Words};
 
 use super::keyword::{Keyword, Line, Parsed, Places, Prefix, Support};
 use super::keywords;
-use super::loader::{Draft, Loader, Section};
+use super::loader::{Draft, Loader, NamedDefaults, Section, SeenRules};
 use super::preprocessor::TIGHT;
 use crate::model::ProxyKind;
+use crate::rules::RuleSets;
 
 /// How a section's first line is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -333,15 +334,15 @@ fn check_name(line: &Line<'_>, name: &Word) -> Parsed {
 /// `from NAME`: the defaults to begin with.
 fn inherited(loader: &Loader, line: &mut Line<'_>, name: &str) -> Result<Option<Draft>, Diagnostic> {
     if !line.words.take_if("from") {
-        return Ok(loader.defaults.last().map(|defaults| defaults.draft.clone()));
+        return loader.defaults.last().map(|defaults| begin_with(defaults, line)).transpose();
     }
     let Some(wanted) = line.words.next() else {
-        return Ok(loader.defaults.last().map(|defaults| defaults.draft.clone()));
+        return loader.defaults.last().map(|defaults| begin_with(defaults, line)).transpose();
     };
     let mut found = loader.defaults.iter().filter(|defaults| *wanted == *defaults.name.as_str());
     let section = line.name;
     match (found.next(), found.next()) {
-        (Some(one), None) => Ok(Some(one.draft.clone())),
+        (Some(one), None) => begin_with(one, line).map(Some),
         (Some(one), Some(other)) => Err(line.alert_at(
             wanted,
             format!(
@@ -359,6 +360,43 @@ fn inherited(loader: &Loader, line: &mut Line<'_>, name: &str) -> Result<Option<
                 .alert_at(wanted, format!("defaults section '{}' not found for {section} '{name}'.", wanted.as_str()))
                 .did_you_mean(wanted.as_str(), known))
         }
+    }
+}
+
+/// What a section begins with; rules are inherited within limits (manual, "http-request", last paragraphs).
+fn begin_with(defaults: &NamedDefaults, line: &Line<'_>) -> Result<Draft, Diagnostic> {
+    let rules = &defaults.draft.proxy.rules;
+    let kind = match line.name {
+        "frontend" => Some(ProxyKind::Frontend),
+        "backend" => Some(ProxyKind::Backend),
+        _ => None,
+    };
+    let early = !rules.tcp_request_connection.is_empty() || !rules.tcp_request_session.is_empty();
+    let at = format!("(defaults section at {}:{})", defaults.location.file, defaults.location.line);
+    let refuse = |what: String| Err(line.alert(what));
+    if *rules == RuleSets::default() {
+        return Ok(defaults.draft.clone());
+    }
+    match kind {
+        None if line.name == "defaults" => refuse(format!(
+            "a defaults section cannot inherit from a defaults section defining TCP/HTTP rules {at}."
+        )),
+        None => refuse(
+            "a listen section cannot inherit from a defaults section defining TCP/HTTP rules.".to_owned(),
+        ),
+        Some(ProxyKind::Backend) if early => refuse(format!(
+            "a backend section cannot inherit from a defaults section defining 'tcp-request connection' or \
+             'tcp-request session' rules {at}."
+        )),
+        Some(ProxyKind::Frontend) if !rules.tcp_response_content.is_empty() => refuse(format!(
+            "a frontend section cannot inherit from a defaults section defining 'tcp-response content' rules {at}."
+        )),
+        Some(kind) => match defaults.used_as.replace(Some(kind)) {
+            Some(other) if other != kind => refuse(format!(
+                "frontends and backends cannot inherit from the same defaults section if it defines TCP/HTTP rules {at}."
+            )),
+            _ => Ok(defaults.draft.clone()),
+        },
     }
 }
 
@@ -408,6 +446,8 @@ fn begin_proxy(loader: &mut Loader, kind: ProxyKind, line: &mut Line<'_>) -> Par
     draft.proxy.name = name.as_str().to_owned();
     draft.proxy.location = line.location.clone();
     draft.is_defaults = false;
+    // Inherited rules come first whatever stands in this section.
+    draft.seen_rules = SeenRules::default();
     draft.span = name.span;
     loader.current = Some(draft);
     base?;

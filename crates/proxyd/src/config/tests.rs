@@ -234,3 +234,47 @@ proptest::proptest! {
         let _ = load(&format!("listen l\n bind 127.0.0.1:8081 {bind} {arguments}\n server s 192.0.2.1:80 {server} {arguments}\n"));
     }
 }
+
+#[test]
+fn rules_of_a_defaults_section_are_inherited_by_one_kind_of_proxy() {
+    let with = |rule: &str, rest: &str| alerts(&format!("defaults d\n{TIMEOUTS} {rule}\n{rest}"));
+    let content = "tcp-request content accept";
+    let at = "(defaults section at t.cfg:1)";
+    assert_eq!(
+        with(content, "defaults e from d\n"),
+        [format!(
+            "6: a defaults section cannot inherit from a defaults section defining TCP/HTTP rules {at}."
+        )]
+    );
+    assert_eq!(
+        with(content, "listen l from d\n bind :1\n"),
+        ["6: a listen section cannot inherit from a defaults section defining TCP/HTTP rules."]
+    );
+    assert_eq!(
+        with(content, "frontend f from d\n bind :1\nbackend b from d\n"),
+        [format!(
+            "8: frontends and backends cannot inherit from the same defaults section if it defines TCP/HTTP rules {at}."
+        )]
+    );
+    assert_eq!(
+        with("tcp-request session accept", "backend b from d\n"),
+        [format!(
+            "6: a backend section cannot inherit from a defaults section defining 'tcp-request connection' or \
+             'tcp-request session' rules {at}."
+        )]
+    );
+    assert_eq!(
+        with("tcp-response content accept", "frontend f from d\n bind :1\n"),
+        [format!(
+            "6: a frontend section cannot inherit from a defaults section defining 'tcp-response content' rules {at}."
+        )]
+    );
+}
+
+#[test]
+fn inherited_rules_are_not_rules_placed_before() {
+    let text = format!(
+        "defaults d\n{TIMEOUTS} tcp-request content accept\nfrontend f from d\n bind :1\n tcp-request connection accept\n"
+    );
+    assert!(!findings(&text, Severity::Warning).iter().any(|finding| finding.contains("placed after")));
+}

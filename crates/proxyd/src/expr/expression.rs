@@ -96,7 +96,9 @@ impl Expr {
                 at = 0;
             }
             let name_length = ident_length(word.bytes().get(at..).unwrap_or_default());
-            let name = word.as_str().get(at..at + name_length).unwrap_or_default();
+            // Offsets are those of the bytes: the text is longer where they are not UTF-8.
+            let name = word.bytes().get(at..at + name_length).unwrap_or_default();
+            let name = std::str::from_utf8(name).unwrap_or_default();
             let Some(converter) = conv::find(name) else {
                 if words.is_none() && word.bytes().get(at) == Some(&b']') {
                     break;

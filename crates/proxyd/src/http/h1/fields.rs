@@ -37,6 +37,7 @@ pub(super) struct Facts {
     pub(super) websocket: bool,
     pub(super) websocket_key: bool,
     pub(super) expect_continue: bool,
+    pub(super) te: bool,
 }
 
 /// Scans header lines from `at` to the empty line. Ranges count from the start of `bytes`.
@@ -174,6 +175,7 @@ fn note(facts: &mut Facts, bytes: &[u8], mut slot: Slot) -> Result<Option<Slot>,
     let value = slice(bytes, slot.value);
     let is = |known: &[u8]| name.eq_ignore_ascii_case(known);
     match name.len() {
+        2 if is(b"te") => facts.te = true,
         4 if is(b"host") => {
             if let Some(first) = facts.host {
                 // Repeated equal hosts collapse into one, different ones are an attack.

@@ -92,6 +92,14 @@ fn request(head: &mut RequestHead, bytes: &[u8], limits: &Limits) -> Result<Opti
     if facts.transfer_encoding.chunked && facts.content_length.is_some() {
         head.headers.remove(b"content-length");
     }
+    if facts.te {
+        // Other codings than trailers concern this hop only (RFC 9110 §10.1.4).
+        let trailers = head.headers.values(b"te").any(|value| value.eq_ignore_ascii_case(b"trailers"));
+        head.headers.remove(b"te");
+        if trailers && head.headers.add(b"te", b"trailers").is_err() {
+            return Err(ParseError::TooManyHeaders);
+        }
+    }
     // RFC 9112 §6.1: such a message is suspicious enough not to trust what follows on the connection.
     if facts.transfer_encoding.present && (line.version < Version::HTTP_11 || facts.content_length.is_some())
     {

@@ -1,4 +1,4 @@
-//! PROXY headers on both sides.
+//! What comes before the rules: PROXY headers on both sides, a body that rules want to see.
 
 use super::*;
 
@@ -47,4 +47,30 @@ fn send_proxy_comes_before_the_request() {
     let port = client.stream.get_ref().local_addr().unwrap().port();
     let to = proxyd.address().port();
     assert_eq!(head, format!("PROXY TCP4 127.0.0.1 127.0.0.1 {port} {to}\r\n{GET}"));
+}
+
+#[test]
+fn http_buffer_request_waits_for_the_body_and_answers_408_without_it() {
+    let origin = Origin::new();
+    let mut proxy = listen(&[origin.address()]);
+    proxy.options.http_buffer_request = true;
+    proxy.timeouts.http_request = Some(Duration::from_millis(50));
+    let proxyd = Proxyd::start(vec![proxy]);
+    let mut late = proxyd.client();
+    late.send("POST /a HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nhel");
+    assert!(late.head().starts_with("HTTP/1.1 408 "));
+    let mut client = proxyd.client();
+    client.send("POST /b HTTP/1.1\r\nhost: h\r\ncontent-length: 5\r\n\r\nhello");
+    assert!(origin.accept().head().starts_with("POST /b "));
+}
+
+#[test]
+fn te_goes_on_as_trailers_only() {
+    let origin = Origin::new();
+    let proxyd = Proxyd::start(vec![listen(&[origin.address()])]);
+    for (te, sent) in [("trailers, gzip", "te: trailers\r\n"), ("gzip;q=1", "")] {
+        let mut client = proxyd.client();
+        client.send(&format!("GET /a HTTP/1.1\r\nhost: h\r\nte: {te}\r\n\r\n"));
+        assert_eq!(origin.accept().head(), format!("GET /a HTTP/1.1\r\nhost: h\r\n{sent}\r\n"));
+    }
 }
