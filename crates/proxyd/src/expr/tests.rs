@@ -329,3 +329,16 @@ fn flags_of_log_formats() {
         assert_eq!(render(format, LogFormatOptions::LOG), line, "{format}");
     }
 }
+
+#[test]
+fn fhdr_reads_a_header_that_a_rule_wrote_without_its_blanks() {
+    let load = LoadState::default();
+    let scope = load.scope(Contexts::HTTP_REQUEST, Mode::Http, Some("fe"), &Files);
+    let expr = Expr::parse_str("req.fhdr(x)", SPAN, &scope).unwrap();
+    let (environment, session) = (TestEnvironment::default(), SessionInfo::default());
+    let mut head = request("GET", "/", &[("host", "h")]);
+    head.headers.set(b"x", b"  a  b  ").unwrap();
+    let mut ctx = EvalCtx::new(&session, &environment, Now::default());
+    ctx.request = Some(&head);
+    assert_eq!(expr.eval(&ctx), Some(Sample::str("a  b")));
+}

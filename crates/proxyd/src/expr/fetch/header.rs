@@ -237,7 +237,8 @@ impl Cursor {
     fn next_full<'a>(&mut self, headers: &'a HeaderList, name: Option<&[u8]>) -> Option<&'a [u8]> {
         let field = next_field(headers, name, self.field)?;
         self.field = field + 1;
-        Some(headers.get(field)?.value)
+        // What a rule wrote goes out with its blanks, but is read without them.
+        Some(trim(headers.get(field)?.value))
     }
 }
 
