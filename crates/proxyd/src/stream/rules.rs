@@ -158,11 +158,6 @@ impl Stream {
                 self.stage = next;
                 continue;
             }
-            if set == RuleSet::TcpRequestContent
-                && let Flow::Stop(step) = self.buffer_request(session, core, of)
-            {
-                return step;
-            }
             let verdict = self.run_rules(session, core, set, of);
             if set.is_http() && !self.effects.early_hints.is_empty() {
                 self.send_early_hints(session, core);
@@ -274,42 +269,6 @@ impl Stream {
             self.enter(Activity::Inspect, core.clock.monotonic_ms());
         }
         Flow::Stop(Step::Wait)
-    }
-
-    /// `option http-buffer-request`: the body comes before any rule; one that does not come in time is a 408.
-    fn buffer_request(&mut self, session: &mut Session, core: &mut Core, of: ProxyId) -> Flow {
-        let wants = |proxy: &std::sync::Arc<crate::model::Proxy>| proxy.options.http_buffer_request;
-        if !self.has_request
-            || self.up.is_received()
-            || !session.snapshot.proxies.get(of.0 as usize).is_some_and(wants)
-        {
-            return Flow::Next;
-        }
-        let mut probe = super::body::Transfer::default();
-        probe.start(self.request.framing(), false, session.policy().request_limits);
-        let read = probe.take(session.input.as_slice(), &mut Vec::new());
-        let is_full = session.input.len() >= session.snapshot.global.bufsize_bytes;
-        let is_closed = core.connections.get(session.client).is_none_or(|client| client.is_hung_up());
-        let (cause, status) = match read {
-            Err(_) => (Cause::Proxy, 400),
-            Ok(_) if probe.is_received() || is_full => return Flow::Next,
-            Ok(_) if is_closed => (Cause::ClientAbort, 400),
-            Ok(_) if self.wait_expired => (Cause::ClientTimeout, 408),
-            Ok(_) => return self.wait_for_rest(session, core),
-        };
-        self.info.termination.set_once(cause, Phase::Request);
-        self.client_keep_alive = false;
-        Flow::Stop(self.reply_for(session, core, status))
-    }
-
-    fn wait_for_rest(&mut self, session: &Session, core: &mut Core) -> Flow {
-        if self.activity == Activity::Inspect {
-            return Flow::Stop(Step::Wait);
-        }
-        self.wait_ms = session.policy().request_ms;
-        self.enter(Activity::Inspect, core.clock.monotonic_ms());
-        // Nobody has looked yet whether more has come.
-        Flow::Stop(Step::Again)
     }
 
     pub(super) fn count_denied(&self, session: &Session, of: ProxyId) {
