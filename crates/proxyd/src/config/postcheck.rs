@@ -238,9 +238,9 @@ fn tracking(loader: &mut Loader, drafts: &[Draft]) {
                 Some((backend, wanted)) => (backend, wanted),
                 None => (draft.proxy.name.as_str(), track.as_str()),
             };
-            let intro = format!("config : server {}/{}", draft.proxy.name, server.name);
+            let intro = format!("'server {}/{}' ", draft.proxy.name, server.name);
             let mut alert = |problem: String| {
-                loader.push(Diagnostic::alert(problem).at(span).positioned(PositionForm::Omitted));
+                loader.push(Diagnostic::alert(problem).at(span).positioned(PositionForm::Between("[", "] : ")));
             };
             let Some((other_index, other)) = drafts
                 .iter()

@@ -228,7 +228,7 @@ pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
 /// Appends the size line of a chunk of `length` bytes (not 0, that would end the body).
 pub fn encode_chunk_start(out: &mut Vec<u8>, length: usize) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     let digits = (usize::BITS - length.leading_zeros()).div_ceil(4).max(1);
     for at in (0..digits).rev() {
         out.push(DIGITS[(length >> (at * 4)) & 15]);
