@@ -240,7 +240,8 @@ fn tracking(loader: &mut Loader, drafts: &[Draft]) {
             };
             let intro = format!("'server {}/{}' ", draft.proxy.name, server.name);
             let mut alert = |problem: String| {
-                loader.push(Diagnostic::alert(problem).at(span).positioned(PositionForm::Between("[", "] : ")));
+                loader
+                    .push(Diagnostic::alert(problem).at(span).positioned(PositionForm::Between("[", "] : ")));
             };
             let Some((other_index, other)) = drafts
                 .iter()

@@ -124,6 +124,8 @@ impl Transfer {
                     let trailers = rest.get(trailers).unwrap_or_default();
                     used += consumed;
                     self.incoming = Incoming::Nothing;
+                    // The end of a chunked message counts as one byte in HAProxy's `%B` and `%U`.
+                    self.bytes += 1;
                     if self.chunked {
                         encode_trailers(trailers, &self.limits, out);
                     }

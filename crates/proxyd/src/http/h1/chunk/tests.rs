@@ -80,7 +80,7 @@ fn trailers_go_out_in_lower_case_and_cannot_change_the_framing() {
 
 #[test]
 fn chunk_sizes_are_written_in_short_hexadecimal() {
-    for (length, expected) in [(1, "1\r\n"), (15, "f\r\n"), (16, "10\r\n"), (0xabcd, "abcd\r\n")] {
+    for (length, expected) in [(1, "1\r\n"), (15, "F\r\n"), (16, "10\r\n"), (0xabcd, "ABCD\r\n")] {
         let mut out = Vec::new();
         encode_chunk_start(&mut out, length);
         assert_eq!(String::from_utf8(out).unwrap(), expected);
