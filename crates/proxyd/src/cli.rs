@@ -71,8 +71,6 @@ pub struct Options {
     pub dump_config: bool,
     /// `--support-table`.
     pub support_table: bool,
-    /// `--explain FILE:LINE`.
-    pub explain: Option<String>,
 }
 
 /// Which form of the version is wanted.
@@ -136,7 +134,7 @@ pub fn parse(arguments: &[String]) -> Result<Options, UsageError> {
                 options.files.extend(arguments.rest.iter().cloned());
                 arguments.rest = &[];
             }
-            _ if flag.starts_with("--") => long(&mut options, flag, &mut arguments)?,
+            _ if flag.starts_with("--") => long(&mut options, flag)?,
             _ if flag.starts_with("-d") && flag.len() > 2 => debug(&mut options, flag),
             _ => short(&mut options, flag, &mut arguments)?,
         }
@@ -199,13 +197,12 @@ fn debug(options: &mut Options, flag: &str) {
     }
 }
 
-fn long(options: &mut Options, flag: &str, arguments: &mut Arguments<'_>) -> Result<(), UsageError> {
+fn long(options: &mut Options, flag: &str) -> Result<(), UsageError> {
     match flag {
         "--diagnostics=full" => options.full_diagnostics = Some(true),
         "--diagnostics=plain" => options.full_diagnostics = Some(false),
         "--dump-config=json" => options.dump_config = true,
         "--support-table" => options.support_table = true,
-        "--explain" => options.explain = Some(arguments.value(flag)?.to_owned()),
         _ => return Err(UsageError::Usage),
     }
     Ok(())
@@ -221,8 +218,8 @@ pub fn usage(program: &str) -> String {
         -dM[<byte>,help,...] is accepted and has no effect
         -V enters verbose mode (disables quiet mode)
         -D goes daemon ; -C changes to <dir> before loading files.
-        -W master-worker mode.
-        -Ws master-worker mode with systemd notify support.
+        -W master-worker mode (runs as one process for now).
+        -Ws the same with systemd notify support.
         -q quiet mode : don't display messages
         -c check mode : only check config files and exit
         -cc check condition : evaluate a condition and exit
@@ -245,7 +242,6 @@ pub fn usage(program: &str) -> String {
         --diagnostics=full|plain shows the line and the fix below each message
         --dump-config=json prints the configuration as it was understood
         --support-table prints which keywords are supported, as Markdown
-        --explain <file>:<line> says what a line does
 "
     )
 }

@@ -125,8 +125,22 @@ fn load(options: Options, reporter: &mut Reporter) -> Outcome {
         ));
         return Outcome::Done(ExitCode::FAILURE);
     }
+    name_what_has_no_effect(&options, reporter);
     apply(&options, &mut config);
     Outcome::Run { config: Box::new(config), options: Box::new(options), environment }
+}
+
+/// Options that scripts and units pass and that nothing carries out yet.
+fn name_what_has_no_effect(options: &Options, reporter: &mut Reporter) {
+    let given = [
+        (options.master_worker, "-W: there is no master process yet, this one serves by itself."),
+        (!options.master_sockets.is_empty(), "-S: there is no master process yet, and so no master CLI."),
+        (options.transfer_socket.is_some(), "-x: listeners are not taken over yet, they are bound anew."),
+        (options.memory_max_mb.is_some(), "-m: the memory limit is not enforced yet."),
+    ];
+    for (_, text) in given.iter().filter(|(given, _)| *given) {
+        reporter.say(&Diagnostic::warning(*text));
+    }
 }
 
 /// What the command line says wins over the file.

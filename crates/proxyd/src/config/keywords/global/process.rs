@@ -18,9 +18,10 @@ pub const KEYWORDS: &[Keyword] = &[
         "[no-exit-on-failure]",
         "Runs a master process that watches the workers.",
         master_worker,
-    ),
+    )
+    .later("this process serves by itself"),
     global("mworker-max-reloads", "<number>", "Ends a worker that has survived this many reloads.", one)
-        .no_effect("a reload happens in place and leaves no old worker behind"),
+        .no_effect("there are no workers to count"),
     global("quiet", "", "Shows no message at start.", quiet),
     global("zero-warning", "", "Refuses to start when there is a warning.", zero_warning),
     global("chroot", "<directory>", "Changes the root directory after start.", chroot),
