@@ -4,6 +4,7 @@ pub mod actor;
 mod addresses;
 mod announce;
 pub mod build;
+mod carry_out;
 pub mod instance;
 mod lease;
 pub mod legacy;
@@ -14,6 +15,7 @@ mod reload;
 pub mod signals;
 mod surroundings;
 pub mod timer;
+mod turn;
 
 pub use actor::{Actor, Ended, StartError};
 pub use legacy::Inheritance;

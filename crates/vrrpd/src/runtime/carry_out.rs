@@ -1,0 +1,128 @@
+//! Carrying out what the state machines want.
+//!
+//! Adverts of one round leave before anything slower happens, then addresses, announcements and
+//! notifications follow in each router's own order (the order is keepalived's).
+
+use std::collections::BTreeSet;
+
+use hacore::time::monotonic_us;
+
+use crate::packet;
+use crate::vrrp::{Action, Event, Notice, Router, State, sync_group::Outcome};
+
+use super::{
+    actor::Actor,
+    legacy,
+    outside::{Happening, Kind, What},
+};
+
+impl Actor {
+    /// One event for one router, and everything that follows.
+    pub(super) async fn feed(&mut self, index: usize, event: Event) {
+        let mut out = Vec::new();
+        self.domain.step(index, event, monotonic_us(), &mut out);
+        self.carry_out(out).await;
+    }
+
+    /// Carries actions out: all adverts first, the rest in order.
+    pub(super) async fn carry_out(&mut self, outcomes: Vec<Outcome>) {
+        let mut changed = BTreeSet::new();
+        for (index, action) in &outcomes {
+            if legacy::changes_record(action) {
+                changed.insert(*index);
+            }
+            if let Action::SendAdvert { priority } = action {
+                self.send_advert(*index, *priority);
+            }
+        }
+        for index in changed {
+            self.record(index);
+        }
+        for (index, action) in outcomes {
+            match action {
+                Action::SendAdvert { .. } => {}
+                Action::AddAddresses => self.add_addresses(index).await,
+                Action::RemoveAddresses => self.remove_addresses(index).await,
+                Action::Announce { repeat } => self.announce(index, repeat),
+                Action::Notify(notice) => self.notify(index, notice),
+                Action::Log(level, text) => self.log.log(level, &text),
+            }
+        }
+        self.notify_groups();
+    }
+
+    fn send_advert(&mut self, index: usize, priority: u8) {
+        let Some(source) = self.domain.routers().get(index).and_then(Router::source) else { return };
+        let Some(instance) = self.instances.get_mut(index) else { return };
+        let Some((_, transmitter)) = instance.port.clone() else { return };
+        let advert = instance.advertisement(priority);
+        let (auth, cover) = (instance.expectation.auth, instance.expectation.checksum);
+        for destination in instance.destinations() {
+            let message = packet::encode(&advert, auth, cover, source, destination);
+            let (id, seal) = (instance.next_id(), instance.next_seal());
+            let envelope = instance.envelope(source, destination, id, seal);
+            if let Err(error) = transmitter.send(envelope, &message) {
+                self.log.detail(&format!(
+                    "({}) send advert error {} ({error})",
+                    instance.model.name,
+                    error.raw_os_error().unwrap_or_default()
+                ));
+            }
+        }
+    }
+
+    fn notify(&mut self, index: usize, notice: Notice) {
+        let Some(instance) = self.instances.get(index) else { return };
+        let priority = self.domain.routers().get(index).map_or(0, Router::priority);
+        let what = match notice {
+            Notice::State(state) => What::State(state),
+            Notice::Stop => What::Stop,
+            Notice::MasterRxLowerPriority => What::MasterRxLowerPriority,
+            Notice::Priority(state) => What::Priority(state),
+        };
+        self.outside.happened(&Happening {
+            kind: Kind::Instance,
+            name: &instance.model.name,
+            what,
+            priority,
+            scripts: &instance.model.notify,
+        });
+    }
+
+    fn notify_groups(&mut self) {
+        for (index, group) in self.domain.groups().iter().enumerate() {
+            let Some(known) = self.group_states.get_mut(index) else { continue };
+            let started = group
+                .members
+                .iter()
+                .filter_map(|member| self.domain.routers().get(*member))
+                .all(|router| router.state() != State::Init);
+            if !started || *known == group.state {
+                continue;
+            }
+            *known = group.state;
+            if let Some(model) = self.config.sync_groups.get(index) {
+                self.outside.happened(&Happening {
+                    kind: Kind::Group,
+                    name: &group.name,
+                    what: What::State(group.state),
+                    priority: 0,
+                    scripts: &model.notify,
+                });
+            }
+        }
+    }
+
+    pub(super) fn dump(&mut self, what: crate::status::Dump) {
+        if let Err(error) = crate::status::write(what, &self.config, self.domain.routers()) {
+            self.log.warning(&format!("cannot write a dump: {error}"));
+        }
+        if what == crate::status::Dump::ClearStats {
+            for index in 0..self.domain.routers().len() {
+                if let Some(router) = self.domain.router_mut(index) {
+                    router.clear_counters();
+                }
+            }
+        }
+    }
+}

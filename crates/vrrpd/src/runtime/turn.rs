@@ -1,0 +1,226 @@
+//! The daemon's life turn by turn: catch up, serve deadlines, wait for the next event.
+
+use std::time::Duration;
+
+use hacore::{process::sd_notify::Notifier, time::monotonic_us};
+use tokio::sync::mpsc;
+
+use crate::net::{Channel, Inbound};
+use crate::netlink::Monitor;
+use crate::packet;
+use crate::vrrp::{Ending, Event, State};
+
+use super::{
+    actor::{Actor, Ended, Inbox, Options, StartError},
+    instance::Instance,
+    outside::Stimulus,
+    signals::{Request, Signals},
+    timer::Timer,
+};
+
+/// A deadline missed by more than this means that we were busy or frozen, microseconds.
+const LATE_US: u64 = 2_000;
+/// Rounds of reading before deadlines count anyway, so that a flood cannot hold them up.
+const CATCH_UP_ROUNDS_MAX: usize = 16;
+/// Datagrams taken in a row before deadlines are looked at again.
+const BATCH_MAX: usize = 64;
+/// How long notify scripts may run on when the daemon ends.
+const SCRIPTS_END_MAX: Duration = Duration::from_secs(5);
+
+impl Actor {
+    /// Runs until a signal ends it.
+    ///
+    /// # Errors
+    /// Only when the timer or a signal handler cannot be made.
+    pub async fn run(
+        mut self,
+        inbox: Inbox,
+        mut monitor: Monitor,
+        mut signals: Signals,
+        options: Options,
+    ) -> Result<Ended, StartError> {
+        let Inbox { mut datagrams, mut stimuli } = inbox;
+        let mut timer = Timer::new()?;
+        let Options { mut reread, on_ready, main_pid } = options;
+        let service = Notifier::from_env();
+        if let Some(service) = &service {
+            service.ready_as(main_pid, &self.status_line());
+        }
+        on_ready();
+        let mut stopping = false;
+        loop {
+            if self.is_late(monotonic_us()) {
+                self.catch_up(&mut datagrams).await;
+            }
+            let now_us = monotonic_us();
+            if self.next_deadline_us().is_some_and(|at_us| at_us <= now_us) {
+                self.timers(now_us).await;
+            }
+            if stopping && self.domain.is_finished() {
+                break;
+            }
+            timer.arm(self.next_deadline_us())?;
+            tokio::select! {
+                expired = timer.expired() => expired?,
+                Some(inbound) = datagrams.recv() => {
+                    self.receive(&inbound).await;
+                    for _ in 0..BATCH_MAX {
+                        let Ok(inbound) = datagrams.try_recv() else { break };
+                        self.receive(&inbound).await;
+                    }
+                }
+                Some(change) = monitor.next() => self.changed(change).await,
+                Some(stimulus) = stimuli.recv() => self.stimulus(stimulus).await,
+                request = signals.next() => match request {
+                    Request::Stop => {
+                        if let Some(service) = service.as_ref().filter(|_| !stopping) {
+                            service.stopping();
+                        }
+                        stopping = true;
+                        self.stop().await;
+                    }
+                    Request::Reload if !stopping => {
+                        if let Some(service) = &service {
+                            service.reloading();
+                        }
+                        self.log.info("Reloading ...");
+                        match reread(&self.log) {
+                            Some(config) => self.reload(config).await,
+                            None => self.log.warning("Reload refused: the configuration in use stays"),
+                        }
+                        if let Some(service) = &service {
+                            service.ready_as(main_pid, &self.status_line());
+                        }
+                    }
+                    Request::Reload => {}
+                    Request::DumpData => self.dump(crate::status::Dump::Data),
+                    Request::DumpStats => self.dump(crate::status::Dump::Stats),
+                    Request::ClearStats => self.dump(crate::status::Dump::ClearStats),
+                    Request::DumpJson => self.dump(crate::status::Dump::Json),
+                },
+            }
+        }
+        if !self.leave_addresses {
+            self.remove_static_addresses().await;
+        }
+        self.trackers = None;
+        self.leave_host(self.leave_addresses);
+        self.scripts.finished(SCRIPTS_END_MAX).await;
+        self.log.info("Stopped");
+        Ok(Ended::Stopped)
+    }
+
+    fn status_line(&self) -> String {
+        let count = |state| self.domain.routers().iter().filter(|r| r.state() == state).count();
+        format!(
+            "{} master, {} backup, {} fault",
+            count(State::Master),
+            count(State::Backup),
+            count(State::Fault)
+        )
+    }
+
+    fn next_deadline_us(&self) -> Option<u64> {
+        [self.domain.next_deadline_us(), self.announcer.next_deadline_us(), self.next_renewal_us()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn is_late(&self, now_us: u64) -> bool {
+        self.next_deadline_us().is_some_and(|at_us| at_us + LATE_US < now_us)
+    }
+
+    /// Hears what arrived while we were busy, before a deadline that passed meanwhile counts: an advert that
+    /// waits in a socket is no silence.
+    async fn catch_up(&mut self, datagrams: &mut mpsc::Receiver<Inbound>) {
+        for _ in 0..CATCH_UP_ROUNDS_MAX {
+            // Lets the receive tasks read.
+            tokio::task::yield_now().await;
+            let Ok(first) = datagrams.try_recv() else { return };
+            self.receive(&first).await;
+            while let Ok(inbound) = datagrams.try_recv() {
+                self.receive(&inbound).await;
+            }
+        }
+    }
+
+    async fn timers(&mut self, now_us: u64) {
+        self.announcer.timers(now_us);
+        let mut out = Vec::new();
+        self.domain.timers(now_us, &mut out);
+        self.carry_out(out).await;
+        self.renew_one(now_us).await;
+    }
+
+    async fn stop(&mut self) {
+        self.log.info("Stopping");
+        let ending = if self.leave_addresses { Ending::LeaveAddresses } else { Ending::Shutdown };
+        let now_us = monotonic_us();
+        let mut out = Vec::new();
+        for index in 0..self.instances.len() {
+            self.domain.step(index, Event::Stop(ending), now_us, &mut out);
+        }
+        if self.leave_addresses {
+            self.make_permanent().await;
+        }
+        self.carry_out(out).await;
+    }
+
+    async fn receive(&mut self, inbound: &Inbound) {
+        let datagram = inbound.datagram();
+        let vrid = match packet::peek_vrid(&datagram) {
+            Ok(vrid) => vrid,
+            Err(error) => return self.log.info(&error.to_string()),
+        };
+        let found = self.instances.iter().position(|instance| {
+            instance.model.vrid == vrid
+                && instance.port.as_ref().is_some_and(|(channel, _)| **channel == *inbound.channel)
+        });
+        let Some(index) = found else { return self.unknown_vrid(vrid, &inbound.channel) };
+        let Some(instance) = self.instances.get(index) else { return };
+        let event = match packet::decode(&datagram, &instance.expectation) {
+            Ok(received) => {
+                if let (Some(sequence), Some(instance)) =
+                    (packet::peek_sequence(&datagram), self.instances.get_mut(index))
+                {
+                    instance.expectation.sequence = sequence;
+                }
+                Event::Advert(received)
+            }
+            Err(error) => Event::Refused(error),
+        };
+        self.feed(index, event).await;
+    }
+
+    fn unknown_vrid(&mut self, vrid: u8, channel: &Channel) {
+        if self.config.global.log_unknown_vrids && self.unknown_vrids.insert(vrid) {
+            self.log.info(&format!(
+                "Unknown VRID({vrid}) received on interface({}). ignoring...",
+                channel.interface
+            ));
+        }
+    }
+
+    async fn stimulus(&mut self, stimulus: Stimulus) {
+        match stimulus {
+            Stimulus::Log(text) => self.log.info(&text),
+            Stimulus::Track { instance, tracker, effect } => {
+                let named = |candidate: &Instance| candidate.model.name == instance;
+                if let Some(index) = self.instances.iter().position(named) {
+                    self.feed(index, Event::Track { tracker, effect }).await;
+                }
+            }
+            Stimulus::Announce { instance } => {
+                for index in 0..self.instances.len() {
+                    let wanted = self.instances.get(index).is_some_and(|candidate| {
+                        instance.as_ref().is_none_or(|name| *name == candidate.model.name)
+                    });
+                    if wanted {
+                        self.announce(index, 1);
+                    }
+                }
+            }
+        }
+    }
+}
