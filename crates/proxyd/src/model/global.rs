@@ -88,6 +88,10 @@ pub struct Global {
     pub max_session_rate: Option<u32>,
     pub max_spread_checks: Option<Duration>,
     pub no_splice: bool,
+    /// `maxpipes`; `None` is a quarter of `maxconn`.
+    pub maxpipes: Option<u32>,
+    /// `tune.pipesize` in bytes; `None` is [`crate::net::splice::PIPE_BYTES`].
+    pub pipe_bytes: Option<usize>,
     pub no_reuse_port: bool,
     /// `external-check`: external checks are allowed.
     pub external_check: bool,
@@ -149,6 +153,8 @@ impl Default for Global {
             max_session_rate: None,
             max_spread_checks: None,
             no_splice: false,
+            maxpipes: None,
+            pipe_bytes: None,
             no_reuse_port: false,
             external_check: false,
             experimental: false,

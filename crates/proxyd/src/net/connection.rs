@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
 
 use super::poller::{Event, Poller, Token};
+use super::splice::Pipe;
 use super::tls::{Handshake, Plaintext, Transport};
 
 /// Names a connection of a [`ConnectionTable`].
@@ -309,10 +310,65 @@ impl Connection {
         }
     }
 
+    /// Its bytes are the peer's bytes: nothing stands between, so that they can be spliced.
+    pub fn is_plain(&self) -> bool {
+        self.tls.is_none()
+    }
+
+    /// Takes bytes into an empty pipe; `None` when this socket cannot be spliced.
+    pub fn splice_in(&mut self, pipe: &mut Pipe, most_bytes: usize) -> Option<Received> {
+        Some(match pipe.fill(self.socket.as_fd(), most_bytes) {
+            Ok(0) => {
+                self.hangup = true;
+                self.readable = false;
+                Received::End
+            }
+            Ok(count) => Received::Data(count),
+            Err(Errno::EAGAIN) => {
+                self.readable = false;
+                Received::WouldBlock
+            }
+            Err(Errno::EINVAL) => return None,
+            Err(error) => {
+                self.error = true;
+                self.readable = false;
+                Received::Failed(error)
+            }
+        })
+    }
+
+    fn splice_out(&mut self, pipe: &mut Pipe) -> Sent {
+        match pipe.drain(self.socket.as_fd()) {
+            Ok(count) => {
+                self.writable = pipe.held_bytes() == 0;
+                Sent::Bytes(count)
+            }
+            Err(Errno::EAGAIN) => {
+                self.writable = false;
+                Sent::Bytes(0)
+            }
+            Err(error) => {
+                self.error = true;
+                Sent::Failed(error)
+            }
+        }
+    }
+
     /// The outcome of a connect, once writable.
     pub fn connect_error(&self) -> Option<Errno> {
         let code = nix::sys::socket::getsockopt(&self.socket, nix::sys::socket::sockopt::SocketError).ok()?;
         (code != 0).then(|| Errno::from_raw(code))
+    }
+
+    /// Asks to be told of room, the first time that there was none.
+    fn register_output(&mut self, poller: &Poller, key: ConnectionKey) -> Result<(), Errno> {
+        if self.writable || self.output_registered {
+            return Ok(());
+        }
+        self.output_registered = true;
+        poller
+            .want_output(&self.socket, key)
+            .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
     }
 
     /// Sends FIN; reading goes on.
@@ -402,13 +458,14 @@ impl ConnectionTable {
     pub fn send(&mut self, poller: &Poller, key: ConnectionKey, bytes: &[u8]) -> Sent {
         let Some(connection) = self.get_mut(key) else { return Sent::Failed(Errno::EBADF) };
         let sent = connection.send(bytes);
-        if !connection.writable && !connection.output_registered {
-            connection.output_registered = true;
-            if let Err(error) = poller.want_output(&connection.socket, key) {
-                return Sent::Failed(Errno::from_raw(error.raw_os_error().unwrap_or(0)));
-            }
-        }
-        sent
+        connection.register_output(poller, key).map_or_else(Sent::Failed, |()| sent)
+    }
+
+    /// The same with the bytes in a pipe.
+    pub fn splice_out(&mut self, poller: &Poller, key: ConnectionKey, pipe: &mut Pipe) -> Sent {
+        let Some(connection) = self.get_mut(key) else { return Sent::Failed(Errno::EBADF) };
+        let sent = connection.splice_out(pipe);
+        connection.register_output(poller, key).map_or_else(Sent::Failed, |()| sent)
     }
 
     /// Goes on with a connection's TLS handshake, and registers for output if that has to wait.
@@ -418,13 +475,7 @@ impl ConnectionTable {
         let Some(tls) = tls.as_mut() else { return Handshake::Done };
         let outcome = tls.handshake(socket.as_fd(), readable, writable, *hangup);
         connection.error |= matches!(outcome, Handshake::Broken(_) | Handshake::Failed(_));
-        if !connection.writable && !connection.output_registered {
-            connection.output_registered = true;
-            if let Err(error) = poller.want_output(&connection.socket, key) {
-                return Handshake::Broken(Errno::from_raw(error.raw_os_error().unwrap_or(0)));
-            }
-        }
-        outcome
+        connection.register_output(poller, key).map_or_else(Handshake::Broken, |()| outcome)
     }
 
     pub fn len(&self) -> usize {

@@ -7,10 +7,12 @@ pub mod buffer;
 pub mod connection;
 pub mod poller;
 pub mod socket;
+pub mod splice;
 pub mod timer_wheel;
 pub mod tls;
 
 pub use buffer::{Buffer, BufferPool};
 pub use connection::{Connection, ConnectionKey, ConnectionTable, Owner, Received, Sent};
 pub use poller::{Poller, Token};
+pub use splice::{Pipe, PipePool};
 pub use timer_wheel::TimerWheel;

@@ -4,8 +4,8 @@ use std::ops::Deref;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::model::{ProxyId, ServerId};
-use crate::net::{BufferPool, ConnectionKey, ConnectionTable, Poller, TimerWheel, Token};
+use crate::model::{Global, ProxyId, ServerId};
+use crate::net::{BufferPool, ConnectionKey, ConnectionTable, PipePool, Poller, TimerWheel, Token};
 use crate::proxy::process::wall_us;
 use crate::proxy::{Process, Snapshot, StreamKey};
 use crate::runtime::inbox::{Inboxes, Message};
@@ -100,6 +100,7 @@ pub struct Core {
     pub connections: ConnectionTable,
     pub wheel: TimerWheel,
     pub buffers: BufferPool,
+    pub pipes: PipePool,
     /// Received bytes before anybody took them over. Taken out while in use.
     pub scratch: Box<[u8]>,
     /// Bytes being encoded for one write. Taken out while in use.
@@ -123,6 +124,15 @@ pub struct Core {
     random: u64,
 }
 
+/// A thread's share of `maxpipes`, whose default is a quarter of `maxconn`.
+fn pipes_max(process: &Process, global: &Global) -> usize {
+    let all = match global.maxpipes {
+        Some(number) => number,
+        None => process.maxconn.load(std::sync::atomic::Ordering::Relaxed) / 4,
+    };
+    (all as usize).div_ceil(process.threads.max(1))
+}
+
 impl Core {
     pub fn new(
         thread: u16,
@@ -142,6 +152,7 @@ impl Core {
             connections: ConnectionTable::new(),
             wheel: TimerWheel::new(clock.monotonic_ms()),
             buffers: BufferPool::new(snapshot.global.bufsize_bytes),
+            pipes: PipePool::new(pipes_max(&process, &snapshot.global), snapshot.global.pipe_bytes),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             out: Vec::with_capacity(SCRATCH_BYTES),
             idle: IdlePools::new(local.pool_count()),

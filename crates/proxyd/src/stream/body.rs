@@ -5,7 +5,7 @@ use crate::http::h1::{
     ChunkDecoder, ChunkStep, LAST_CHUNK, Limits, ParseError, encode_chunk_end, encode_chunk_start,
     encode_trailers,
 };
-use crate::net::{Buffer, BufferPool};
+use crate::net::{Buffer, BufferPool, Pipe, PipePool};
 
 /// What is still to come from the sender.
 #[derive(Debug, Default)]
@@ -19,6 +19,21 @@ pub enum Incoming {
     UntilClose,
 }
 
+/// Whether bytes may pass inside the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Splicing {
+    /// `option splice-…` is not set, the kernel cannot, or somebody wants to see the bytes.
+    #[default]
+    Off,
+    /// They would be, but come in pieces so small that copying is cheaper.
+    Ready,
+    /// They come in large pieces.
+    On,
+}
+
+/// Less than this to come, or in a piece, is copied: a splice is two system calls and a copy is two.
+const SPLICE_MIN_BYTES: u64 = 16 * 1024;
+
 /// A body on its way from one connection to the other.
 #[derive(Debug, Default)]
 pub struct Transfer {
@@ -30,6 +45,11 @@ pub struct Transfer {
     pub pending: Buffer,
     /// Body bytes that were forwarded.
     pub bytes: u64,
+    pub splicing: Splicing,
+    /// Received and not yet sent, in the kernel.
+    pub pipe: Option<Pipe>,
+    /// The body as it came in, while the request may have to be sent once more; `None` when it cannot be.
+    pub kept: Option<Buffer>,
 }
 
 impl Transfer {
@@ -60,9 +80,48 @@ impl Transfer {
         }
     }
 
+    /// Bytes wait for the receiver.
+    pub fn has_unsent(&self) -> bool {
+        !self.pending.is_empty() || self.pipe.as_ref().is_some_and(|pipe| pipe.held_bytes() > 0)
+    }
+
     /// Everything was received and sent.
     pub fn is_done(&self) -> bool {
-        self.is_received() && self.pending.is_empty()
+        self.is_received() && !self.has_unsent()
+    }
+
+    /// What comes next may go through a pipe.
+    pub fn may_splice(&self) -> bool {
+        self.splicing == Splicing::On
+            && self.kept.is_none()
+            && !self.chunked
+            && match self.incoming {
+                Incoming::Length(left) => left >= SPLICE_MIN_BYTES,
+                Incoming::UntilClose => true,
+                Incoming::Nothing | Incoming::Chunked(_) => false,
+            }
+    }
+
+    /// Learns from the size of a piece whether splicing pays.
+    pub fn note_piece(&mut self, bytes: usize) {
+        let large = bytes as u64 >= SPLICE_MIN_BYTES;
+        let small = (bytes as u64) < SPLICE_MIN_BYTES / 4;
+        match self.splicing {
+            Splicing::Ready if large => self.splicing = Splicing::On,
+            Splicing::On if small => self.splicing = Splicing::Ready,
+            Splicing::Off | Splicing::Ready | Splicing::On => {}
+        }
+    }
+
+    /// Keeps a copy of body bytes that were used, as long as they fit in a buffer of `most_bytes`.
+    pub fn keep(&mut self, pool: &mut BufferPool, bytes: &[u8], most_bytes: usize) {
+        let Some(kept) = &mut self.kept else { return };
+        if kept.len() + bytes.len() > most_bytes {
+            pool.release(kept);
+            self.kept = None;
+        } else {
+            pool.append(kept, bytes);
+        }
     }
 
     /// The bytes can go out as they came in.
@@ -160,6 +219,16 @@ impl Transfer {
     /// Forgets everything, gives memory back.
     pub fn reset(&mut self, pool: &mut BufferPool) {
         pool.release(&mut self.pending);
+        if let Some(mut kept) = self.kept.take() {
+            pool.release(&mut kept);
+        }
         *self = Self::default();
+    }
+
+    /// Gives an empty pipe back.
+    pub fn give_back_pipe(&mut self, pool: &mut PipePool) {
+        if let Some(pipe) = self.pipe.take_if(|pipe| pipe.held_bytes() == 0) {
+            pool.give_back(pipe);
+        }
     }
 }

@@ -171,8 +171,8 @@ impl Stream {
         let backend = self.info.backend.and_then(|id| snapshot.backend(id));
         let server = backend.and_then(|backend| backend.server(self.info.server?));
         let (Some(backend), Some(server)) = (backend, server) else { return self.fail(session, core, fault) };
-        let conn_failure = |word: &String| word == "conn-failure";
-        let may_retry = backend.model.retry_on.is_empty() || backend.model.retry_on.iter().any(conn_failure);
+        let policy = snapshot.policies.get(backend.id.0 as usize);
+        let may_retry = policy.is_none_or(|policy| policy.retry_on.connect_failure);
         if self.retries_left == 0 || fault == Fault::Resource || !may_retry {
             server.counters.increment(Counter::FailedConnections);
             backend.counters.increment(Counter::FailedConnections);
@@ -180,6 +180,20 @@ impl Stream {
         }
         self.retries_left -= 1;
         self.info.retries += 1;
+        // A time-out itself was the pause.
+        let pause = if fault == Fault::ConnectTimeout { Activity::Connect } else { Activity::Pause };
+        self.next_attempt(session, core, backend, server, pause)
+    }
+
+    /// On another server, or on this one after `pause`.
+    pub(super) fn next_attempt(
+        &mut self,
+        session: &mut Session,
+        core: &mut Core,
+        backend: &Backend,
+        server: &Server,
+        pause: Activity,
+    ) -> Step {
         let elsewhere = self.redispatches(backend, server);
         self.info.timing.connect_done_us = None;
         if elsewhere {
@@ -195,14 +209,8 @@ impl Stream {
         }
         server.counters.increment(Counter::Retries);
         backend.counters.increment(Counter::Retries);
-        let now_ms = core.clock.monotonic_ms();
-        if fault == Fault::ConnectTimeout {
-            // The time-out itself was the pause.
-            self.enter(Activity::Connect, now_ms);
-            return Step::Again;
-        }
-        self.enter(Activity::Pause, now_ms);
-        Step::Wait
+        self.enter(pause, core.clock.monotonic_ms());
+        if pause == Activity::Pause { Step::Wait } else { Step::Again }
     }
 
     /// Whether this retry runs the balancing again (design: BALANCING 9.6).

@@ -1,18 +1,20 @@
 //! Request and response on their way at the same time: the request's head and body to the server, the answer back.
 
-use super::Step;
-use super::body::Transfer;
+use super::body::{Splicing, Transfer};
 use super::fault::Fault;
 use super::session::Session;
 use super::state::Stream;
+use super::{FrontendPolicy, Step};
 use crate::http::Framing;
 use crate::http::h1::{ConnectionField, EncodePlan, encode_request};
 use crate::model::ConnectionMode;
-use crate::net::{Buffer, ConnectionKey, Received, Sent, Token};
+use crate::net::{Buffer, Connection, ConnectionKey, Received, Sent, Token};
 use crate::runtime::Core;
 
 /// Reads of one direction in one turn; a fast sender must not keep the thread from the others.
 const READS_PER_TURN: usize = 16;
+/// The most that one splice asks for.
+const SPLICE_BYTES: usize = 1 << 20;
 
 /// How far a direction got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,8 +100,14 @@ impl Stream {
         let mut out = std::mem::take(&mut core.out);
         out.clear();
         encode_request(&self.request, &mut out, EncodePlan { connection, framing: self.request.framing() });
+        if let Some(case) = self.backend_policy(session).server_case.as_ref() {
+            case.adjust(&mut out);
+        }
+        self.keep_for_retry(session);
+        self.up.splicing = self.splicing(session, |policy| policy.splice_request);
         // What is wrong with the body shows when the rest of it is moved.
         if let Ok(used) = self.up.take(session.input.as_slice(), &mut out) {
+            keep(core, &mut self.up, session.input.as_slice().get(..used).unwrap_or_default());
             session.input.consume(used);
             core.buffers.reclaim(&mut session.input);
         }
@@ -116,6 +124,21 @@ impl Stream {
         let Some(server) = self.info.server.and_then(|id| backend.server(id)) else { return };
         // A head without room for it goes out without it, as it does without any other added line.
         let _ = self.request.headers.set(header.as_bytes(), server.name().as_bytes());
+    }
+
+    /// The backend's, or before there is one the frontend's.
+    pub(super) fn backend_policy<'s>(&self, session: &'s Session) -> &'s FrontendPolicy {
+        let policies = &session.snapshot.policies;
+        self.info.backend.and_then(|id| policies.get(id.0 as usize)).unwrap_or(session.policy())
+    }
+
+    /// What frontend and backend say about splicing one direction.
+    pub(super) fn splicing(&self, session: &Session, of: impl Fn(&FrontendPolicy) -> Splicing) -> Splicing {
+        match (of(session.policy()), of(self.backend_policy(session))) {
+            (Splicing::On, _) | (_, Splicing::On) => Splicing::On,
+            (Splicing::Ready, _) | (_, Splicing::Ready) => Splicing::Ready,
+            (Splicing::Off, Splicing::Off) => Splicing::Off,
+        }
     }
 
     fn backend_connection_mode(&self, session: &Session) -> ConnectionMode {
@@ -216,11 +239,18 @@ pub(super) fn forward(
         if !flush(core, transfer, to) {
             return Moved::ReceiverGone;
         }
-        if !transfer.pending.is_empty() {
+        if transfer.has_unsent() {
             return Moved::Blocked;
         }
         if transfer.is_received() {
             return Moved::Finished;
+        }
+        if input.is_empty() && transfer.may_splice() {
+            match splice(core, transfer, from, to) {
+                Spliced::Moved => continue,
+                Spliced::Ended(moved) => return moved,
+                Spliced::Unable => transfer.splicing = Splicing::Off,
+            }
         }
         if !input.is_empty() {
             let held = std::mem::take(input);
@@ -242,6 +272,44 @@ pub(super) fn forward(
     Moved::Paused
 }
 
+enum Spliced {
+    /// A piece is in the pipe.
+    Moved,
+    Ended(Moved),
+    /// Bytes have to be copied.
+    Unable,
+}
+
+fn splice(core: &mut Core, transfer: &mut Transfer, from: ConnectionKey, to: ConnectionKey) -> Spliced {
+    if !core.connections.get(to).is_some_and(Connection::is_plain) {
+        return Spliced::Unable;
+    }
+    let most_bytes = transfer.plain_share(SPLICE_BYTES);
+    let received = match core.connections.get_mut(from) {
+        Some(sender) if !sender.is_plain() => return Spliced::Unable,
+        Some(sender) if !sender.is_readable() => Received::WouldBlock,
+        Some(sender) => {
+            let Some(mut pipe) = core.pipes.take() else { return Spliced::Unable };
+            let received = sender.splice_in(&mut pipe, most_bytes);
+            transfer.pipe = Some(pipe);
+            let Some(received) = received else { return Spliced::Unable };
+            received
+        }
+        None => Received::End,
+    };
+    if let Received::Data(count) = received {
+        transfer.advance_plain(count);
+        transfer.note_piece(count);
+        return Spliced::Moved;
+    }
+    transfer.give_back_pipe(&mut core.pipes);
+    Spliced::Ended(match received {
+        Received::Failed(_) => Moved::SenderGone,
+        Received::End => end_of_sender(core, transfer, to),
+        Received::Data(_) | Received::WouldBlock => Moved::Blocked,
+    })
+}
+
 fn receive_and_pass_on(
     core: &mut Core,
     transfer: &mut Transfer,
@@ -258,6 +326,7 @@ fn receive_and_pass_on(
     let moved = match received {
         Received::Data(count) => {
             let bytes = scratch.get(..count).unwrap_or_default();
+            transfer.note_piece(count);
             if input.is_empty() {
                 let (used, moved) = pass_on(core, transfer, bytes, to);
                 core.buffers.append(input, bytes.get(used..).unwrap_or_default());
@@ -300,6 +369,7 @@ fn pass_on(
     if transfer.is_plain() {
         let share = transfer.plain_share(bytes.len());
         let plain = bytes.get(..share).unwrap_or_default();
+        keep(core, transfer, plain);
         let sent = send_or_keep(core, to, transfer, plain);
         transfer.advance_plain(share);
         return (share, (!sent).then_some(Moved::ReceiverGone));
@@ -307,11 +377,20 @@ fn pass_on(
     let mut out = std::mem::take(&mut core.out);
     out.clear();
     let taken = transfer.take(bytes, &mut out);
+    keep(core, transfer, bytes.get(..taken.unwrap_or(0)).unwrap_or_default());
     let sent = out.is_empty() || send_or_keep(core, to, transfer, &out);
     core.out = out;
     match taken {
         Err(_) => (0, Some(Moved::Malformed)),
         Ok(used) => (used, (!sent).then_some(Moved::ReceiverGone)),
+    }
+}
+
+/// For a request that may have to be sent once more.
+fn keep(core: &mut Core, transfer: &mut Transfer, bytes: &[u8]) {
+    if transfer.kept.is_some() {
+        let most_bytes = core.snapshot.global.bufsize_bytes;
+        transfer.keep(&mut core.buffers, bytes, most_bytes);
     }
 }
 
@@ -328,5 +407,23 @@ fn flush(core: &mut Core, transfer: &mut Transfer, to: ConnectionKey) -> bool {
         }
     }
     core.buffers.reclaim(&mut transfer.pending);
-    true
+    flush_pipe(core, transfer, to)
+}
+
+fn flush_pipe(core: &mut Core, transfer: &mut Transfer, to: ConnectionKey) -> bool {
+    let Some(mut pipe) = transfer.pipe.take() else { return true };
+    let mut alive = true;
+    while alive && pipe.held_bytes() > 0 {
+        if core.connections.get(to).is_none_or(|receiver| !receiver.is_writable()) {
+            alive = core.connections.get(to).is_some();
+            break;
+        }
+        alive = !matches!(core.connections.splice_out(&core.poller, to, &mut pipe), Sent::Failed(_));
+    }
+    if pipe.held_bytes() > 0 {
+        transfer.pipe = Some(pipe);
+    } else {
+        core.pipes.give_back(pipe);
+    }
+    alive
 }

@@ -17,6 +17,8 @@ pub enum Fault {
     ServerTimeout,
     /// The server's answer is not HTTP, or too large.
     BadResponse,
+    /// The server answered with a status after which `retry-on` asks for another attempt.
+    RetryableStatus(u16),
     /// No connection to the server: refused, unreachable, out of resources.
     ConnectFailed,
     ConnectTimeout,
@@ -42,7 +44,7 @@ impl Fault {
             Fault::BadRequestBody => Cause::ClientAbort,
             Fault::ServerGone | Fault::ConnectFailed | Fault::NoServer => Cause::ServerAbort,
             Fault::ServerTimeout | Fault::ConnectTimeout | Fault::QueueTimeout => Cause::ServerTimeout,
-            Fault::BadResponse | Fault::Denied => Cause::Proxy,
+            Fault::BadResponse | Fault::RetryableStatus(_) | Fault::Denied => Cause::Proxy,
             Fault::Resource => Cause::Resource,
             Fault::ServerDown => Cause::Down,
             Fault::Killed => Cause::Killed,
@@ -56,7 +58,7 @@ impl Fault {
             Fault::Denied => return None,
             Fault::ClientGone | Fault::BadRequestBody => 400,
             Fault::ClientTimeout => 408,
-            Fault::ServerGone | Fault::BadResponse => 502,
+            Fault::ServerGone | Fault::BadResponse | Fault::RetryableStatus(_) => 502,
             Fault::ServerTimeout => 504,
             Fault::ConnectFailed
             | Fault::ConnectTimeout

@@ -81,7 +81,10 @@ impl Stream {
             self.enter(Activity::Connect, core.clock.monotonic_ms());
             return Step::Again;
         }
-        self.fail(session, core, fault)
+        match self.send_again(session, core, fault) {
+            Some(step) => step,
+            None => self.fail(session, core, fault),
+        }
     }
 
     fn count_fault(&self, session: &Session, fault: Fault) {
@@ -196,9 +199,8 @@ impl Stream {
             Activity::Connecting => after(self.activity_since_ms, backend.connect_ms),
             Activity::Exchange => {
                 let (client_ms, server_ms) = self.timeouts_ms(client, backend);
-                let client_works = !self.up.is_received() || !self.down.pending.is_empty();
-                let server_works =
-                    !self.down.is_received() || !self.up.pending.is_empty() || !self.response_started;
+                let client_works = !self.up.is_received() || self.down.has_unsent();
+                let server_works = !self.down.is_received() || self.up.has_unsent() || !self.response_started;
                 let client = if client_works { after(self.client_active_ms, client_ms) } else { u64::MAX };
                 let server = if server_works { after(self.server_active_ms, server_ms) } else { u64::MAX };
                 client.min(server)

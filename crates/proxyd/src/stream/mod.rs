@@ -32,6 +32,7 @@ mod request;
 mod request_body;
 mod response;
 mod response_content;
+mod retry;
 mod rules;
 mod session;
 mod state;

@@ -1,8 +1,11 @@
 //! What the request path needs of a proxy's model in ready-made form.
 
+use std::rc::Rc;
 use std::time::Duration;
 
-use crate::http::h1::Limits;
+use super::body::Splicing;
+use super::retry::RetryOn;
+use crate::http::h1::{HeaderCase, Limits};
 use crate::http::reply::ErrorPages;
 use crate::model::{Global, Mode, Proxy};
 
@@ -27,12 +30,26 @@ pub struct FrontendPolicy {
     pub server_fin_ms: Option<u64>,
     pub tunnel_ms: Option<u64>,
     pub tarpit_ms: Option<u64>,
+    pub retry_on: RetryOn,
+    /// `option splice-request`, `splice-response`; `splice-auto` is both, when it pays.
+    pub splice_request: Splicing,
+    pub splice_response: Splicing,
+    /// `h1-case-adjust`, where `option h1-case-adjust-bogus-client` and `-server` ask for it.
+    pub client_case: Option<Rc<HeaderCase>>,
+    pub server_case: Option<Rc<HeaderCase>>,
 }
 
 impl FrontendPolicy {
     pub fn new(proxy: &Proxy, global: &Global) -> Self {
         let timeouts = &proxy.timeouts;
         let client = timeouts.client;
+        let options = &proxy.options;
+        let splicing = |forced: bool| match (global.no_splice, forced, options.splice_auto) {
+            (false, true, _) => Splicing::On,
+            (false, false, true) => Splicing::Ready,
+            _ => Splicing::Off,
+        };
+        let case = header_case(global);
         let limits = |accept_invalid| Limits {
             head_bytes_max: global.bufsize_bytes.saturating_sub(global.maxrewrite_bytes),
             rewritten_bytes_max: global.bufsize_bytes,
@@ -55,8 +72,21 @@ impl FrontendPolicy {
             server_fin_ms: ms(timeouts.server_fin),
             tunnel_ms: ms(timeouts.tunnel),
             tarpit_ms: ms(timeouts.tarpit.or(timeouts.connect)),
+            retry_on: RetryOn::new(&proxy.retry_on),
+            splice_request: splicing(options.splice_request),
+            splice_response: splicing(options.splice_response),
+            client_case: case.clone().filter(|_| options.h1_case_adjust_bogus_client),
+            server_case: case.filter(|_| options.h1_case_adjust_bogus_server),
         }
     }
+}
+
+fn header_case(global: &Global) -> Option<Rc<HeaderCase>> {
+    let mut case = HeaderCase::default();
+    for (from, to) in &global.h1_case_adjust {
+        case.add(from.as_bytes(), to.as_bytes());
+    }
+    (!case.is_empty()).then(|| Rc::new(case))
 }
 
 fn ms(timeout: Option<Duration>) -> Option<u64> {

@@ -35,7 +35,9 @@ impl Stream {
     }
 
     fn begin_relay(&mut self, session: &mut Session, core: &mut Core) {
-        let _ = session;
+        self.up.splicing = self.splicing(session, |policy| policy.splice_request);
+        self.down.splicing = self.splicing(session, |policy| policy.splice_response);
+        self.up.kept = None;
         let now_ms = core.clock.monotonic_ms();
         self.client_active_ms = now_ms;
         self.server_active_ms = now_ms;

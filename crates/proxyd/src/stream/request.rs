@@ -42,6 +42,9 @@ impl Stream {
                 Some(Fault::ConnectTimeout) => {
                     self.attempt_failed(session, core, Fault::ConnectTimeout);
                 }
+                Some(Fault::ServerTimeout) => {
+                    self.server_failed(session, core, Fault::ServerTimeout);
+                }
                 Some(fault) => {
                     self.fail(session, core, fault);
                 }

@@ -107,6 +107,9 @@ impl Stream {
     fn start_response(&mut self, session: &mut Session, core: &mut Core, rest: &[u8]) -> Result<(), Fault> {
         self.info.timing.response_head_us = Some(core.clock.monotonic_us);
         self.info.status = self.response.status();
+        if self.is_retryable(session, self.info.status) {
+            return Err(Fault::RetryableStatus(self.info.status));
+        }
         self.decide_server_keep_alive(session);
         self.capture_response(session);
         self.info.bytes_sent = counted_bytes(&self.response);
@@ -132,8 +135,12 @@ impl Stream {
         let mut out = std::mem::take(&mut core.out);
         out.clear();
         encode_response(&self.response, &mut out, EncodePlan { connection, framing });
+        if let Some(case) = session.policy().client_case.as_ref() {
+            case.adjust(&mut out);
+        }
         let limits = self.response_limits(session);
         self.down.start(self.response.framing(), framing == Framing::Chunked, limits);
+        self.down.splicing = self.splicing(session, |policy| policy.splice_response);
         let taken = self.down.take(rest, &mut out);
         let sent = send_or_keep(core, session.client, &mut self.down, &out);
         core.out = out;

@@ -34,9 +34,7 @@ pub const KEYWORDS: &[Keyword] = &[
     global("maxconn", "<number>", "The most concurrent connections.", maxconn).unlisted(),
     global("maxconnrate", "<number>", "The most connections per second.", maxconnrate).unlisted(),
     global("maxsessrate", "<number>", "The most sessions per second.", maxsessrate).unlisted(),
-    global("maxpipes", "<number>", "The most pipes for splicing.", number)
-        .unlisted()
-        .later("pipes are limited by the process's descriptors"),
+    global("maxpipes", "<number>", "The most pipes for splicing.", maxpipes).unlisted(),
     global("maxcomprate", "<number>", "Limits the rate of compression.", number)
         .unlisted()
         .later("nothing is compressed"),
@@ -315,6 +313,11 @@ fn maxconn(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     // The first one counts.
     loader.global.maxconn.get_or_insert(value as u32);
     Ok(())
+}
+
+fn maxpipes(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    loader.global.maxpipes = Some(line.integer(0..=i64::from(u32::MAX))? as u32);
+    line.end()
 }
 
 fn maxconnrate(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {

@@ -113,7 +113,7 @@ pub const KEYWORDS: &[Keyword] = &[
         .no_effect(INTERNAL),
     global("tune.peers.max-updates-at-once", "<value>", "Stick tables: peers.max-updates-at-once.", any)
         .no_effect(NO_TABLES),
-    global("tune.pipesize", "<value>", "Internal tuning: pipesize.", any).no_effect(INTERNAL),
+    global("tune.pipesize", "<size>", "Size of the pipes for splicing.", pipesize),
     global("tune.pool-high-fd-ratio", "<value>", "Internal tuning: pool-high-fd-ratio.", any)
         .no_effect(INTERNAL),
     global("tune.pool-low-fd-ratio", "<value>", "Internal tuning: pool-low-fd-ratio.", any)
@@ -242,6 +242,11 @@ fn bufsize(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
             .alert(format!("'{}' expects a value of at least {BUFFER_MIN_BYTES}, got {size}.", line.name)));
     }
     loader.global.bufsize_bytes = size as usize;
+    line.end()
+}
+
+fn pipesize(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    loader.global.pipe_bytes = Some(line.size(BUFFER_MAX_BYTES)? as usize);
     line.end()
 }
 

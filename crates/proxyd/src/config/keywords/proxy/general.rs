@@ -272,13 +272,6 @@ fn retry_on(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
         if word.as_str() == "none" && line.words.rest().len() > 1 {
             return Err(line.alert_at(word, "'retry-on' 'none' keyword only usable alone"));
         }
-        if !matches!(word.as_str(), "conn-failure" | "0rtt-rejected" | "none") {
-            let message = format!(
-                "'retry-on' : '{}' is not supported yet: retries after the request was sent will come with a later release.",
-                word.as_str()
-            );
-            return Err(line.alert_at(word, message));
-        }
         list.push(word.as_str().to_owned());
     }
     loader.proxy()?.retry_on = list;

@@ -11,8 +11,6 @@ const fn switch(name: &'static str, places: Places, doc: &'static str) -> Keywor
     listed(name, places, "", doc, parse_switch)
 }
 
-const SPLICE_LATER: &str = "bytes are copied through buffers instead";
-
 /// Options that are on or off.
 pub const SWITCHES: &[Keyword] = &[
     switch("option abortonclose", Places::PROXY, "Drops queued requests of clients that left."),
@@ -45,14 +43,12 @@ pub const SWITCHES: &[Keyword] = &[
         "option h1-case-adjust-bogus-client",
         Places::FRONT,
         "Spells header names to clients as h1-case-adjust says.",
-    )
-    .refused("the case of header names"),
+    ),
     switch(
         "option h1-case-adjust-bogus-server",
         Places::BACK,
         "Spells header names to servers as h1-case-adjust says.",
-    )
-    .refused("the case of header names"),
+    ),
     switch("option http-buffer-request", Places::PROXY, "Waits for the request's body."),
     switch("option http-drop-request-trailers", Places::BACK, "Drops request trailers."),
     switch("option http-drop-response-trailers", Places::FRONT, "Drops response trailers."),
@@ -78,9 +74,9 @@ pub const SWITCHES: &[Keyword] = &[
     switch("option persist", Places::BACK, "Keeps to a server's cookie even when it is down."),
     switch("option prefer-last-server", Places::BACK, "Prefers the server used last."),
     switch("option socket-stats", Places::FRONT, "Counts each listener."),
-    switch("option splice-auto", Places::PROXY, "Splices when it pays.").later(SPLICE_LATER),
-    switch("option splice-request", Places::PROXY, "Splices requests.").later(SPLICE_LATER),
-    switch("option splice-response", Places::PROXY, "Splices responses.").later(SPLICE_LATER),
+    switch("option splice-auto", Places::PROXY, "Splices when it pays."),
+    switch("option splice-request", Places::PROXY, "Splices requests."),
+    switch("option splice-response", Places::PROXY, "Splices responses."),
     switch("option srvtcpka", Places::BACK, "TCP keep-alive to servers."),
     switch("option tcp-smart-accept", Places::FRONT, "Delays the ACK of the request."),
     switch("option tcp-smart-connect", Places::BACK, "Delays the ACK of the server's SYN."),
