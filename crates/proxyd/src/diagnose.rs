@@ -41,6 +41,9 @@ impl Style for HaproxyStyle {
             _ => {}
         }
         line.push_str(&diagnostic.message);
+        if let (Severity::Hint, Some(code)) = (diagnostic.severity, diagnostic.code) {
+            let _ = write!(line, " [{code}]");
+        }
         line
     }
 }

@@ -75,6 +75,7 @@ fn load(options: Options, reporter: &mut Reporter) -> Outcome {
         master_worker: options.master_worker,
         local_peer: options.local_peer.clone(),
         zero_warning: options.zero_warning,
+        lints: options.check && !options.quiet,
     };
     let loaded = config::load(&options.files, load_options, environment);
     reporter.report_all(&loaded.diagnostics, &loaded.sources);

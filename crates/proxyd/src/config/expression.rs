@@ -96,6 +96,8 @@ pub enum FormatUse {
     UniqueId,
     /// `use_backend`, `use-server`.
     Name,
+    /// `set-var-fmt` of the `global` section.
+    Variable,
 }
 
 /// One word as a log format.
@@ -113,6 +115,7 @@ pub fn log_format(
         ),
         FormatUse::Name if line.name == "use-server" => (LogFormatOptions::STRING, Contexts::BE_SET_SERVER),
         FormatUse::Name => (LogFormatOptions::STRING, Contexts::FE_SWITCHING),
+        FormatUse::Variable => (LogFormatOptions::STRING, Contexts::CONFIG_PARSER),
     };
     scoped(loader, contexts, |scope, _| LogFormat::parse(word, options, scope)).map(Arc::new).map_err(
         |mut diagnostic| {
@@ -220,7 +223,9 @@ pub fn acl(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let name = line.required("<name> and <criterion> as arguments.")?;
     let contexts = sides(line.place, Contexts::FE_HTTP_REQUEST, Contexts::BE_HTTP_REQUEST);
     scoped(loader, contexts, |scope, acls| acls.define(name, &mut line.words, scope))
-        .map_err(|diagnostic| or_at(diagnostic, line))
+        .map_err(|diagnostic| or_at(diagnostic, line))?;
+    loader.draft()?.acl_spans.push((name.as_str().to_owned(), name.span));
+    Ok(())
 }
 
 /// A log format's source text.

@@ -24,6 +24,8 @@ pub struct LoadOptions {
     pub local_peer: Option<String>,
     /// `-dW`: as `zero-warning`.
     pub zero_warning: bool,
+    /// `-c`: give hints too.
+    pub lints: bool,
 }
 
 /// One `use_backend` line before names were resolved.
@@ -64,6 +66,8 @@ pub struct Draft {
     pub redirects: Vec<Rule>,
     /// ACLs that conditions here may name.
     pub acls: AclTable,
+    /// The `acl` lines of this section itself: name and place.
+    pub acl_spans: Vec<(String, Span)>,
 }
 
 /// Which kinds of rules were met, because HAProxy warns about an order that is not the one of evaluation.
@@ -97,6 +101,7 @@ impl Draft {
             use_server_names: Vec::new(),
             redirects: Vec::new(),
             acls: AclTable::default(),
+            acl_spans: Vec::new(),
         }
     }
 }
@@ -154,6 +159,8 @@ pub struct Loader {
     pub group_members: Vec<(String, Word, Vec<String>)>,
     /// Names and files that expressions use.
     pub expressions: std::rc::Rc<LoadState>,
+    /// What lints saw in the lines.
+    pub facts: super::lints::Facts,
 }
 
 impl Loader {
@@ -180,6 +187,7 @@ impl Loader {
             userlists: BTreeMap::new(),
             group_members: Vec::new(),
             expressions: std::rc::Rc::default(),
+            facts: super::lints::Facts::default(),
         }
     }
 

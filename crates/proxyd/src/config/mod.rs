@@ -11,6 +11,7 @@ mod expression;
 pub mod keyword;
 pub mod keywords;
 pub mod lexer;
+pub mod lints;
 mod loader;
 mod postcheck;
 mod preprocessor;
@@ -260,9 +261,14 @@ fn read_line(loader: &mut Loader, words: &[Word], conditionals: &mut Conditional
         }
         return;
     }
-    if conditionals.active()
-        && let Err(diagnostic) = section::read(loader, words)
-    {
+    if !conditionals.active() {
+        return;
+    }
+    if loader.options.lints {
+        let is_global = loader.section.is_some_and(|section| section.place == keyword::Places::GLOBAL);
+        loader.facts.line(words, is_global);
+    }
+    if let Err(diagnostic) = section::read(loader, words) {
         loader.push(diagnostic);
     }
 }

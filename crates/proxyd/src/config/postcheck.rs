@@ -7,7 +7,7 @@ use std::sync::Arc;
 use hacore::diag::{Diagnostic, PositionForm};
 
 use super::loader::{Draft, Loader};
-use super::{expression, resolve};
+use super::{expression, lints, resolve};
 use crate::model::{Config, Mode, ProxyKind};
 use crate::tls::settings::{Settings, Side};
 use crate::tls::{Problem, Ready, backend};
@@ -32,10 +32,10 @@ pub fn finish(loader: &mut Loader) -> Config {
     }
     resolve::switching(loader, &mut drafts);
     tracking(loader, &drafts);
-    let used = used_backends(&drafts);
-    for (index, draft) in drafts.iter().enumerate() {
-        completeness(loader, draft, used.get(index).copied().unwrap_or_default());
+    for draft in &drafts {
+        completeness(loader, draft);
     }
+    lints::run(loader, &drafts);
     let config = Config {
         global: std::mem::take(&mut loader.global),
         proxies: drafts.into_iter().map(|draft| draft.proxy).collect(),
@@ -284,33 +284,8 @@ fn tracking(loader: &mut Loader, drafts: &[Draft]) {
     }
 }
 
-/// How a backend is reached.
-#[derive(Debug, Clone, Copy, Default)]
-struct Used {
-    by_name: bool,
-}
-
-fn used_backends(drafts: &[Draft]) -> Vec<Used> {
-    let mut used = vec![Used::default(); drafts.len()];
-    for draft in drafts {
-        let ids =
-            draft.proxy.default_backend.iter().chain(draft.proxy.use_backend.iter().filter_map(|switch| {
-                match &switch.target {
-                    crate::model::UseBackendTarget::Static(id) => Some(id),
-                    crate::model::UseBackendTarget::Dynamic(_) => None,
-                }
-            }));
-        for id in ids {
-            if let Some(entry) = used.get_mut(id.0 as usize) {
-                entry.by_name = true;
-            }
-        }
-    }
-    used
-}
-
 /// Warnings about what is missing.
-fn completeness(loader: &mut Loader, draft: &Draft, _used: Used) {
+fn completeness(loader: &mut Loader, draft: &Draft) {
     let proxy = &draft.proxy;
     if proxy.disabled {
         return;
@@ -333,9 +308,5 @@ fn completeness(loader: &mut Loader, draft: &Draft, _used: Used) {
             "missing timeouts for {kind} '{name}'.\n   | While not properly invalid, you will certainly encounter various problems\n   | with such a configuration. To fix this, please ensure that all following\n   | timeouts are set to a non-zero value: 'client', 'connect', 'server'."
         );
         loader.push(plain(Diagnostic::warning(message), draft));
-    }
-    if proxy.kind == ProxyKind::Listen && proxy.binds.is_empty() && proxy.servers.is_empty() {
-        let message = format!("{kind} '{name}' has neither 'bind' nor 'server' lines.");
-        loader.push(plain(Diagnostic::hint("L010", message), draft));
     }
 }

@@ -448,6 +448,7 @@ fn begin_proxy(loader: &mut Loader, kind: ProxyKind, line: &mut Line<'_>) -> Par
     draft.is_defaults = false;
     // Inherited rules come first whatever stands in this section.
     draft.seen_rules = SeenRules::default();
+    draft.acl_spans.clear();
     draft.span = name.span;
     loader.current = Some(draft);
     base?;

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
 use super::{Bind, LogTarget};
+use crate::expr::{Expr, LogFormat};
 
 /// A user or group by name or number, resolved when privileges are dropped.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,14 +32,21 @@ pub struct UnixBind {
     pub group: Option<u32>,
 }
 
+/// What a variable of the `global` section is set to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum GlobalValue {
+    /// `set-var`.
+    Expression(Arc<Expr>),
+    /// `set-var-fmt`.
+    Format(Arc<LogFormat>),
+}
+
 /// `set-var` and `set-var-fmt` of the `global` section.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct GlobalVariable {
     /// With its scope: `proc.name`.
     pub name: String,
-    /// The expression, or with `format` the log format.
-    pub text: String,
-    pub format: bool,
+    pub value: GlobalValue,
 }
 
 /// Settings of the process.

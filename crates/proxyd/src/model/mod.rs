@@ -17,7 +17,7 @@ mod userlist;
 pub use address::{Address, SourceAddress};
 pub use bind::{Bind, TlsSetting};
 pub use check::{Check, CheckKind, CheckRule};
-pub use global::{Global, GlobalVariable, StatsSocket, UnixBind, User};
+pub use global::{Global, GlobalValue, GlobalVariable, StatsSocket, UnixBind, User};
 pub use log::{LogFacility, LogLevel, LogSyslogFormat, LogTarget, LogTransport, SampleRange};
 pub use proxy::{
     Balance, BalanceAlgorithm, ConnectionMode, Cookie, ErrorReply, ForwardFor, HashFunction, HashKind,

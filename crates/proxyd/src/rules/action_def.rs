@@ -141,6 +141,11 @@ impl<'w> ActionWords<'w, '_> {
         LogFormat::parse(word, LogFormatOptions::HTTP, &self.expr)
     }
 
+    /// A remark about this rule that is no warning.
+    pub fn notice(&self, message: &str) {
+        self.expr.warnings.borrow_mut().push(Diagnostic::notice(message).at(self.name.span));
+    }
+
     /// A plain string format.
     pub fn string_format(&self, word: &Word) -> Result<LogFormat, Diagnostic> {
         LogFormat::parse(word, LogFormatOptions::STRING, &self.expr)

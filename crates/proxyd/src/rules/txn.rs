@@ -45,8 +45,6 @@ pub struct Effects {
     pub priority_class: i16,
     /// `set-priority-offset` in milliseconds, -524287..=524287.
     pub priority_offset_ms: i32,
-    /// `set-nice`, -1024..=1024.
-    pub nice: i16,
     /// `set-fc-mark` and `set-fc-tos`, older names `set-mark` and `set-tos`.
     pub client_mark: Option<u32>,
     pub client_tos: Option<u8>,

@@ -31,7 +31,7 @@ impl Runtime {
     ) -> io::Result<Self> {
         let count = snapshot.process.threads;
         let inboxes = Arc::new(Inboxes::new(count)?);
-        let variables = Arc::new(ProcessVariables::default());
+        let variables = Arc::new(ProcessVariables::at_start(&snapshot.global.variables));
         let mut threads = Vec::with_capacity(count);
         for index in 0..count {
             let writer =

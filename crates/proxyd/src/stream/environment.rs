@@ -3,18 +3,111 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use parking_lot::Mutex;
 
-use crate::expr::{BackendView, Data, Environment, FrontendView, ProcessView, Sample, ServerView, VarName};
-use crate::model::{Address, ProxyId, ServerId};
+use crate::expr::{
+    BackendView, Data, Environment, EvalCtx, FrontendView, Now, ProcessView, Sample, ServerView, VarName,
+};
+use crate::model::{Address, GlobalValue, GlobalVariable, ProxyId, ServerId};
 use crate::proxy::{Backend, Process};
 use crate::runtime::LocalSnapshot;
+use crate::txn::SessionInfo;
 
 /// `proc.` variables, shared by all threads; rules rarely touch them.
 #[derive(Debug, Default)]
 pub struct ProcessVariables {
     values: Mutex<Vec<(VarName, Sample<'static>)>>,
+}
+
+impl ProcessVariables {
+    /// What `set-var` and `set-var-fmt` of the `global` section make of them, in order.
+    pub fn at_start(variables: &[GlobalVariable]) -> Self {
+        let this = Self::default();
+        let session = SessionInfo::default();
+        let wall_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
+        let environment = StartEnvironment(&this);
+        let context = EvalCtx::new(&session, &environment, Now { wall_us, monotonic_us: 0 });
+        for variable in variables {
+            let Ok(name) = VarName::parse(&variable.name) else { continue };
+            let value = match &variable.value {
+                GlobalValue::Expression(expression) => expression.eval(&context).map(Sample::into_static),
+                GlobalValue::Format(format) => {
+                    let mut text = Vec::new();
+                    format.render(&context, &mut text);
+                    Some(Sample::str(text).into_static())
+                }
+            };
+            if value.is_some() {
+                this.set(&name, value);
+            }
+        }
+        this
+    }
+
+    fn get(&self, name: &VarName) -> Option<Sample<'static>> {
+        let values = self.values.lock();
+        values.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+
+    fn set(&self, name: &VarName, value: Option<Sample<'static>>) {
+        let mut values = self.values.lock();
+        values.retain(|(known, _)| known != name);
+        values.extend(value.map(|value| (name.clone(), value)));
+    }
+}
+
+/// The process before it has threads, frontends or backends: variables and the environment.
+struct StartEnvironment<'a>(&'a ProcessVariables);
+
+impl Environment for StartEnvironment<'_> {
+    fn process(&self) -> ProcessView<'_> {
+        ProcessView { pid: std::process::id(), ..ProcessView::default() }
+    }
+
+    fn frontend(&self, _: ProxyId) -> Option<FrontendView<'_>> {
+        None
+    }
+
+    fn backend(&self, _: ProxyId) -> Option<BackendView<'_>> {
+        None
+    }
+
+    fn server(&self, _: ProxyId, _: ServerId) -> Option<ServerView<'_>> {
+        None
+    }
+
+    fn find_frontend(&self, _: &[u8]) -> Option<ProxyId> {
+        None
+    }
+
+    fn find_backend(&self, _: &[u8]) -> Option<ProxyId> {
+        None
+    }
+
+    fn find_server(&self, _: ProxyId, _: &[u8]) -> Option<ServerId> {
+        None
+    }
+
+    fn environment_variable(&self, name: &str) -> Option<Data<'_>> {
+        use std::os::unix::ffi::OsStringExt;
+        std::env::var_os(name).map(|value| Data::from(value.into_vec()))
+    }
+
+    fn random_u64(&self) -> u64 {
+        use std::hash::{BuildHasher, Hasher};
+        // A fresh state is random.
+        std::hash::RandomState::new().build_hasher().finish()
+    }
+
+    fn process_variable(&self, name: &VarName) -> Option<Sample<'static>> {
+        self.0.get(name)
+    }
+
+    fn set_process_variable(&self, name: &VarName, value: Option<Sample<'static>>) {
+        self.0.set(name, value);
+    }
 }
 
 /// One thread's view of the process; a reload makes a new one.
@@ -162,16 +255,11 @@ impl Environment for ThreadEnvironment {
     }
 
     fn process_variable(&self, name: &VarName) -> Option<Sample<'static>> {
-        let values = self.variables.values.lock();
-        values.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+        self.variables.get(name)
     }
 
     fn set_process_variable(&self, name: &VarName, value: Option<Sample<'static>>) {
-        let mut values = self.variables.values.lock();
-        values.retain(|(known, _)| known != name);
-        if let Some(value) = value {
-            values.push((name.clone(), value));
-        }
+        self.variables.set(name, value);
     }
 
     fn authenticate(&self, user_list: u32, user: &[u8], password: &[u8], group: Option<&[u8]>) -> bool {
@@ -220,4 +308,21 @@ fn free(backend: &Backend, with_queue: bool) -> Option<u64> {
         }
     }
     Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment as Variables, LoadOptions, load_text};
+
+    #[test]
+    fn global_set_var_and_set_var_fmt_make_process_wide_variables_in_order() {
+        let text = "global\n set-var proc.a int(12),add(3)\n set-var-fmt proc.b \"%[var(proc.a)]-x\"\n set-var proc.c var(proc.none)\n";
+        let loaded = load_text("t.cfg", text, LoadOptions::default(), Variables::default());
+        let variables = ProcessVariables::at_start(&loaded.config.unwrap().global.variables);
+        let value = |name: &str| variables.get(&VarName::parse(name).unwrap());
+        assert_eq!(value("proc.a"), Some(Sample::Int(15)));
+        assert_eq!(value("proc.b"), Some(Sample::str(b"15-x".to_vec())));
+        assert_eq!(value("proc.c"), None);
+    }
 }

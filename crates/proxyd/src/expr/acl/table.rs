@@ -135,6 +135,11 @@ impl AclTable {
         Some(acl)
     }
 
+    /// Whether no condition has asked for the ACL of this name.
+    pub fn is_unused(&self, name: &str) -> bool {
+        self.named.borrow().get(name).is_some_and(|acl| Arc::strong_count(acl) == 1)
+    }
+
     /// Names for "did you mean".
     pub fn names(&self) -> Vec<String> {
         let named = self.named.borrow();

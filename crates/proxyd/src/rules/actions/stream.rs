@@ -41,7 +41,7 @@ pub(super) const ACTIONS: &[ActionDef] = &[
         "Milliseconds that the request counts as older in the queue.",
         |w| number(w, What::PriorityOffset),
     ),
-    ActionDef::new("set-nice", STREAM, "Scheduling priority of the stream.", nice),
+    ActionDef::new("set-nice", STREAM, "Accepted without effect: a stream has no scheduling priority.", nice),
     ActionDef::new("set-mark", CLIENT_MARK, "Netfilter mark of packets to the client.", |w| {
         mark(w, What::ClientMark)
     }),
@@ -74,7 +74,6 @@ enum What {
     Retries,
     PriorityClass,
     PriorityOffset,
-    Nice,
     ClientMark,
     ServerMark,
     ClientTos,
@@ -119,7 +118,6 @@ fn apply(what: What, value: i64, txn: &mut Txn<'_>) {
         What::Retries => effects.retries = u32::try_from(value).ok().or(effects.retries),
         What::PriorityClass => effects.priority_class = value.clamp(-2047, 2047) as i16,
         What::PriorityOffset => effects.priority_offset_ms = value.clamp(-524_287, 524_287) as i32,
-        What::Nice => effects.nice = value.clamp(-1024, 1024) as i16,
         What::ClientMark => effects.client_mark = Some(value as u32),
         What::ServerMark => effects.server_mark = Some(value as u32),
         What::ClientTos => effects.client_tos = Some(value as u8),
@@ -139,8 +137,21 @@ fn number(words: &mut ActionWords<'_, '_>, what: What) -> Result<Arc<dyn Action>
 
 fn nice(words: &mut ActionWords<'_, '_>) -> Result<Arc<dyn Action>, Diagnostic> {
     let word = words.required("expects exactly 1 argument (integer value).")?;
-    let value = crate::expr::sample::int_prefix(word.bytes()).unwrap_or(0);
-    Ok(Arc::new(SetNumber { what: What::Nice, number: Number::Constant(value) }))
+    if crate::expr::sample::int_prefix(word.bytes()).is_none() {
+        return Err(words.alert("expects exactly 1 argument (integer value)."));
+    }
+    words.notice("'set-nice' has no effect: a thread serves its sessions in the order of their events.");
+    Ok(Arc::new(SetNice))
+}
+
+/// Sessions have no priorities here.
+#[derive(Debug)]
+struct SetNice;
+
+impl Action for SetNice {
+    fn run(&self, _: &mut Txn<'_>) -> Verdict {
+        Verdict::Continue
+    }
 }
 
 /// A number in decimal or with `0x`, or an expression.

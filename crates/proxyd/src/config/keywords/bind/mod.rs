@@ -33,6 +33,7 @@ const fn bind(
     Item::new(name, Places::FRONT_ONLY, arguments, doc, parse)
 }
 
+const NO_PRIORITIES: &str = "a thread serves its sessions in the order of their events";
 const UNUSED_QUIC: &str = "there is no QUIC";
 
 pub const KEYWORDS: &[BindKeyword] = &[
@@ -59,7 +60,7 @@ pub const KEYWORDS: &[BindKeyword] = &[
     bind("name", "<name>", "The listener's name.", name),
     bind("namespace", "<name>", "The network namespace.", namespace).refused("network namespaces"),
     bind("nbconn", "<nbconn>", "Connections of a reverse HTTP listener.", skip_one).refused("reverse HTTP"),
-    bind("nice", "<nice>", "Priority of the listener's tasks.", nice),
+    bind("nice", "<nice>", "Priority of the listener's tasks.", nice).no_effect(NO_PRIORITIES),
     bind("process", "[all|odd|even|<set>][/[<threads>]]", "Which processes listen.", skip_one)
         .no_effect("there is one process"),
     bind("proto", "<name>", "The protocol that is spoken.", proto),

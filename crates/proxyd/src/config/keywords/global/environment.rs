@@ -1,8 +1,13 @@
 //! `setenv` and relatives, and global variables.
 
+use hacore::diag::Diagnostic;
+
 use super::global;
+use crate::config::expression::{self, FormatUse};
 use crate::config::keyword::{Keyword, Line, Parsed};
 use crate::config::loader::Loader;
+use crate::expr::VarName;
+use crate::model::{GlobalValue, GlobalVariable};
 
 pub const KEYWORDS: &[Keyword] = &[
     global("setenv", "<name> <value>", "Sets an environment variable.", setenv),
@@ -55,27 +60,49 @@ fn resetenv(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 }
 
 fn set_var(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
-    variable(loader, line, false)
+    let name = variable(line, "a sample expression")?;
+    let value = expression::expression(loader, line).map_err(unprefixed)?;
+    loader.global.variables.push(GlobalVariable { name, value: GlobalValue::Expression(value) });
+    // What follows the expression is left alone, as the original does.
+    line.words.seek(usize::MAX);
+    Ok(())
 }
 
 fn set_var_fmt(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
-    variable(loader, line, true)
+    let name = variable(line, "a format string")?;
+    let Some(word) = line.words.next() else { return line.end() };
+    let value = expression::log_format(loader, line, word, FormatUse::Variable).map_err(unprefixed)?;
+    loader.global.variables.push(GlobalVariable { name, value: GlobalValue::Format(value) });
+    line.words.seek(usize::MAX);
+    Ok(())
 }
 
-fn variable(loader: &mut Loader, line: &mut Line<'_>, format: bool) -> Parsed {
-    let name = line.required("a process-wide variable name ('proc.<name>') and an expression.")?;
+/// The variable's name, when a value follows it.
+fn variable(line: &mut Line<'_>, value: &str) -> Result<String, Diagnostic> {
+    let name = line.words.next().filter(|_| !line.words.is_empty());
+    let Some(name) = name else {
+        let message =
+            format!("'{}' requires a process-wide variable name ('proc.<name>') and {value}.", line.name);
+        return Err(line.alert(message));
+    };
     if !name.as_str().starts_with("proc.") {
-        let message = format!("'{}': variable name '{}' must begin with 'proc.'.", line.name, name.as_str());
+        let message = format!(
+            "'{}': cannot set variable '{}', only scope 'proc' is permitted in the global section.",
+            line.name,
+            name.as_str()
+        );
         return Err(line.alert_at(name, message));
     }
-    if line.words.is_empty() {
-        return Err(line.alert(format!("'{}' : missing expression.", line.name)));
+    match VarName::parse(name.as_str()) {
+        Ok(_) => Ok(name.as_str().to_owned()),
+        Err(problem) => Err(line.alert_at(name, problem)),
     }
-    let text = line.rest_text();
-    loader.global.variables.push(crate::model::GlobalVariable {
-        name: name.as_str().to_owned(),
-        text,
-        format,
-    });
-    Ok(())
+}
+
+/// Here the original does not name the keyword before what is wrong with its value.
+fn unprefixed(mut diagnostic: Diagnostic) -> Diagnostic {
+    if let Some((_, problem)) = diagnostic.message.split_once(" : ") {
+        diagnostic.message = problem.to_owned();
+    }
+    diagnostic
 }
