@@ -193,12 +193,6 @@ fn a_last_line_without_line_feed_is_refused() {
 #[test]
 fn options_of_later_releases_are_refused_with_their_feature() {
     assert_eq!(
-        alerts("frontend f\n bind :8443 ssl strict-sni alpn h2\n"),
-        [
-            "2: 'bind :8443' in section 'frontend' : 'alpn' : 'h2' is not supported yet: HTTP/2 will come with a later release."
-        ]
-    );
-    assert_eq!(
         alerts("backend b\n stick-table type ip size 1m\n"),
         ["2: 'stick-table' is not supported yet: stick tables will come with a later release."]
     );

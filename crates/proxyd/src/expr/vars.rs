@@ -85,7 +85,8 @@ impl Table {
 /// All variables of one session and its current transaction. Process-wide ones are the [`super::Environment`]'s.
 #[derive(Debug, Default)]
 pub struct Vars {
-    session: Table,
+    /// Shared by the streams of an HTTP/2 connection.
+    session: std::rc::Rc<Table>,
     transaction: Table,
     request: Table,
     response: Table,
@@ -95,6 +96,12 @@ pub struct Vars {
 impl Vars {
     /// The most variables of one scope; names come from the configuration, so this is never met in earnest.
     pub const COUNT_MAX: usize = 4096;
+
+    /// Variables of another stream of the same session.
+    #[must_use]
+    pub fn of_same_session(&self) -> Self {
+        Self { session: std::rc::Rc::clone(&self.session), ..Self::default() }
+    }
 
     fn table(&self, scope: Scope) -> Option<&Table> {
         match scope {

@@ -80,6 +80,8 @@ pub struct RequestHead {
     pub(crate) framing: Framing,
     pub(crate) connection: ConnectionTokens,
     pub(crate) expect_continue: bool,
+    /// The target is absolute because HTTP/2 says scheme and authority apart: HTTP/1 servers get the path only.
+    pub(crate) is_normalized: bool,
 }
 
 impl RequestHead {
@@ -93,6 +95,7 @@ impl RequestHead {
         self.framing = Framing::None;
         self.connection = ConnectionTokens::default();
         self.expect_continue = false;
+        self.is_normalized = false;
     }
 
     /// Fills in a request line; used by HTTP/2 and by requests that the proxy makes itself.
@@ -115,6 +118,15 @@ impl RequestHead {
     /// The request target as received or as set.
     pub fn target(&self) -> &[u8] {
         self.headers.bytes(self.target)
+    }
+
+    /// The request target as an HTTP/1 server gets it.
+    pub fn wire_target(&self) -> &[u8] {
+        if !self.is_normalized {
+            return self.target();
+        }
+        let uri = self.uri();
+        if uri.path_and_query.is_empty() { b"/" } else { uri.path_and_query }
     }
 
     /// The parts of the target.

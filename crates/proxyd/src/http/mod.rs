@@ -3,6 +3,7 @@
 pub mod cookie;
 pub mod framing;
 pub mod h1;
+pub mod h2;
 pub mod head;
 pub mod headers;
 pub mod reply;

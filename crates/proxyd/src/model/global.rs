@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::{Bind, LogTarget};
+use super::{Bind, H2Tuning, LogTarget};
 use crate::expr::{Expr, LogFormat};
 
 /// A user or group by name or number, resolved when privileges are dropped.
@@ -126,6 +126,9 @@ pub struct Global {
     pub receive_buffer_server_bytes: Option<u32>,
     pub send_buffer_client_bytes: Option<u32>,
     pub send_buffer_server_bytes: Option<u32>,
+    /// `tune.h2.*` towards clients and towards servers.
+    pub h2_frontend: H2Tuning,
+    pub h2_backend: H2Tuning,
 }
 
 impl Default for Global {
@@ -181,6 +184,8 @@ impl Default for Global {
             receive_buffer_server_bytes: None,
             send_buffer_client_bytes: None,
             send_buffer_server_bytes: None,
+            h2_frontend: H2Tuning::default(),
+            h2_backend: H2Tuning::default(),
         }
     }
 }

@@ -8,6 +8,7 @@ mod bind;
 mod check;
 pub mod check_steps;
 mod global;
+mod h2;
 mod log;
 mod proxy;
 mod server;
@@ -18,6 +19,7 @@ pub use address::{Address, SourceAddress};
 pub use bind::{Bind, TlsSetting};
 pub use check::{Check, CheckKind, CheckRule};
 pub use global::{Global, GlobalValue, GlobalVariable, StatsSocket, UnixBind, User};
+pub use h2::H2Tuning;
 pub use log::{LogFacility, LogLevel, LogSyslogFormat, LogTarget, LogTransport, SampleRange};
 pub use proxy::{
     Balance, BalanceAlgorithm, ConnectionMode, Cookie, ErrorReply, ForwardFor, HashFunction, HashKind,

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
 
+use super::h2_stream::H2Stream;
 use super::poller::{Event, Poller, Token};
 use super::splice::Pipe;
 use super::tls::{Handshake, Plaintext, Transport};
@@ -24,6 +26,8 @@ pub enum Owner {
     Server(u32),
     /// Idle, in the pool of the server with this dense number.
     Idle(u32),
+    /// The HTTP/2 connection to a server in this slot.
+    Multiplexer(u32),
 }
 
 /// What a read gave.
@@ -45,10 +49,11 @@ pub enum Sent {
     Failed(Errno),
 }
 
-/// A connected (or connecting) stream socket, with TLS between it and its users or without.
+/// A connected (or connecting) stream socket, with TLS between it and its users or without; or one HTTP/2 stream of one.
 #[derive(Debug)]
 pub struct Connection {
-    socket: OwnedFd,
+    /// Shared by the streams of an HTTP/2 connection.
+    socket: Rc<OwnedFd>,
     pub owner: Owner,
     readable: bool,
     writable: bool,
@@ -57,6 +62,8 @@ pub struct Connection {
     /// Registered for output: done when a write blocks for the first time.
     output_registered: bool,
     tls: Option<Box<Transport>>,
+    /// This is a stream, whose socket somebody else reads and writes.
+    stream: Option<Box<H2Stream>>,
     /// What is sent before anything else, TLS included (a PROXY header), and how much of it has gone.
     greeting: Vec<u8>,
     greeted: usize,
@@ -65,6 +72,15 @@ pub struct Connection {
 impl Connection {
     /// An accepted connection: nothing to read is known yet, writing is possible.
     pub fn accepted(socket: OwnedFd) -> Self {
+        Self::over(Rc::new(socket))
+    }
+
+    /// A stream of an HTTP/2 connection over this socket.
+    pub fn stream(socket: Rc<OwnedFd>, stream: H2Stream) -> Self {
+        Self { readable: true, stream: Some(Box::new(stream)), ..Self::over(socket) }
+    }
+
+    fn over(socket: Rc<OwnedFd>) -> Self {
         Self {
             socket,
             owner: Owner::None,
@@ -74,6 +90,7 @@ impl Connection {
             error: false,
             output_registered: false,
             tls: None,
+            stream: None,
             greeting: Vec::new(),
             greeted: 0,
         }
@@ -146,6 +163,28 @@ impl Connection {
         super::socket::silence(self.socket.as_fd(), reset_ttl);
     }
 
+    /// The HTTP/2 stream that this is.
+    pub fn h2(&mut self) -> Option<&mut H2Stream> {
+        self.stream.as_deref_mut()
+    }
+
+    pub fn is_h2(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// The socket, for the streams of an HTTP/2 connection.
+    pub fn share_socket(&self) -> Rc<OwnedFd> {
+        Rc::clone(&self.socket)
+    }
+
+    /// Notes whether the peer has given an HTTP/2 stream up; tells it.
+    pub fn notice_reset(&mut self) -> bool {
+        let reset = self.stream.as_mut().is_some_and(|stream| stream.is_reset());
+        self.hangup |= reset;
+        self.error |= reset;
+        reset
+    }
+
     pub fn tls(&self) -> Option<&Transport> {
         self.tls.as_deref()
     }
@@ -216,6 +255,9 @@ impl Connection {
 
     /// Reads once. A short read means that the socket is drained: the next event will say more.
     pub fn receive(&mut self, into: &mut [u8]) -> Received {
+        if let Some(stream) = self.stream.as_mut() {
+            return stream.receive(into);
+        }
         if self.tls.is_some() {
             return self.receive_tls(into);
         }
@@ -281,6 +323,9 @@ impl Connection {
 
     /// Writes once; what did not go must wait for writability.
     pub fn send(&mut self, bytes: &[u8]) -> Sent {
+        if let Some(stream) = self.stream.as_mut() {
+            return stream.send(bytes);
+        }
         if let Some(tls) = self.tls.as_mut() {
             return match tls.send(self.socket.as_fd(), bytes, &mut self.writable) {
                 Ok(count) => Sent::Bytes(count),
@@ -312,7 +357,7 @@ impl Connection {
 
     /// Its bytes are the peer's bytes: nothing stands between, so that they can be spliced.
     pub fn is_plain(&self) -> bool {
-        self.tls.is_none()
+        self.tls.is_none() && self.stream.is_none()
     }
 
     /// Takes bytes into an empty pipe; `None` when this socket cannot be spliced.
@@ -356,23 +401,27 @@ impl Connection {
 
     /// The outcome of a connect, once writable.
     pub fn connect_error(&self) -> Option<Errno> {
-        let code = nix::sys::socket::getsockopt(&self.socket, nix::sys::socket::sockopt::SocketError).ok()?;
+        let code =
+            nix::sys::socket::getsockopt(&*self.socket, nix::sys::socket::sockopt::SocketError).ok()?;
         (code != 0).then(|| Errno::from_raw(code))
     }
 
     /// Asks to be told of room, the first time that there was none.
     fn register_output(&mut self, poller: &Poller, key: ConnectionKey) -> Result<(), Errno> {
-        if self.writable || self.output_registered {
+        if self.writable || self.output_registered || self.stream.is_some() {
             return Ok(());
         }
         self.output_registered = true;
         poller
-            .want_output(&self.socket, key)
+            .want_output(&*self.socket, key)
             .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
     }
 
     /// Sends FIN; reading goes on.
     pub fn shutdown_write(&mut self) {
+        if let Some(stream) = self.stream.as_mut() {
+            return stream.finish(None);
+        }
         self.say_goodbye();
         // A peer that is gone already makes this fail; there is nobody left to tell.
         let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Write);
@@ -409,7 +458,10 @@ impl ConnectionTable {
         };
         let entry = &mut self.entries[slot as usize];
         let key = Token { slot, generation: entry.generation };
-        if let Err(error) = poller.add(&connection.socket, key, connection.output_registered) {
+        // A stream's events are those of its connection.
+        if connection.stream.is_none()
+            && let Err(error) = poller.add(&*connection.socket, key, connection.output_registered)
+        {
             self.free.push(slot);
             return Err(error);
         }

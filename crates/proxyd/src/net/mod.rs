@@ -5,14 +5,20 @@
 
 pub mod buffer;
 pub mod connection;
+pub mod h2_stream;
 pub mod poller;
 pub mod socket;
 pub mod splice;
 pub mod timer_wheel;
 pub mod tls;
+pub mod wake;
+pub mod wire;
 
 pub use buffer::{Buffer, BufferPool};
 pub use connection::{Connection, ConnectionKey, ConnectionTable, Owner, Received, Sent};
+pub use h2_stream::H2Stream;
 pub use poller::{Poller, Token};
 pub use splice::{Pipe, PipePool};
 pub use timer_wheel::TimerWheel;
+pub use wake::{WakeList, Woken};
+pub use wire::Wire;

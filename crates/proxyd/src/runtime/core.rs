@@ -5,12 +5,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::model::{Global, ProxyId, ServerId};
-use crate::net::{BufferPool, ConnectionKey, ConnectionTable, PipePool, Poller, TimerWheel, Token};
+use crate::net::{BufferPool, ConnectionKey, ConnectionTable, PipePool, Poller, TimerWheel, Token, WakeList};
 use crate::proxy::process::wall_us;
 use crate::proxy::{Process, Snapshot, StreamKey};
 use crate::runtime::inbox::{Inboxes, Message};
 use crate::runtime::log_writer::LogWriter;
-use crate::stream::{FrontendPolicy, IdlePools, ProcessVariables, Stream, ThreadEnvironment};
+use crate::stream::{FrontendPolicy, IdlePools, Newborn, ProcessVariables, Stream, ThreadEnvironment};
 
 /// The receive buffer that all connections of a thread share.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
@@ -115,6 +115,10 @@ pub struct Core {
     pub rule_scratch: crate::rules::Scratch,
     /// Sessions to look at again in this turn: granted slots, more data than one turn's share.
     pub runnable: Vec<Token>,
+    /// Whom HTTP/2 has news for.
+    pub woken: Arc<WakeList>,
+    /// Requests of HTTP/2 connections that wait for a session of their own.
+    pub newborn: Vec<Newborn>,
     /// A frontend was full and is no more: accept loops of this thread should look again.
     pub accept_again: bool,
     pub stopping: bool,
@@ -163,6 +167,8 @@ impl Core {
             clock,
             log,
             runnable: Vec::new(),
+            woken: Arc::default(),
+            newborn: Vec::new(),
             accept_again: false,
             stopping: false,
             free_streams: Vec::new(),

@@ -10,9 +10,9 @@ use socket2::Socket;
 
 use super::core::{Core, LocalSnapshot};
 use super::inbox::Message;
-use crate::net::{Owner, Token, socket};
+use crate::net::{Owner, Token, Woken, socket};
 use crate::proxy::{Listener, StreamKey};
-use crate::stream::Session;
+use crate::stream::{Newborn, Session};
 
 /// Connections accepted from one listener in one turn (`tune.maxaccept`'s purpose).
 const ACCEPT_BATCH: usize = 64;
@@ -38,6 +38,7 @@ pub struct Thread {
     generation: u32,
     active_sessions: usize,
     messages: Vec<Message>,
+    woken: Vec<Woken>,
     due: Vec<Token>,
     housekeeping_ms: u64,
     /// When listeners that a rate has paused are looked at again.
@@ -64,6 +65,7 @@ impl Thread {
             generation: 0,
             active_sessions: 0,
             messages: Vec::new(),
+            woken: Vec::new(),
             due: Vec::new(),
             housekeeping_ms,
             resume_ms: u64::MAX,
@@ -97,11 +99,12 @@ impl Thread {
             match self.core.connections.note(&event) {
                 Some(Owner::Client(slot) | Owner::Server(slot)) => self.run_session(slot),
                 Some(Owner::Idle(pool)) => self.core.drop_idle(pool, event.token),
-                Some(Owner::None) | None => {}
+                Some(Owner::Multiplexer(_) | Owner::None) | None => {}
             }
         }
         self.expire();
         self.run_again();
+        self.run_woken();
         self.core.log.flush(&self.core.process);
         if self.core.accept_again {
             self.core.accept_again = false;
@@ -111,7 +114,7 @@ impl Thread {
     }
 
     fn timeout_ms(&self) -> Option<u64> {
-        if !self.core.runnable.is_empty() || self.core.accept_again {
+        if !self.core.runnable.is_empty() || self.core.accept_again || !self.core.woken.is_empty() {
             return Some(0);
         }
         let now = self.core.clock.monotonic_ms();
@@ -207,6 +210,20 @@ impl Thread {
         client: std::os::fd::OwnedFd,
         source: crate::txn::Endpoint,
     ) {
+        let key = self.name_session();
+        let slot = key.slot;
+        match Session::accept(&mut self.core, key, listener, client, source) {
+            Some(session) => {
+                self.sessions[slot as usize] = Some(Box::new(session));
+                self.active_sessions += 1;
+                self.run_session(slot);
+            }
+            None => self.free_sessions.push(slot),
+        }
+    }
+
+    /// A place for a session that is not there yet.
+    fn name_session(&mut self) -> StreamKey {
         self.generation = self.generation.wrapping_add(1);
         let slot = match self.free_sessions.pop() {
             Some(slot) => slot,
@@ -215,14 +232,45 @@ impl Thread {
                 self.sessions.len() as u32 - 1
             }
         };
-        let key = StreamKey { thread: self.core.thread, slot, generation: self.generation };
-        match Session::accept(&mut self.core, key, listener, client, source) {
-            Some(session) => {
-                self.sessions[slot as usize] = Some(Box::new(session));
-                self.active_sessions += 1;
-                self.run_session(slot);
+        StreamKey { thread: self.core.thread, slot, generation: self.generation }
+    }
+
+    /// Requests that came on an HTTP/2 connection.
+    fn start_streams(&mut self) {
+        let mut newborn = std::mem::take(&mut self.core.newborn);
+        for Newborn { mut session, arrived } in newborn.drain(..) {
+            let key = self.name_session();
+            session.begin_stream(&mut self.core, key, arrived);
+            self.sessions[key.slot as usize] = Some(session);
+            self.active_sessions += 1;
+            self.run_session(key.slot);
+        }
+        self.core.newborn = newborn;
+    }
+
+    /// Those whom HTTP/2 has news for: streams first, so that what they say goes out with their connection's turn.
+    fn run_woken(&mut self) {
+        /// Rounds in one turn; what is left is looked at after the next events.
+        const ROUNDS: usize = 4;
+        for _ in 0..ROUNDS {
+            let mut woken = std::mem::take(&mut self.woken);
+            self.core.woken.take(&mut woken);
+            if woken.is_empty() {
+                self.woken = woken;
+                return;
             }
-            None => self.free_sessions.push(slot),
+            for name in woken.drain(..) {
+                match name {
+                    Woken::Session(token) => {
+                        let session = self.sessions.get(token.slot as usize).and_then(Option::as_ref);
+                        if session.is_some_and(|session| session.key().generation == token.generation) {
+                            self.run_session(token.slot);
+                        }
+                    }
+                    Woken::Server(_) => {}
+                }
+            }
+            self.woken = woken;
         }
     }
 
@@ -234,6 +282,9 @@ impl Thread {
             session.close(&mut self.core);
             self.free_sessions.push(slot);
             self.active_sessions -= 1;
+        }
+        if !self.core.newborn.is_empty() {
+            self.start_streams();
         }
     }
 

@@ -34,12 +34,22 @@ pub enum Splicing {
 /// Less than this to come, or in a piece, is copied: a splice is two system calls and a copy is two.
 const SPLICE_MIN_BYTES: u64 = 16 * 1024;
 
+/// Which ends of a transfer are HTTP/2 streams: those say by themselves where a body ends.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Streams {
+    pub from: bool,
+    pub to: bool,
+}
+
 /// A body on its way from one connection to the other.
 #[derive(Debug, Default)]
 pub struct Transfer {
     pub incoming: Incoming,
     /// The receiver gets it chunked.
     pub chunked: bool,
+    pub streams: Streams,
+    /// What follows the body on its way to a stream, as lines.
+    pub trailers: Vec<u8>,
     limits: Limits,
     /// Encoded and not yet sent.
     pub pending: Buffer,
@@ -59,10 +69,10 @@ impl Transfer {
         self.incoming = match framing {
             Framing::None | Framing::Length(0) => Incoming::Nothing,
             Framing::Length(length) => Incoming::Length(length),
-            Framing::Chunked => Incoming::Chunked(ChunkDecoder::default()),
-            Framing::UntilClose | Framing::Tunnel => Incoming::UntilClose,
+            Framing::Chunked if !self.streams.from => Incoming::Chunked(ChunkDecoder::default()),
+            Framing::Chunked | Framing::UntilClose | Framing::Tunnel => Incoming::UntilClose,
         };
-        self.chunked = chunked;
+        self.chunked = chunked && !self.streams.to;
         self.bytes = 0;
     }
 
@@ -187,6 +197,8 @@ impl Transfer {
                     self.bytes += 1;
                     if self.chunked {
                         encode_trailers(trailers, &self.limits, out);
+                    } else if self.streams.to {
+                        self.trailers.extend_from_slice(trailers);
                     }
                 }
             }
@@ -204,11 +216,13 @@ impl Transfer {
         }
     }
 
-    /// The sender has closed: the end of the body or its truncation.
-    pub fn sender_closed(&mut self, out: &mut Vec<u8>) -> bool {
+    /// The sender has closed: the end of the body or its truncation. A stream may have sent trailers, as lines.
+    pub fn sender_closed(&mut self, trailers: &[u8], out: &mut Vec<u8>) -> bool {
         let complete = matches!(self.incoming, Incoming::UntilClose | Incoming::Nothing);
         if complete && self.chunked && !self.is_received() {
-            out.extend_from_slice(LAST_CHUNK);
+            encode_trailers(trailers, &self.limits, out);
+        } else if complete && self.streams.to {
+            self.trailers.extend_from_slice(trailers);
         }
         if complete {
             self.incoming = Incoming::Nothing;

@@ -232,8 +232,9 @@ impl Session {
         if self.listener.model.tls_listener.0.is_none() {
             return Entry::SessionRules;
         }
+        let is_http = self.policy().is_http;
         let started =
-            core.connections.get_mut(self.client).map(|client| start_client(&self.listener, client));
+            core.connections.get_mut(self.client).map(|client| start_client(&self.listener, is_http, client));
         if started != Some(true) {
             self.killed = Some(Fault::Resource);
         }

@@ -7,6 +7,7 @@ use super::state::Stream;
 use super::{FrontendPolicy, Step};
 use crate::http::Framing;
 use crate::http::h1::{ConnectionField, EncodePlan, encode_request};
+use crate::http::h2;
 use crate::model::ConnectionMode;
 use crate::net::{Buffer, Connection, ConnectionKey, Received, Sent, Token};
 use crate::runtime::Core;
@@ -218,12 +219,33 @@ pub(super) fn send_or_keep(
         core.buffers.append(&mut transfer.pending, bytes);
         return true;
     }
+    announce_end(core, transfer, to);
     match core.connections.send(&core.poller, to, bytes) {
         Sent::Bytes(count) => {
             core.buffers.append(&mut transfer.pending, bytes.get(count..).unwrap_or_default());
             true
         }
         Sent::Failed(_) => false,
+    }
+}
+
+/// A stream whose last bytes are sent next can end with them.
+fn announce_end(core: &mut Core, transfer: &Transfer, to: ConnectionKey) {
+    if transfer.streams.to
+        && transfer.is_received()
+        && transfer.trailers.is_empty()
+        && let Some(stream) = core.connections.get_mut(to).and_then(|receiver| receiver.h2())
+    {
+        stream.end_with_next();
+    }
+}
+
+/// Everything has gone to the receiver: a stream is told so, with what follows the body.
+pub(super) fn end_stream(core: &mut Core, transfer: &Transfer, to: ConnectionKey) {
+    if transfer.streams.to
+        && let Some(stream) = core.connections.get_mut(to).and_then(|receiver| receiver.h2())
+    {
+        stream.finish(h2::trailer_fields(&transfer.trailers));
     }
 }
 
@@ -243,6 +265,7 @@ pub(super) fn forward(
             return Moved::Blocked;
         }
         if transfer.is_received() {
+            end_stream(core, transfer, to);
             return Moved::Finished;
         }
         if input.is_empty() && transfer.may_splice() {
@@ -305,7 +328,7 @@ fn splice(core: &mut Core, transfer: &mut Transfer, from: ConnectionKey, to: Con
     transfer.give_back_pipe(&mut core.pipes);
     Spliced::Ended(match received {
         Received::Failed(_) => Moved::SenderGone,
-        Received::End => end_of_sender(core, transfer, to),
+        Received::End => end_of_sender(core, transfer, from, to),
         Received::Data(_) | Received::WouldBlock => Moved::Blocked,
     })
 }
@@ -339,22 +362,27 @@ fn receive_and_pass_on(
         }
         Received::WouldBlock => Some(Moved::Blocked),
         Received::Failed(_) => Some(Moved::SenderGone),
-        Received::End => Some(end_of_sender(core, transfer, to)),
+        Received::End => Some(end_of_sender(core, transfer, from, to)),
     };
     core.scratch = scratch;
     moved
 }
 
-fn end_of_sender(core: &mut Core, transfer: &mut Transfer, to: ConnectionKey) -> Moved {
+fn end_of_sender(core: &mut Core, transfer: &mut Transfer, from: ConnectionKey, to: ConnectionKey) -> Moved {
+    let trailers = core.connections.get_mut(from).and_then(|sender| sender.h2()?.take_trailers());
+    let trailers = trailers.map(|fields| h2::trailer_lines(&fields)).unwrap_or_default();
     let mut out = std::mem::take(&mut core.out);
     out.clear();
-    let complete = transfer.sender_closed(&mut out);
+    let complete = transfer.sender_closed(&trailers, &mut out);
     let sent = out.is_empty() || send_or_keep(core, to, transfer, &out);
     core.out = out;
     match (complete, sent) {
         (false, _) => Moved::SenderGone,
         (true, false) => Moved::ReceiverGone,
-        (true, true) if transfer.is_done() => Moved::Finished,
+        (true, true) if transfer.is_done() => {
+            end_stream(core, transfer, to);
+            Moved::Finished
+        }
         (true, true) => Moved::Blocked,
     }
 }
@@ -370,8 +398,8 @@ fn pass_on(
         let share = transfer.plain_share(bytes.len());
         let plain = bytes.get(..share).unwrap_or_default();
         keep(core, transfer, plain);
-        let sent = send_or_keep(core, to, transfer, plain);
         transfer.advance_plain(share);
+        let sent = send_or_keep(core, to, transfer, plain);
         return (share, (!sent).then_some(Moved::ReceiverGone));
     }
     let mut out = std::mem::take(&mut core.out);
@@ -400,6 +428,7 @@ fn flush(core: &mut Core, transfer: &mut Transfer, to: ConnectionKey) -> bool {
         if core.connections.get(to).is_none_or(|receiver| !receiver.is_writable()) {
             return core.connections.get(to).is_some();
         }
+        announce_end(core, transfer, to);
         match core.connections.send(&core.poller, to, transfer.pending.as_slice()) {
             Sent::Bytes(0) => return true,
             Sent::Bytes(count) => transfer.pending.consume(count),

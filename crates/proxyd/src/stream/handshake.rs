@@ -28,9 +28,11 @@ pub(super) enum Handshaken {
 }
 
 /// Puts TLS on an accepted connection if its listener has it; false when that failed.
-pub(super) fn start_client(listener: &Listener, connection: &mut Connection) -> bool {
+pub(super) fn start_client(listener: &Listener, is_http: bool, connection: &mut Connection) -> bool {
     let Some(tls) = &listener.model.tls_listener.0 else { return true };
-    match rustls::ServerConnection::new(Arc::clone(&tls.server)) {
+    // A protocol that is forced is not negotiated.
+    let configuration = if is_http && listener.model.protocol.is_none() { &tls.http } else { &tls.server };
+    match rustls::ServerConnection::new(Arc::clone(configuration)) {
         Ok(server) => {
             connection.start_tls(Transport::new(server));
             true

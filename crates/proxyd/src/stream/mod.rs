@@ -23,6 +23,7 @@ mod finish;
 mod greeting;
 mod handshake;
 mod idle_pool;
+mod multiplex;
 pub mod password;
 mod persistence;
 mod policy;
@@ -43,6 +44,7 @@ mod tests;
 
 pub use environment::{ProcessVariables, ThreadEnvironment};
 pub use idle_pool::IdlePools;
+pub use multiplex::Newborn;
 pub use policy::FrontendPolicy;
 pub use session::{Session, is_within_rates, may_accept};
 pub use state::Stream;

@@ -8,6 +8,7 @@ use super::exchange::send_or_keep;
 use super::session::Session;
 use super::state::{Activity, Stream};
 use crate::http::h1::{ConnectionField, EncodePlan, encode_response};
+use crate::http::h2;
 use crate::http::reply::{ErrorPages, StaticReply};
 use crate::http::{Framing, Method};
 use crate::proxy::Counter;
@@ -73,7 +74,10 @@ impl Stream {
         if framing == Framing::UntilClose {
             self.client_keep_alive = false;
         }
-        encode_response(&self.response, &mut out, EncodePlan { connection, framing });
+        self.head_unsent = self.down.streams.to;
+        if !self.head_unsent {
+            encode_response(&self.response, &mut out, EncodePlan { connection, framing });
+        }
         let bodyless =
             self.request.method() == Method::Head || matches!(self.response.status(), 100..=199 | 204 | 304);
         if !bodyless {
@@ -94,6 +98,9 @@ impl Stream {
 
     /// Sends what is left of the reply.
     pub(super) fn send_reply(&mut self, session: &mut Session, core: &mut Core) -> Step {
+        if std::mem::take(&mut self.head_unsent) && !self.send_reply_head(session, core) {
+            return self.finish(session, core);
+        }
         let mut pending = std::mem::take(&mut self.down.pending);
         let sent = send_or_keep(core, session.client, &mut self.down, pending.as_slice());
         core.buffers.release(&mut pending);
@@ -101,5 +108,19 @@ impl Stream {
             return Step::Wait;
         }
         self.finish(session, core)
+    }
+
+    /// The head of a reply on an HTTP/2 stream; false when that is gone.
+    fn send_reply_head(&self, session: &Session, core: &mut Core) -> bool {
+        let Some(stream) = core.connections.get_mut(session.client).and_then(|client| client.h2()) else {
+            return false;
+        };
+        let length = self.down.pending.len() as u64;
+        let framing = match self.response.framing() {
+            // To HEAD the length is that of the body that is not sent.
+            _ if self.request.method() == Method::Head || length == 0 => Framing::None,
+            _ => Framing::Length(length),
+        };
+        stream.respond(h2::write_response(&self.response, framing), length == 0)
     }
 }

@@ -27,6 +27,8 @@ impl Stream {
         timing.handshake_done_us = Some(session.idle_since_us);
         timing.request_first_byte_us = Some(first_byte_us);
         self.client_active_ms = now.monotonic_ms();
+        self.up.streams.from = session.is_stream();
+        self.down.streams.to = session.is_stream();
         self.enter(Activity::Start, now.monotonic_ms());
         let info = &mut self.info;
         info.request_counter = core.process.requests_total.load(std::sync::atomic::Ordering::Relaxed);
@@ -162,7 +164,8 @@ impl Stream {
         if let Some(frontend) = session.snapshot.frontend(session.frontend) {
             frontend.request_rate.tick(now_ms);
             frontend.counters.increment(Counter::Requests);
-            frontend.counters.increment(Counter::Http1Requests);
+            let version = if session.is_stream() { Counter::Http2Requests } else { Counter::Http1Requests };
+            frontend.counters.increment(version);
         }
     }
 
@@ -266,7 +269,7 @@ impl Stream {
     }
 
     fn is_monitor_request(&self, proxy: &crate::model::Proxy) -> bool {
-        proxy.monitor_uri.as_deref().is_some_and(|uri| uri.as_bytes() == self.request.target())
+        proxy.monitor_uri.as_deref().is_some_and(|uri| uri.as_bytes() == self.request.wire_target())
     }
 
     fn deny_too_large(&mut self, session: &mut Session, core: &mut Core) -> Step {

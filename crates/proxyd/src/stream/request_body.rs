@@ -2,12 +2,11 @@
 
 use super::Step;
 use super::body::Transfer;
-use super::exchange::send_or_keep;
 use super::fault::Fault;
 use super::rules::Flow;
 use super::session::Session;
 use super::state::{Activity, Stream};
-use crate::http::{Framing, Version};
+use crate::http::{Framing, ResponseHead, Version};
 use crate::model::ProxyId;
 use crate::runtime::Core;
 use crate::txn::{Cause, Phase};
@@ -53,7 +52,8 @@ impl Stream {
     /// The body is in the buffer, or the buffer is full.
     pub(super) fn has_whole_body(&self, session: &Session) -> bool {
         let available = session.input.len();
-        if self.up.is_received() || available >= session.snapshot.global.bufsize_bytes {
+        if self.up.is_received() || session.input_ended || available >= session.snapshot.global.bufsize_bytes
+        {
             return true;
         }
         match self.decoded_body(session) {
@@ -64,7 +64,7 @@ impl Stream {
 
     /// What has come of a chunked body, without the chunks' frames, and whether that is all.
     pub(super) fn decoded_body(&self, session: &Session) -> Option<(Vec<u8>, bool)> {
-        if !self.has_request || self.request.framing() != Framing::Chunked {
+        if !self.has_request || self.up.streams.from || self.request.framing() != Framing::Chunked {
             return None;
         }
         let mut probe = Transfer::default();
@@ -82,7 +82,10 @@ impl Stream {
         }
         if self.request.headers.remove(b"expect") > 0 && session.input.is_empty() {
             // A client that is gone is noticed by whoever reads from it.
-            send_or_keep(core, session.client, &mut self.down, b"HTTP/1.1 100 Continue\r\n\r\n");
+            let mut head = ResponseHead::default();
+            if head.set_start_line(Version::HTTP_11, 100, b"Continue").is_ok() {
+                self.send_interim(session, core, &head);
+            }
         }
     }
 }

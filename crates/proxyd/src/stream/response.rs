@@ -7,6 +7,7 @@ use super::state::Stream;
 use crate::http::h1::{
     ConnectionField, EncodePlan, Limits, Parsed, ResponseContext, encode_response, parse_response,
 };
+use crate::http::h2;
 use crate::http::headers::HeaderList;
 use crate::http::{Framing, RequestHead, ResponseHead, Version};
 use crate::net::Received;
@@ -95,12 +96,23 @@ impl Stream {
         if self.request.version() < Version::HTTP_11 {
             return Ok(());
         }
+        let sent = self.send_interim(session, core, &self.response.clone());
+        if sent { Ok(()) } else { Err(Fault::ClientGone) }
+    }
+
+    /// An interim head to the client; false when that is gone.
+    pub(super) fn send_interim(&mut self, session: &Session, core: &mut Core, head: &ResponseHead) -> bool {
+        if let Some(stream) = core.connections.get_mut(session.client).and_then(|client| client.h2()) {
+            // A stream that is gone is noticed when it is read.
+            stream.inform(h2::write_response(head, Framing::None));
+            return true;
+        }
         let mut out = std::mem::take(&mut core.out);
         out.clear();
-        encode_response(&self.response, &mut out, EncodePlan::default());
+        encode_response(head, &mut out, EncodePlan::default());
         let sent = send_or_keep(core, session.client, &mut self.down, &out);
         core.out = out;
-        if sent { Ok(()) } else { Err(Fault::ClientGone) }
+        sent
     }
 
     /// The final head, and as much of the body as came with it, in one write.
@@ -134,15 +146,21 @@ impl Stream {
         let connection = self.client_connection_field(core, framing);
         let mut out = std::mem::take(&mut core.out);
         out.clear();
-        encode_response(&self.response, &mut out, EncodePlan { connection, framing });
-        if let Some(case) = session.policy().client_case.as_ref() {
-            case.adjust(&mut out);
-        }
+        let responded = match core.connections.get_mut(session.client).and_then(|client| client.h2()) {
+            Some(stream) => stream.respond(h2::write_response(&self.response, framing), !framing.has_body()),
+            None => {
+                encode_response(&self.response, &mut out, EncodePlan { connection, framing });
+                if let Some(case) = session.policy().client_case.as_ref() {
+                    case.adjust(&mut out);
+                }
+                true
+            }
+        };
         let limits = self.response_limits(session);
         self.down.start(self.response.framing(), framing == Framing::Chunked, limits);
         self.down.splicing = self.splicing(session, |policy| policy.splice_response);
         let taken = self.down.take(rest, &mut out);
-        let sent = send_or_keep(core, session.client, &mut self.down, &out);
+        let sent = responded && (out.is_empty() || send_or_keep(core, session.client, &mut self.down, &out));
         core.out = out;
         self.client_active_ms = core.clock.monotonic_ms();
         self.response_started = true;

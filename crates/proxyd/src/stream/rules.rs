@@ -8,11 +8,9 @@
 use std::rc::Rc;
 
 use super::Step;
-use super::exchange::send_or_keep;
 use super::session::Session;
 use super::state::{Activity, Stream};
 use crate::expr::{Direction, Payload};
-use crate::http::h1::{EncodePlan, encode_response};
 use crate::http::{ResponseHead, Version};
 use crate::model::ProxyId;
 use crate::proxy::Counter;
@@ -192,10 +190,8 @@ impl Stream {
         if named.is_err() || self.request.version() < Version::HTTP_11 {
             return;
         }
-        let mut out = Vec::new();
-        encode_response(&head, &mut out, EncodePlan::default());
         // A client that is gone is noticed by whoever sends the answer.
-        send_or_keep(core, session.client, &mut self.down, &out);
+        self.send_interim(session, core, &head);
     }
 
     /// Carries a request rule set's verdict out.

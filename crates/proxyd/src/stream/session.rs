@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use super::entry::Entry;
 use super::fault::Fault;
+use super::multiplex::{Multiplexer, PREFACE, Parent};
 use super::state::{Activity, Stream};
 use super::{FrontendPolicy, Step};
 use crate::expr::Vars;
@@ -22,7 +23,7 @@ const NEVER: u64 = u64::MAX;
 
 /// One client connection.
 pub struct Session {
-    key: StreamKey,
+    pub(super) key: StreamKey,
     pub(super) client: ConnectionKey,
     pub(super) snapshot: Rc<LocalSnapshot>,
     pub(super) frontend: ProxyId,
@@ -36,13 +37,13 @@ pub struct Session {
     pub(super) private: Option<Private>,
     /// Where the last request went, for `option prefer-last-server`.
     pub(super) last_server: Option<(ProxyId, ServerId)>,
-    deadline_ms: u64,
+    pub(super) deadline_ms: u64,
     /// When the wheel will come up for this session.
-    armed_ms: u64,
+    pub(super) armed_ms: u64,
     /// Accepted, or the end of the last request.
     pub(super) idle_since_us: u64,
     /// The first byte of a head that is not complete.
-    first_byte_us: Option<u64>,
+    pub(super) first_byte_us: Option<u64>,
     pub(super) killed: Option<Fault>,
     /// Source and destination as every request finds them, whatever rules made of them in the one before.
     pub(super) ends: (Endpoint, Endpoint),
@@ -51,6 +52,12 @@ pub struct Session {
     pub(super) entry_failed: bool,
     /// How long it took, for the first request's log line.
     pub(super) handshake_us: u64,
+    /// The client speaks HTTP/2.
+    pub(super) multiplexer: Option<Box<Multiplexer>>,
+    /// This is one stream of that session.
+    pub(super) parent: Option<Parent>,
+    /// The whole of a stream's body is in `input`.
+    pub(super) input_ended: bool,
 }
 
 /// A server connection that only this client uses.
@@ -121,9 +128,27 @@ impl Session {
         Some(Self {
             key,
             client,
+            info,
+            idle_since_us: now_us,
+            entry: Entry::ConnectionRules,
+            ..Self::blank(core, &snapshot, frontend, listener)
+        })
+    }
+
+    /// A session without a connection.
+    pub(super) fn blank(
+        core: &Core,
+        snapshot: &Rc<LocalSnapshot>,
+        frontend: ProxyId,
+        listener: &Arc<Listener>,
+    ) -> Self {
+        let nobody = Token { slot: u32::MAX, generation: 0 };
+        Self {
+            key: StreamKey { thread: core.thread, slot: u32::MAX, generation: 0 },
+            client: nobody,
             frontend,
             listener: Arc::clone(listener),
-            info,
+            info: SessionInfo::default(),
             input: Buffer::default(),
             stream: None,
             vars: Box::default(),
@@ -131,19 +156,27 @@ impl Session {
             last_server: None,
             deadline_ms: NEVER,
             armed_ms: NEVER,
-            idle_since_us: now_us,
+            idle_since_us: core.clock.monotonic_us,
             first_byte_us: None,
             killed: None,
             ends: (Endpoint::Unknown, Endpoint::Unknown),
-            entry: Entry::ConnectionRules,
+            entry: Entry::Open,
             entry_failed: false,
             handshake_us: 0,
-            snapshot,
-        })
+            multiplexer: None,
+            parent: None,
+            input_ended: false,
+            snapshot: Rc::clone(snapshot),
+        }
     }
 
     pub fn key(&self) -> StreamKey {
         self.key
+    }
+
+    /// What the thread knows it by.
+    pub(super) fn token(&self) -> Token {
+        Token { slot: self.key.slot, generation: self.key.generation }
     }
 
     pub(super) fn policy(&self) -> &FrontendPolicy {
@@ -159,13 +192,25 @@ impl Session {
             }
             self.open(core);
         }
+        if self.parent.is_some()
+            && core.connections.get_mut(self.client).is_none_or(|client| client.notice_reset())
+        {
+            self.killed.get_or_insert(Fault::ClientGone);
+        }
         loop {
+            if self.multiplexer.is_some() {
+                return self.run_http2(core);
+            }
             let Some(mut stream) = self.stream.take() else {
                 match self.read_request(core) {
                     Reading::Ready => continue,
                     Reading::Wait => {
                         self.arm(core);
                         return true;
+                    }
+                    Reading::Http2 => {
+                        self.start_http2(core);
+                        continue;
                     }
                     Reading::Over => return false,
                 }
@@ -181,7 +226,7 @@ impl Session {
                 Step::Done { keep_alive } => {
                     core.give_back_stream(stream);
                     self.idle_since_us = core.clock.monotonic_us;
-                    if !keep_alive {
+                    if !keep_alive || self.parent.is_some() {
                         return false;
                     }
                 }
@@ -196,6 +241,18 @@ impl Session {
         super::access_log::log_accept(self, core);
         if !self.policy().is_http {
             self.stream = Some(self.tcp_stream(core));
+        } else if self.is_http2_from_the_start() {
+            self.start_http2(core);
+        } else if let Some(frontend) = self.snapshot.frontend(self.frontend) {
+            frontend.counters.increment(Counter::Http1Sessions);
+        }
+    }
+
+    /// By `proto`, or by what the handshake agreed on.
+    fn is_http2_from_the_start(&self) -> bool {
+        match self.listener.model.protocol.as_deref() {
+            Some(forced) => forced == "h2",
+            None => self.info.tls_facts.as_ref().is_some_and(|facts| facts.alpn.as_deref() == Some(b"h2")),
         }
     }
 
@@ -218,7 +275,6 @@ impl Session {
         let Some(frontend) = self.snapshot.frontend(self.frontend) else { return };
         frontend.session_rate.tick(now_ms);
         frontend.counters.increment(Counter::Sessions);
-        frontend.counters.increment(Counter::Http1Sessions);
     }
 
     /// The wheel came up; true if the deadline has really passed.
@@ -232,6 +288,7 @@ impl Session {
                     self.stream = Some(stream);
                 }
                 None if self.entry != Entry::Open => self.entry_timed_out(core),
+                None if self.multiplexer.is_some() => self.http2_timed_out(core),
                 None => self.request_timed_out(core),
             }
             return true;
@@ -258,7 +315,10 @@ impl Session {
     }
 
     /// An idle connection is closed, a busy one after its request.
-    pub fn soft_stop(&mut self, _core: &mut Core) {
+    pub fn soft_stop(&mut self, core: &mut Core) {
+        if self.multiplexer.is_some() {
+            return self.end_http2(core);
+        }
         if self.stream.is_none() && self.input.is_empty() && self.info.requests_before > 0 {
             self.killed = Some(Fault::Killed);
         }
@@ -274,6 +334,11 @@ impl Session {
             core.close(private.key);
         }
         core.buffers.release(&mut self.input);
+        if self.parent.is_some() {
+            self.close_stream(core);
+            core.close(self.client);
+            return;
+        }
         core.close(self.client);
         let Some(frontend) = self.snapshot.frontend(self.frontend) else { return };
         let was_full = !may_accept(core, &self.listener);
@@ -287,7 +352,7 @@ impl Session {
 
     fn arm(&mut self, core: &mut Core) {
         if self.deadline_ms < self.armed_ms {
-            let token = Token { slot: self.key.slot, generation: self.key.generation };
+            let token = self.token();
             self.armed_ms = core.wheel.insert(token, self.deadline_ms);
         }
     }
@@ -349,7 +414,7 @@ impl Session {
             let parsing = self.parse(core, bytes, true);
             let rest = match parsing {
                 Parsing::Head { consumed } => bytes.get(consumed..).unwrap_or_default(),
-                Parsing::Incomplete => bytes,
+                Parsing::Incomplete | Parsing::Http2 => bytes,
                 Parsing::Bad(_) => &[],
             };
             core.buffers.append(&mut self.input, rest);
@@ -368,7 +433,7 @@ impl Session {
     fn keep_rest(&mut self, core: &mut Core, mut held: Buffer, parsing: &Parsing) -> Buffer {
         match parsing {
             Parsing::Head { consumed } => held.consume(*consumed),
-            Parsing::Incomplete => {}
+            Parsing::Incomplete | Parsing::Http2 => {}
             Parsing::Bad(_) => return held,
         }
         core.buffers.reclaim(&mut held);
@@ -377,6 +442,16 @@ impl Session {
     }
 
     fn parse(&mut self, core: &mut Core, bytes: &[u8], worth_it: bool) -> Parsing {
+        if self.info.requests_before == 0 && bytes.first() == Some(&b'P') && self.may_become_http2() {
+            let length = bytes.len().min(PREFACE.len());
+            if bytes.len() >= PREFACE.len() && bytes.starts_with(PREFACE) {
+                return Parsing::Http2;
+            }
+            // The first four bytes are those of no method in use.
+            if length > 3 && bytes.get(..length) == PREFACE.get(..length) {
+                return Parsing::Incomplete;
+            }
+        }
         let limits = self.policy().request_limits;
         if !worth_it && bytes.len() <= limits.head_bytes_max {
             return Parsing::Incomplete;
@@ -398,7 +473,17 @@ impl Session {
         }
     }
 
+    /// HTTP/2 may begin without having been agreed on (RFC 9113 §3.3).
+    fn may_become_http2(&self) -> bool {
+        let frontend = self.snapshot.frontend(self.frontend);
+        self.listener.model.protocol.is_none()
+            && frontend.is_some_and(|frontend| !frontend.model.options.disable_h2_upgrade)
+    }
+
     fn after_parse(&mut self, core: &mut Core, parsing: Parsing) -> Reading {
+        if matches!(parsing, Parsing::Http2) {
+            return Reading::Http2;
+        }
         let Some(mut stream) = self.stream.take() else { return Reading::Over };
         let first_byte_us = self.first_byte_us.take();
         stream.begin(self, core, first_byte_us);
@@ -410,7 +495,7 @@ impl Session {
             Parsing::Bad(status) => {
                 self.refuse(core, &mut stream, Cause::Proxy, status);
             }
-            Parsing::Incomplete => {}
+            Parsing::Incomplete | Parsing::Http2 => {}
         }
         self.stream = Some(stream);
         Reading::Ready
@@ -483,6 +568,18 @@ impl Session {
         Reading::Ready
     }
 
+    /// A request of an HTTP/2 stream that must not be forwarded.
+    pub(super) fn refuse_stream(&mut self, core: &mut Core, stream: &mut Stream, status: u16) {
+        stream.info.termination.set_once(Cause::Proxy, Phase::Request);
+        stream.info.request_line.clear();
+        stream.info.request_line.extend_from_slice(b"<BADREQ>");
+        if let Some(frontend) = self.snapshot.frontend(self.frontend) {
+            frontend.counters.increment(Counter::FailedRequests);
+        }
+        let snapshot = Rc::clone(&self.snapshot);
+        stream.reply_page(core, snapshot.policies[self.frontend.0 as usize].error_pages.page(status));
+    }
+
     /// A request that could not be read is answered with an error and ends the connection.
     fn refuse(&mut self, core: &mut Core, stream: &mut Stream, cause: Cause, status: u16) {
         stream.info.termination.set_once(cause, Phase::Request);
@@ -515,6 +612,10 @@ impl Session {
             match received {
                 Received::Data(_) => came = true,
                 Received::WouldBlock => break,
+                Received::End if self.parent.is_some() => {
+                    self.input_ended = true;
+                    return More::Closed;
+                }
                 Received::End | Received::Failed(_) => return More::Closed,
             }
         }
@@ -561,12 +662,15 @@ pub(super) enum More {
 enum Reading {
     /// A stream is there.
     Ready,
+    /// The client speaks HTTP/2.
+    Http2,
     Wait,
     Over,
 }
 
 enum Parsing {
     Incomplete,
+    Http2,
     Head {
         consumed: usize,
     },

@@ -109,6 +109,8 @@ pub struct Stream {
     pub backend_entered: Option<ProxyId>,
     /// Its log line is written (`option logasap`).
     pub is_logged: bool,
+    /// The head of a reply to an HTTP/2 client was not sent yet.
+    pub head_unsent: bool,
     /// The reply was made by the proxy.
     pub is_local_reply: bool,
 }

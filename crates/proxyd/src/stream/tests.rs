@@ -14,6 +14,7 @@ use crate::runtime::{Listeners, Runtime};
 mod admission;
 mod entry;
 mod failures;
+mod http2;
 mod keep_alive;
 mod persistence;
 mod request_keywords;

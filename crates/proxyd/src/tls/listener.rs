@@ -19,6 +19,8 @@ use super::{Problem, client, crt_list};
 #[derive(Debug)]
 pub struct ListenerTls {
     pub server: Arc<ServerConfig>,
+    /// The same for HTTP proxies, which offer HTTP/2 when the line does not say what to offer.
+    pub http: Arc<ServerConfig>,
     /// What handshakes choose from; replaceable.
     pub certificates: Arc<Certificates>,
     /// The certificates in the line's order, with the names of their list; changed by `commit ssl cert` only.
@@ -106,10 +108,11 @@ pub fn build(
     if loaded.is_empty() && !strict_sni && !has_errors(problems) {
         problems.push(Problem::Whole("no SSL certificate specified".to_owned()));
     }
+    let alpn = settings.own_alpn(problems);
     let parameters = ServerParameters {
         versions: settings.versions(problems),
         provider: settings.provider(problems),
-        alpn: settings.alpn(problems),
+        alpn: alpn.clone().unwrap_or_default(),
         verification: verification(settings, problems),
         tickets: !settings.flag("no-tls-tickets", "tls-tickets"),
         prefer_client_ciphers: settings.flag("prefer-client-ciphers", "prefer-server-ciphers"),
@@ -120,12 +123,22 @@ pub fn build(
     }
     let certificates = Arc::new(Certificates::new(table(&loaded, strict_sni)));
     match server::configuration(&parameters, Arc::clone(&certificates)) {
-        Ok(server) => Some(ListenerTls { server, certificates, loaded: Mutex::new(loaded), strict_sni }),
+        Ok(server) => {
+            let http = if alpn.is_some() { Arc::clone(&server) } else { with_default_alpn(&server) };
+            Some(ListenerTls { server, http, certificates, loaded: Mutex::new(loaded), strict_sni })
+        }
         Err(error) => {
             problems.push(Problem::Word(error.to_string()));
             None
         }
     }
+}
+
+/// `alpn h2,http/1.1`, as HTTP proxies have it since HAProxy 2.8.
+fn with_default_alpn(server: &ServerConfig) -> Arc<ServerConfig> {
+    let mut http = server.clone();
+    http.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(http)
 }
 
 fn has_errors(problems: &[Problem]) -> bool {

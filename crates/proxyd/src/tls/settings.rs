@@ -85,7 +85,13 @@ impl<'a> Settings<'a> {
         }
     }
 
-    /// `alpn` as a list, without what is not spoken here.
+    /// `alpn` as a list; `None` when the line leaves it to the default.
+    pub fn own_alpn(&self, problems: &mut Vec<Problem>) -> Option<Vec<Vec<u8>>> {
+        let says = self.words.iter().any(|word| matches!(word.name.as_str(), "alpn" | "no-alpn"));
+        says.then(|| self.alpn(problems))
+    }
+
+    /// `alpn` as a list.
     pub fn alpn(&self, problems: &mut Vec<Problem>) -> Vec<Vec<u8>> {
         let off = self.words.iter().rev().find(|word| matches!(word.name.as_str(), "alpn" | "no-alpn"));
         let Some(list) = off.filter(|word| word.name == "alpn").map(|word| word.value.as_str()) else {
@@ -97,18 +103,7 @@ impl<'a> Settings<'a> {
             problems.push(Problem::Word(format!("'alpn' : {what} protocol name in '{list}'")));
             return Vec::new();
         }
-        let spoken: Vec<Vec<u8>> =
-            names.iter().filter(|name| **name != "h2").map(|name| name.as_bytes().to_vec()).collect();
-        if spoken.len() < names.len() {
-            problems.push(if spoken.is_empty() {
-                let problem = "'alpn' : 'h2' is not supported yet: HTTP/2 will come with a later release.";
-                Problem::Word(problem.to_owned())
-            } else {
-                let rest = names.iter().filter(|name| **name != "h2").copied().collect::<Vec<_>>().join(",");
-                Problem::Warning(format!("'alpn {list}' : HTTP/2 is not supported yet, '{rest}' is offered."))
-            });
-        }
-        spoken
+        names.iter().map(|name| name.as_bytes().to_vec()).collect()
     }
 
     /// `ssl-min-ver`, `ssl-max-ver`, `no-*`, `force-*`; without any that is spoken here there is a problem.

@@ -67,7 +67,7 @@ pub struct EncodePlan {
 pub fn encode_request(head: &RequestHead, out: &mut Vec<u8>, plan: EncodePlan) {
     out.extend_from_slice(head.method_bytes());
     out.push(b' ');
-    out.extend_from_slice(head.target());
+    out.extend_from_slice(head.wire_target());
     out.push(b' ');
     push_version(out, head.version());
     out.extend_from_slice(b"\r\n");

@@ -1,6 +1,7 @@
 //! Keywords of the `global` section (configuration manual, section 3).
 
 mod environment;
+mod h2;
 mod lua;
 mod process;
 mod stats;
@@ -27,5 +28,6 @@ pub const TABLES: &[&[Keyword]] = &[
     tls::KEYWORDS,
     lua::KEYWORDS,
     tune::KEYWORDS,
+    h2::KEYWORDS,
     super::proxy::logging::GLOBAL_KEYWORDS,
 ];

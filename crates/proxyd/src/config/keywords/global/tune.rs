@@ -10,7 +10,6 @@ const NO_COMPRESSION: &str = "nothing is compressed";
 const NO_QUIC: &str = "there is no QUIC";
 const NO_TABLES: &str = "there are no stick tables yet";
 const TLS_LATER: &str = "no listener and no server can use TLS yet";
-const H2_LATER: &str = "there is no HTTP/2 yet";
 
 pub const KEYWORDS: &[Keyword] = &[
     global(
@@ -57,37 +56,6 @@ pub const KEYWORDS: &[Keyword] = &[
         .no_effect(INTERNAL),
     global("tune.h1.zero-copy-fwd-send", "<value>", "Internal tuning: h1.zero-copy-fwd-send.", any)
         .no_effect(INTERNAL),
-    global("tune.h2.be.glitches-threshold", "<value>", "HTTP/2: h2.be.glitches-threshold.", any)
-        .no_effect(H2_LATER),
-    global("tune.h2.be.initial-window-size", "<value>", "HTTP/2: h2.be.initial-window-size.", any)
-        .no_effect(H2_LATER),
-    global("tune.h2.be.max-concurrent-streams", "<value>", "HTTP/2: h2.be.max-concurrent-streams.", any)
-        .no_effect(H2_LATER),
-    global("tune.h2.be.max-frames-at-once", "<value>", "HTTP/2: h2.be.max-frames-at-once.", any)
-        .no_effect(H2_LATER),
-    global("tune.h2.be.rxbuf", "<value>", "HTTP/2: h2.be.rxbuf.", any).no_effect(H2_LATER),
-    global("tune.h2.fe.glitches-threshold", "<value>", "HTTP/2: h2.fe.glitches-threshold.", any)
-        .no_effect(H2_LATER),
-    global("tune.h2.fe.initial-window-size", "<value>", "HTTP/2: h2.fe.initial-window-size.", any)
-        .no_effect(H2_LATER),
-    global("tune.h2.fe.max-concurrent-streams", "<value>", "HTTP/2: h2.fe.max-concurrent-streams.", any)
-        .no_effect(H2_LATER),
-    global("tune.h2.fe.max-frames-at-once", "<value>", "HTTP/2: h2.fe.max-frames-at-once.", any)
-        .no_effect(H2_LATER),
-    global("tune.h2.fe.max-rst-at-once", "<value>", "HTTP/2: h2.fe.max-rst-at-once.", any)
-        .no_effect(H2_LATER),
-    global("tune.h2.fe.max-total-streams", "<value>", "HTTP/2: h2.fe.max-total-streams.", any)
-        .no_effect(H2_LATER),
-    global("tune.h2.fe.rxbuf", "<value>", "HTTP/2: h2.fe.rxbuf.", any).no_effect(H2_LATER),
-    global("tune.h2.header-table-size", "<value>", "HTTP/2: h2.header-table-size.", any).no_effect(H2_LATER),
-    global("tune.h2.initial-window-size", "<value>", "HTTP/2: h2.initial-window-size.", any)
-        .no_effect(H2_LATER),
-    global("tune.h2.log-errors", "<value>", "HTTP/2: h2.log-errors.", any).no_effect(H2_LATER),
-    global("tune.h2.max-concurrent-streams", "<value>", "HTTP/2: h2.max-concurrent-streams.", any)
-        .no_effect(H2_LATER),
-    global("tune.h2.max-frame-size", "<value>", "HTTP/2: h2.max-frame-size.", any).no_effect(H2_LATER),
-    global("tune.h2.zero-copy-fwd-send", "<value>", "HTTP/2: h2.zero-copy-fwd-send.", any)
-        .no_effect(H2_LATER),
     global("tune.http.cookielen", "<number>", "Longest captured cookie.", cookielen),
     global("tune.http.logurilen", "<number>", "Longest URI in logs.", logurilen),
     global("tune.http.maxhdr", "<number>", "Most header fields of a message.", maxhdr),
