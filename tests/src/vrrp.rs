@@ -86,7 +86,8 @@ impl Segment {
         Ok(segment)
     }
 
-    fn switch(&self) -> String {
+    /// The namespace of the bridge.
+    pub fn switch(&self) -> String {
         format!("{}s", self.name)
     }
 
@@ -102,6 +103,11 @@ impl Segment {
     /// Runs `ip` on a host.
     pub fn ip(&self, host: Host, words: &str) -> io::Result<String> {
         ip(&format!("-n {} {words}", self.node(host)))
+    }
+
+    /// Runs `ip` where the bridge is.
+    pub fn switch_ip(&self, words: &str) -> io::Result<String> {
+        ip(&format!("-n {} {words}", self.switch()))
     }
 
     /// Takes a host off the bridge, without its noticing.

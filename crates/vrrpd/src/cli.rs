@@ -6,7 +6,13 @@ use std::{ffi::OsString, path::PathBuf};
 use hacore::logging::syslog::Facility;
 use thiserror::Error;
 
-use crate::{config, runtime::signals, version};
+use crate::{
+    admin::{self, client},
+    config,
+    model::AdminPath,
+    runtime::signals,
+    version,
+};
 
 /// Default configuration file (keepalived(8), `-f`).
 pub const CONFIG_FILE: &str = "/etc/keepalived/keepalived.conf";
@@ -33,6 +39,9 @@ pub enum CliError {
     /// Words that are no option.
     #[error("Unexpected argument(s): {0}")]
     Extra(String),
+    /// Words after `ctl`.
+    #[error("{0}")]
+    Ctl(String),
     /// Known to keepalived, not carried out here.
     #[error("option {0} is not supported: {1}")]
     Unsupported(&'static str, &'static str),
@@ -45,6 +54,8 @@ pub enum Command {
     Print(String),
     /// `-t`: check the file; write to this file rather than to standard error.
     Test(Options, Option<PathBuf>),
+    /// `ctl`: ask a running daemon.
+    Ctl(client::Request),
     /// Run the daemon.
     Run(Options),
 }
@@ -86,6 +97,8 @@ pub struct Options {
     pub core_dump: bool,
     /// `--keepalived-exit-codes`.
     pub keepalived_exit_codes: bool,
+    /// `--admin-socket`, `--metrics`.
+    pub admin: admin::Overrides,
     /// Words for the log about options that have no effect here.
     pub notices: Vec<String>,
 }
@@ -110,6 +123,7 @@ impl Default for Options {
             address_monitoring: false,
             core_dump: false,
             keepalived_exit_codes: false,
+            admin: admin::Overrides::default(),
             notices: Vec::new(),
         }
     }
@@ -176,6 +190,13 @@ const OPTIONS: &[OptionSpec] = &[
         "Check the configuration for obvious errors, output to FILE or stderr",
     ),
     option(None, "ignore-sigint", NoValue, "Ignore SIGINT (refused)"),
+    option(None, "admin-socket", Required, "Unix socket of 'vrrpd ctl', or off (not known to keepalived)"),
+    option(
+        None,
+        "metrics",
+        Required,
+        "ADDRESS:PORT where Prometheus fetches /metrics (not known to keepalived)",
+    ),
     option(None, "keepalived-exit-codes", NoValue, "With -t: exit with keepalived's codes"),
     option(None, "support-table", NoValue, "Print which keywords are supported, as Markdown"),
     option(Some('v'), "version", NoValue, "Display the version number"),
@@ -187,7 +208,14 @@ const OPTIONS: &[OptionSpec] = &[
 /// # Errors
 /// [`CliError`]; the caller prints it and the hint to `--help` and exits with 1.
 pub fn parse(arguments: impl Iterator<Item = OsString>) -> Result<Command, CliError> {
-    let mut words = arguments.map(|word| word.to_string_lossy().into_owned());
+    let words = arguments.map(|word| word.to_string_lossy().into_owned());
+    let mut words = words.peekable();
+    if words.next_if(|word| word == "ctl").is_some() {
+        return match client::parse(words).map_err(CliError::Ctl)? {
+            client::Ctl::Help => Ok(Command::Print(client::usage())),
+            client::Ctl::Ask(request) => Ok(Command::Ctl(request)),
+        };
+    }
     let mut state = Parsed::default();
     let mut extra = Vec::new();
     while let Some(word) = words.next() {
@@ -292,6 +320,15 @@ impl Parsed {
             "all-config" => options.all_config = true,
             "config-id" => options.config_id = Some(text),
             "keepalived-exit-codes" => options.keepalived_exit_codes = true,
+            "admin-socket" if text == "off" => options.admin.socket = Some(AdminPath::Off),
+            "admin-socket" => options.admin.socket = Some(AdminPath::At(text)),
+            "metrics" if text == "off" => options.admin.metrics = Some(None),
+            "metrics" => {
+                let address = text
+                    .parse()
+                    .map_err(|_| CliError::Invalid { what: "address for --metrics", value: text })?;
+                options.admin.metrics = Some(Some(address));
+            }
             "config-test" => self.test = Some(value.map(PathBuf::from)),
             "version" => self.print = Some(version::title()),
             "help" => self.print = Some(help()),
@@ -364,7 +401,9 @@ fn umask(text: &str) -> Result<u32, CliError> {
 
 /// The text of `--help`.
 fn help() -> String {
-    let mut out = String::from("Usage: vrrpd [OPTION...]\n");
+    let mut out = String::from(
+        "Usage: vrrpd [OPTION...]\n       vrrpd ctl COMMAND      ask the running daemon; 'vrrpd ctl help' lists the commands\n",
+    );
     for spec in OPTIONS {
         let short = spec.short.map_or("    ".to_owned(), |letter| format!("-{letter}, "));
         let value = match spec.value {

@@ -71,7 +71,7 @@ fn start(options: Options, log: &Log) -> u8 {
         log.warning(&format!("Config files missing '{}'.", options.config_file.display()));
         return EXIT_NO_FILE;
     }
-    let Some(config) = load(&options, log) else { return EXIT_CONFIG };
+    let Ok(actor::Reading { config, .. }) = load(&options, log) else { return EXIT_CONFIG };
     if options.dump_config {
         for line in status::data_text(&config, &[]).lines() {
             log.info(line);
@@ -154,7 +154,7 @@ fn config_for(options: &Options, config: &Config, start: &Start, log: &Log) -> C
     if start.predecessors == 0 || !start.board.was_reloaded() {
         return config.clone();
     }
-    load(options, log).unwrap_or_else(|| {
+    load(options, log).map(|reading| reading.config).unwrap_or_else(|_| {
         log.warning("the configuration cannot be read again: going on with that of the start");
         config.clone()
     })
@@ -210,6 +210,8 @@ async fn serve_async(options: Options, config: Config, log: Log, start: Start) -
     actor.start().await?;
     let readiness = start.readiness;
     let options = actor::Options {
+        config_file: options.config_file.display().to_string(),
+        admin: options.admin.clone(),
         reread: Box::new(move |log| load(&options, log)),
         on_ready: Box::new(move || {
             if let Some(readiness) = readiness {
@@ -219,7 +221,7 @@ async fn serve_async(options: Options, config: Config, log: Log, start: Start) -
         }),
         main_pid: start.main_pid.as_raw().unsigned_abs(),
     };
-    let ended = actor.run(inbox, monitor, signals, options).await;
+    let ended = Box::pin(actor.run(inbox, monitor, signals, options)).await;
     if let Some(failure) = host::scripts::shutdown(&global).await {
         log.warning(&failure);
     }
@@ -227,18 +229,23 @@ async fn serve_async(options: Options, config: Config, log: Log, start: Start) -
 }
 
 /// Reads the configuration; what is wrong with it goes to the log.
-fn load(options: &Options, log: &Log) -> Option<Config> {
+fn load(options: &Options, log: &Log) -> Result<actor::Reading, Vec<String>> {
     log.info(&format!("Configuration file {}", options.config_file.display()));
     let (config, diagnostics, sources) = read(options);
+    let mut messages = Vec::new();
     for diagnostic in &diagnostics {
         let text = render(&KeepalivedStyle, diagnostic, &sources, false);
         log.warning(text.trim_end());
+        messages.push(text.trim_end().to_owned());
         for help in &diagnostic.help {
             log.detail(&format!("  {help}"));
         }
     }
     let missing = diagnostics.iter().any(|diagnostic| diagnostic.code == Some(CODE_INCLUDE));
-    config.filter(|_| !(options.all_config && missing))
+    match config.filter(|_| !(options.all_config && missing)) {
+        Some(config) => Ok(actor::Reading { config, messages }),
+        None => Err(messages),
+    }
 }
 
 fn read(options: &Options) -> (Option<Config>, Diagnostics, SourceMap) {

@@ -1,5 +1,6 @@
 //! VRRP daemon that reads `keepalived.conf`: virtual addresses that move from a dead machine to a living one.
 
+pub mod admin;
 pub mod cli;
 pub mod config;
 pub mod daemon;

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use vrrpd::{
-    cli::{self, Command},
+    admin::client,
+    cli::{self, CliError, Command},
     daemon,
 };
 
@@ -14,9 +15,11 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Command::Test(options, file)) => daemon::test(&options, file.as_deref()),
+        Ok(Command::Ctl(request)) => client::run(&request),
         Ok(Command::Run(options)) => daemon::run(options),
         Err(error) => {
-            complain(&format!("vrrpd: {error}\nTry 'vrrpd --help' for the options."));
+            let help = if matches!(error, CliError::Ctl(_)) { "vrrpd ctl help" } else { "vrrpd --help" };
+            complain(&format!("vrrpd: {error}\nTry '{help}'."));
             ExitCode::FAILURE
         }
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Serialize;
 
-use super::{CommandLine, FifoSettings, RunAs};
+use super::{AdminSettings, CommandLine, FifoSettings, RunAs};
 
 /// Daemon wide settings. What are only defaults for instances is merged into them and not here.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -40,6 +40,8 @@ pub struct GlobalDefs {
     pub log_unknown_vrids: bool,
     /// How long the kernel keeps a master's addresses when nobody renews them (not known to keepalived).
     pub vip_lease: AddressLease,
+    /// Where the daemon can be asked (not known to keepalived).
+    pub admin: AdminSettings,
     pub vmac_prefix: String,
     pub vmac_addr_prefix: String,
     pub nftables: NftablesSettings,
@@ -209,6 +211,7 @@ impl Default for GlobalDefs {
             delay_after_boot_us: 0,
             log_unknown_vrids: false,
             vip_lease: AddressLease::default(),
+            admin: AdminSettings::default(),
             vmac_prefix: "vrrp".into(),
             vmac_addr_prefix: "vrrp".into(),
             nftables: NftablesSettings::default(),

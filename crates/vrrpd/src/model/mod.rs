@@ -4,6 +4,8 @@
 //! Times are integer microseconds. It deliberately holds no sockets, no interface indices and no text of the file.
 
 mod address;
+mod admin;
+mod difference;
 mod global;
 mod instance;
 mod notify;
@@ -14,6 +16,8 @@ mod track;
 use serde::Serialize;
 
 pub use address::{AddressFlags, AddressSpec, Broadcast, LIFETIME_FOREVER};
+pub use admin::{AdminLevel, AdminPath, AdminSettings, AdminSocket};
+pub use difference::differences;
 pub use global::{
     AddressLease, CheckerLimits, DynamicInterfaces, GarpInterval, GlobalDefs, MailSettings, NftablesSettings,
     ProcessSettings, ReloadSettings, RxBufferPolicy, SnmpSettings,

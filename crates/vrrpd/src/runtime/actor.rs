@@ -12,6 +12,7 @@ use hacore::time::monotonic_us;
 use thiserror::Error;
 use tokio::sync::mpsc;
 
+use crate::admin::{self, Question};
 use crate::host::{
     firewall::{Firewall, FirewallError},
     sysctl::Sysctls,
@@ -21,9 +22,10 @@ use crate::model::{Config, DynamicInterfaces};
 use crate::net::{Announcer, Channel, Inbound, Listener, SocketError, Transmitter, receive};
 use crate::netlink::{Interfaces, Netlink, NetlinkError};
 use crate::notify::{self, Drain};
+use crate::status::Life;
 use crate::supervisor::{Board, Record};
-use crate::track::{self, Trackers};
-use crate::vrrp::{Domain, Event, Router, State};
+use crate::track::{self, Condition, Trackers};
+use crate::vrrp::{Domain, Event, Router, State, Tracker};
 
 use super::{
     build,
@@ -65,11 +67,23 @@ pub enum Ended {
     Stopped,
 }
 
-/// How the actor reads the configuration again; an error is text for the log.
-pub type Reread = Box<dyn FnMut(&Log) -> Option<Config>>;
+/// A configuration that was read again.
+pub struct Reading {
+    /// What it says.
+    pub config: Config,
+    /// What there is to say about it; it is in the log already.
+    pub messages: Vec<String>,
+}
+
+/// How the actor reads the configuration again; an error is what is wrong with it, and in the log already.
+pub type Reread = Box<dyn FnMut(&Log) -> Result<Reading, Vec<String>>>;
 
 /// Things the command line decides.
 pub struct Options {
+    /// The configuration's file, for those who ask.
+    pub config_file: String,
+    /// What the command line says about the admin socket.
+    pub admin: admin::Overrides,
     /// How SIGHUP gets a new configuration.
     pub reread: Reread,
     /// Tells whoever waits that the daemon is up.
@@ -83,6 +97,7 @@ pub struct Options {
 pub struct Inbox {
     pub(super) datagrams: mpsc::Receiver<Inbound>,
     pub(super) stimuli: mpsc::Receiver<Stimulus>,
+    pub(super) questions: mpsc::Receiver<Question>,
 }
 
 /// Stimuli that wait for the actor at most.
@@ -108,6 +123,13 @@ pub struct Actor {
     pub(super) scripts: Drain,
     pub(super) trackers: Option<Trackers>,
     pub(super) stimuli: mpsc::Sender<Stimulus>,
+    /// What trackers have found, for those who ask.
+    pub(super) conditions: BTreeMap<Tracker, Condition>,
+    pub(super) questions: mpsc::Sender<Question>,
+    pub(super) services: admin::Services,
+    pub(super) life: Life,
+    /// The service manager does not know the last transition yet.
+    pub(super) status_is_old: bool,
     pub(super) log: Log,
     /// When each instance's addresses were last renewed.
     pub(super) leases: Vec<Option<Lease>>,
@@ -144,6 +166,7 @@ impl Actor {
             })?;
         let (inbound, datagrams) = mpsc::channel(receive::QUEUE_LEN);
         let (stimuli, stimuli_from) = mpsc::channel(STIMULI_MAX);
+        let (questions, questions_from) = mpsc::channel(admin::QUESTIONS_MAX);
         let (notifier, scripts) = notify::Notifier::new(&config.global, stimuli.clone());
         // The delay was over, or will be, in a former life.
         let deaf_until_us = match inheritance.records.is_empty() {
@@ -169,6 +192,11 @@ impl Actor {
             scripts,
             trackers: None,
             stimuli,
+            conditions: BTreeMap::new(),
+            questions,
+            services: admin::Services::default(),
+            life: Life { started_us: monotonic_us(), read_us: monotonic_us(), ..Life::default() },
+            status_is_old: false,
             log,
             leases: config.vrrp_instances.iter().map(|_| None).collect(),
             board: inheritance.board,
@@ -178,7 +206,7 @@ impl Actor {
             unknown_vrids: BTreeSet::new(),
             config,
         };
-        Ok((actor, Inbox { datagrams, stimuli: stimuli_from }))
+        Ok((actor, Inbox { datagrams, stimuli: stimuli_from, questions: questions_from }))
     }
 
     /// Brings the instances up: old addresses go, sockets open, routers leave INIT.

@@ -74,6 +74,7 @@ impl Actor {
     fn notify(&mut self, index: usize, notice: Notice) {
         let Some(instance) = self.instances.get(index) else { return };
         let priority = self.domain.routers().get(index).map_or(0, Router::priority);
+        self.status_is_old |= matches!(notice, Notice::State(_) | Notice::Stop);
         let what = match notice {
             Notice::State(state) => What::State(state),
             Notice::Stop => What::Stop,

@@ -3,6 +3,7 @@
 pub mod actor;
 mod addresses;
 mod announce;
+mod answer;
 pub mod build;
 mod carry_out;
 pub mod instance;

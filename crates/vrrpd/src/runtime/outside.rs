@@ -1,6 +1,7 @@
 //! What the actor exchanges with tracking and notification, which live in modules of their own.
 
 use crate::model::NotifyScripts;
+use crate::track::Condition;
 use crate::vrrp::{Effect, State, Tracker};
 
 /// News for the actor from whatever tracks scripts, files and processes.
@@ -14,6 +15,13 @@ pub enum Stimulus {
         tracker: Tracker,
         /// Its effect.
         effect: Effect,
+    },
+    /// What a tracker has found, for those who ask.
+    Condition {
+        /// Which tracker.
+        tracker: Tracker,
+        /// What it found.
+        condition: Condition,
     },
     /// Send the announcements of an instance again; all masters without a name.
     Announce {

@@ -17,18 +17,18 @@ use super::{
 };
 
 impl Actor {
-    /// Goes over to `config`.
-    pub(super) async fn reload(&mut self, config: Config) {
-        if let Some(first) = build::unsupported(&config).into_iter().next() {
-            self.log.warning(&format!("{first}; the configuration in use stays"));
-            return;
-        }
-        if let Err(error) = self.firewall.load(&config) {
-            self.log.warning(&format!("{error}; the configuration in use stays"));
-            return;
+    /// Goes over to `config`; an error says why nothing has changed.
+    pub(super) async fn reload(&mut self, config: Config) -> Result<(), String> {
+        let unsupported = build::unsupported(&config).into_iter().next();
+        let refusal =
+            unsupported.or_else(|| self.firewall.load(&config).err().map(|error| error.to_string()));
+        if let Some(reason) = refusal {
+            self.log.warning(&format!("{reason}; the configuration in use stays"));
+            return Err(reason);
         }
         self.advertise_all().await;
         self.trackers = None;
+        self.conditions.clear();
         self.remove_instances_missing_in(&config).await;
         let settings = build::settings(&config, 0);
         let old_routers = std::mem::take(&mut self.domain).into_routers();
@@ -75,6 +75,7 @@ impl Actor {
         self.advertise_all().await;
         self.record_all(true);
         self.log.info("Reload complete");
+        Ok(())
     }
 
     /// As keepalived does: a matching master sends an advert before and after.

@@ -5,13 +5,15 @@ use std::time::Duration;
 use hacore::{process::sd_notify::Notifier, time::monotonic_us};
 use tokio::sync::mpsc;
 
+use crate::admin;
+use crate::logging::Log;
 use crate::net::{Channel, Inbound};
 use crate::netlink::Monitor;
 use crate::packet;
-use crate::vrrp::{Ending, Event, State};
+use crate::vrrp::{Ending, Event};
 
 use super::{
-    actor::{Actor, Ended, Inbox, Options, StartError},
+    actor::{Actor, Ended, Inbox, Options, Reading, Reread, StartError},
     instance::Instance,
     outside::Stimulus,
     signals::{Request, Signals},
@@ -27,6 +29,49 @@ const BATCH_MAX: usize = 64;
 /// How long notify scripts may run on when the daemon ends.
 const SCRIPTS_END_MAX: Duration = Duration::from_secs(5);
 
+/// What only the loop needs: whom to tell how it goes, and how to read the configuration.
+pub(super) struct Service {
+    notifier: Option<Notifier>,
+    main_pid: u32,
+    reread: Reread,
+    stopping: bool,
+}
+
+impl Service {
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping
+    }
+
+    pub(super) fn read(&mut self, log: &Log) -> Result<Reading, Vec<String>> {
+        (self.reread)(log)
+    }
+
+    pub(super) fn reloading(&self) {
+        if let Some(notifier) = &self.notifier {
+            notifier.reloading();
+        }
+    }
+
+    pub(super) fn ready(&self, status: &str) {
+        if let Some(notifier) = &self.notifier {
+            notifier.ready_as(self.main_pid, status);
+        }
+    }
+
+    fn status(&self, status: &str) {
+        if let Some(notifier) = &self.notifier {
+            notifier.status(status);
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Some(notifier) = self.notifier.as_ref().filter(|_| !self.stopping) {
+            notifier.stopping();
+        }
+        self.stopping = true;
+    }
+}
+
 impl Actor {
     /// Runs until a signal ends it.
     ///
@@ -39,15 +84,15 @@ impl Actor {
         mut signals: Signals,
         options: Options,
     ) -> Result<Ended, StartError> {
-        let Inbox { mut datagrams, mut stimuli } = inbox;
+        let Inbox { mut datagrams, mut stimuli, mut questions } = inbox;
         let mut timer = Timer::new()?;
-        let Options { mut reread, on_ready, main_pid } = options;
-        let service = Notifier::from_env();
-        if let Some(service) = &service {
-            service.ready_as(main_pid, &self.status_line());
-        }
+        let Options { config_file, admin, reread, on_ready, main_pid } = options;
+        let mut service = Service { notifier: Notifier::from_env(), main_pid, reread, stopping: false };
+        self.life.config_file = config_file;
+        self.services = admin::Services::new(admin);
+        self.services.open(&self.config.global, &self.questions, &self.log);
+        service.ready(&self.status_line());
         on_ready();
-        let mut stopping = false;
         loop {
             if self.is_late(monotonic_us()) {
                 self.catch_up(&mut datagrams).await;
@@ -56,7 +101,10 @@ impl Actor {
             if self.next_deadline_us().is_some_and(|at_us| at_us <= now_us) {
                 self.timers(now_us).await;
             }
-            if stopping && self.domain.is_finished() {
+            if std::mem::take(&mut self.status_is_old) {
+                service.status(&self.status_line());
+            }
+            if service.stopping && self.domain.is_finished() {
                 break;
             }
             timer.arm(self.next_deadline_us())?;
@@ -71,26 +119,15 @@ impl Actor {
                 }
                 Some(change) = monitor.next() => self.changed(change).await,
                 Some(stimulus) = stimuli.recv() => self.stimulus(stimulus).await,
+                Some(question) = questions.recv() => self.answer(question, &mut service).await,
                 request = signals.next() => match request {
                     Request::Stop => {
-                        if let Some(service) = service.as_ref().filter(|_| !stopping) {
-                            service.stopping();
-                        }
-                        stopping = true;
+                        service.stop();
                         self.stop().await;
                     }
-                    Request::Reload if !stopping => {
-                        if let Some(service) = &service {
-                            service.reloading();
-                        }
-                        self.log.info("Reloading ...");
-                        match reread(&self.log) {
-                            Some(config) => self.reload(config).await,
-                            None => self.log.warning("Reload refused: the configuration in use stays"),
-                        }
-                        if let Some(service) = &service {
-                            service.ready_as(main_pid, &self.status_line());
-                        }
+                    Request::Reload if !service.stopping => {
+                        // The log has the verdict.
+                        let _ = self.reload_from_file(&mut service).await;
                     }
                     Request::Reload => {}
                     Request::DumpData => self.dump(crate::status::Dump::Data),
@@ -110,14 +147,8 @@ impl Actor {
         Ok(Ended::Stopped)
     }
 
-    fn status_line(&self) -> String {
-        let count = |state| self.domain.routers().iter().filter(|r| r.state() == state).count();
-        format!(
-            "{} master, {} backup, {} fault",
-            count(State::Master),
-            count(State::Backup),
-            count(State::Fault)
-        )
+    pub(super) fn status_line(&self) -> String {
+        crate::status::summary(self.domain.routers())
     }
 
     fn next_deadline_us(&self) -> Option<u64> {
@@ -204,6 +235,9 @@ impl Actor {
 
     async fn stimulus(&mut self, stimulus: Stimulus) {
         match stimulus {
+            Stimulus::Condition { tracker, condition } => {
+                self.conditions.insert(tracker, condition);
+            }
             Stimulus::Log(text) => self.log.info(&text),
             Stimulus::Track { instance, tracker, effect } => {
                 let named = |candidate: &Instance| candidate.model.name == instance;

@@ -1,6 +1,10 @@
-//! Files that the daemon writes on a signal: data, statistics, JSON (keepalived(8), SIGNALS).
+//! What monitoring reads: the files written on a signal (keepalived(8), SIGNALS), and the answers of the admin socket.
 
+mod json;
+mod metrics;
+mod overview;
 mod stats;
+mod view;
 
 use std::{fs, io, path::Path};
 
@@ -8,6 +12,11 @@ use hacore::time::{monotonic_us, wall_us};
 
 use crate::model::Config;
 use crate::vrrp::Router;
+
+pub use json::json_text;
+pub use metrics::metrics;
+pub use overview::{overview, summary};
+pub use view::{Life, View};
 
 /// Both clocks at one moment, to show monotonic times as dates.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +29,11 @@ impl Clocks {
     /// Reads them.
     pub fn now() -> Self {
         Clocks { monotonic_us: monotonic_us(), wall_us: wall_us() }
+    }
+
+    /// How long ago a monotonic moment was.
+    fn since_us(self, at_us: u64) -> u64 {
+        self.monotonic_us.saturating_sub(at_us)
     }
 
     /// A monotonic moment in seconds since the epoch.
@@ -69,6 +83,11 @@ pub fn write(what: Dump, config: &Config, routers: &[Router]) -> io::Result<()> 
 /// The text of the data dump; routers that do not run yet are left out of it.
 pub fn data_text(config: &Config, routers: &[Router]) -> String {
     stats::data(config, routers, Clocks::now())
+}
+
+/// The text of the statistics.
+pub fn stats_text(routers: &[Router]) -> String {
+    stats::stats(routers)
 }
 
 fn replace_file(path: &Path, text: &str) -> io::Result<()> {

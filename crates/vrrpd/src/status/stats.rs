@@ -121,7 +121,7 @@ fn auth_name(model: &VrrpInstance) -> &'static str {
 }
 
 /// An address as keepalived's dumps show it.
-fn address_text(spec: &AddressSpec, model: &VrrpInstance, held: bool) -> String {
+pub(super) fn address_text(spec: &AddressSpec, model: &VrrpInstance, held: bool) -> String {
     let mut out = format!("{}/{}", spec.address, spec.prefix_len);
     if let Some(broadcast) = broadcast(spec) {
         let _ = write!(out, " brd {broadcast}");
@@ -161,7 +161,7 @@ pub(super) fn json(config: &Config, routers: &[Router], clocks: Clocks) -> Strin
     value.to_string()
 }
 
-fn instance_json(model: &VrrpInstance, router: &Router, clocks: Clocks) -> Value {
+pub(super) fn instance_json(model: &VrrpInstance, router: &Router, clocks: Clocks) -> Value {
     let counters = router.counters();
     let refused = &counters.refused;
     let held = router.holds_addresses();

@@ -161,6 +161,7 @@ mod tests {
             name: format!("VI_{vrid}"),
             identity: (vrid, Family::V4, Some("eth0".into())),
             legacy: Legacy {
+                steering: Default::default(),
                 state: State::Master,
                 since_us: 7,
                 master_interval_us: 1_000_000,

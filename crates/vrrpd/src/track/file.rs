@@ -13,6 +13,7 @@ use crate::model::TrackFile;
 use crate::runtime::outside::Stimulus;
 use crate::vrrp::{Effect, Tracker};
 
+use super::Condition;
 use super::followers::{Follower, Followers};
 
 /// How much of a file is looked at: the longest number with blanks around it.
@@ -156,7 +157,11 @@ async fn tell(
         };
         Some(Stimulus::Log(format!("({}): tracked file {} {what}", follower.instance, file.name)))
     });
-    for stimulus in lines.chain(now.stimuli(&file.name, followers)) {
+    let condition = Stimulus::Condition {
+        tracker: Tracker::File(file.name.clone()),
+        condition: Condition::Value(now.value),
+    };
+    for stimulus in lines.chain(now.stimuli(&file.name, followers)).chain([condition]) {
         if stimuli.send(stimulus).await.is_err() {
             return false;
         }

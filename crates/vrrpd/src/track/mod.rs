@@ -3,6 +3,7 @@
 //! Every tracker sends a [`Stimulus`] to the actor when what it does to an instance changes. Dropping [`Trackers`] ends
 //! all of them; scripts that run get SIGTERM.
 
+mod condition;
 mod file;
 mod followers;
 mod script;
@@ -13,6 +14,7 @@ use tokio::task::JoinHandle;
 use crate::model::Config;
 use crate::runtime::outside::Stimulus;
 
+pub use condition::Condition;
 pub use file::{FileState, file_effect};
 pub use followers::{Follower, Followers};
 pub use script::{ScriptChange, ScriptResult, ScriptState};

@@ -18,7 +18,7 @@ use crate::runtime::outside::Stimulus;
 use crate::vrrp::priority::effect;
 use crate::vrrp::{Effect, Tracker};
 
-use super::followers::Followers;
+use super::{Condition, followers::Followers};
 
 /// How one run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +118,16 @@ impl ScriptState {
         }
     }
 
+    /// What is known of it, for those who ask.
+    fn condition(&self) -> Stimulus {
+        let condition = match self.health {
+            Health::Unknown => Condition::Unknown,
+            Health::Up => Condition::Good,
+            Health::Down => Condition::Bad,
+        };
+        Stimulus::Condition { tracker: Tracker::Script(self.name.clone()), condition }
+    }
+
     /// The effects on all followers, for the actor.
     pub fn stimuli(&self, followers: &Followers) -> Vec<Stimulus> {
         let one = |follower: &super::Follower| Stimulus::Track {
@@ -164,7 +174,11 @@ pub(super) async fn run_forever(script: VrrpScript, followers: Followers, stimul
             Outcome::NotStarted(..) => ScriptResult::Exited(126),
         };
         let change = state.result(result);
-        let effects = if change.changed { state.stimuli(&followers) } else { Vec::new() };
+        let mut effects = Vec::new();
+        if change.changed {
+            effects = state.stimuli(&followers);
+            effects.push(state.condition());
+        }
         for stimulus in change.log.into_iter().map(Stimulus::Log).chain(effects) {
             if stimuli.send(stimulus).await.is_err() {
                 return;
@@ -283,6 +297,7 @@ mod tests {
         let mut next = async || loop {
             match stimuli.recv().await.unwrap() {
                 Stimulus::Log(line) if line.contains("already running") => {}
+                Stimulus::Condition { .. } => {}
                 Stimulus::Log(line) => break line,
                 other => break format!("{other:?}"),
             }

@@ -12,6 +12,7 @@ use super::{
     event::Tracker,
     instance::{Deadlines, Router},
     priority::Effect,
+    steering::Steering,
 };
 
 /// What a router leaves to the process that continues it. Times are microseconds of the machine's
@@ -30,6 +31,9 @@ pub struct Legacy {
     pub release_us: Option<u64>,
     /// What every tracker did to it.
     pub effects: Vec<(Tracker, Effect)>,
+    /// What an operator asked for.
+    #[serde(default)]
+    pub steering: Steering,
 }
 
 impl Router {
@@ -42,6 +46,7 @@ impl Router {
             holds_addresses: self.holds_addresses,
             release_us: self.deadlines.release_us,
             effects: self.effects.iter().map(|(tracker, effect)| (tracker.clone(), *effect)).collect(),
+            steering: self.steering,
         }
     }
 
@@ -51,6 +56,7 @@ impl Router {
         if self.state != State::Init || self.stopped {
             return;
         }
+        self.steering = legacy.steering;
         self.adopt_effects(legacy);
         self.since_us = legacy.since_us;
         self.holds_addresses = legacy.holds_addresses;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::packet::{DecodeError, Received};
 
-use super::priority::Effect;
+use super::{priority::Effect, steering::Steering};
 
 /// One thing that happened; time is an argument of `step`, not part of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum Event {
     Source(Option<IpAddr>),
     /// Somebody else took one of our virtual addresses off its interface.
     AddressLost,
+    /// An operator asks for another priority, or takes that back.
+    Steer(Steering),
     /// The daemon ends, or a reload removed the instance.
     Stop(Ending),
     /// A sync group's other member takes us along.
@@ -81,6 +83,8 @@ pub enum GroupMove {
     Master,
     /// One member heard a better master.
     Backup,
+    /// One member steps aside for a router that has yet to take over.
+    HandOver,
     /// One member is at fault.
     Fault,
 }

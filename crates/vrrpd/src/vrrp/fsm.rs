@@ -33,7 +33,7 @@ use super::{
 
 /// How long the old master keeps answering after the new one's first advert, microseconds: that advert
 /// leaves before the new master has set its addresses (keepalived's behaviour), about a millisecond earlier.
-const HAND_OVER_OVERLAP_US: u64 = 5_000;
+pub(super) const HAND_OVER_OVERLAP_US: u64 = 5_000;
 /// Different complaints about packets that are remembered as logged.
 const COMPLAINTS_MAX: usize = 64;
 
@@ -48,6 +48,7 @@ impl Router {
             Event::Track { tracker, effect } => self.track(tracker, effect, now_us, out),
             Event::Source(source) => self.source_changed(source, now_us, out),
             Event::AddressLost => self.address_lost(now_us, out),
+            Event::Steer(to) => self.steer(to, now_us, out),
             Event::Stop(ending) => self.stop(ending, now_us, out),
             Event::Group(to) => self.group_move(to, now_us, out),
         }
@@ -87,9 +88,6 @@ impl Router {
 
     fn timer(&mut self, now_us: u64, out: &mut Vec<Action>) {
         let due = |deadline: Option<u64>| deadline.is_some_and(|at_us| at_us <= now_us);
-        if due(self.deadlines.release_us) {
-            self.release(out);
-        }
         if due(self.deadlines.preempt_us) {
             self.deadlines.preempt_us = None;
             self.preempt_delay = PreemptDelay::Over;
@@ -100,6 +98,10 @@ impl Router {
                 State::Backup => self.master_is_dead(now_us, out),
                 State::Init | State::Fault => self.deadlines.main_us = None,
             }
+        }
+        // After the main timer: who becomes master again keeps the addresses.
+        if due(self.deadlines.release_us) {
+            self.release(out);
         }
         self.announce_when_due(now_us, out);
     }
@@ -169,6 +171,7 @@ impl Router {
             self.master_interval_us = own_interval_us;
         }
         self.master = None;
+        self.rivals.took_over();
         self.preempt_delay = PreemptDelay::Idle;
         let garp = self.settings.garp.clone();
         self.deadlines = Deadlines {
@@ -188,7 +191,7 @@ impl Router {
         out.push(Action::Notify(Notice::State(State::Master)));
     }
 
-    fn enter(&mut self, state: State, now_us: u64) {
+    pub(super) fn enter(&mut self, state: State, now_us: u64) {
         if self.state == State::Master && state != State::Master {
             self.counters.released_master += 1;
         }
@@ -250,6 +253,7 @@ impl Router {
         if advert.priority == PRIORITY_STOP {
             self.log(Level::Detail, "Backup received priority 0 advertisement", out);
             self.deadlines.main_us = Some(now_us + self.skew_us());
+            self.rivals.master_left();
             return;
         }
         let lower = advert.priority < self.priority;
@@ -283,6 +287,7 @@ impl Router {
             self.complaints.clear();
         }
         self.master = Some((source, advert.priority));
+        self.rivals.master_heard(source);
         self.wants_master = false;
         if advert.interval_us != self.master_interval_us {
             let text = format!(
@@ -322,7 +327,8 @@ impl Router {
     /// RFC 9568 §6.4.3 (725): a better master speaks, step back.
     fn yield_to(&mut self, received: &Received, now_us: u64, out: &mut Vec<Action>) {
         let (advert, source) = (&received.advert, received.source);
-        if self.settings.higher_prio_send_advert {
+        let came_back = self.rivals.deposed == Some(source);
+        if self.settings.higher_prio_send_advert || came_back {
             self.send_advert(self.priority, out);
         }
         let text = if advert.priority == self.priority {
@@ -337,7 +343,16 @@ impl Router {
             )
         };
         self.log(Level::Info, text, out);
+        if came_back {
+            let seconds = now_us.saturating_sub(self.since_us) as f64 / 1e6;
+            let text = format!(
+                "{source} had fallen silent without good-bye: unless it was down, both were master for up to {seconds:.3} s"
+            );
+            self.log(Level::Info, text, out);
+            self.rivals.stepped_back(source, advert.priority, self.since_us, now_us);
+        }
         self.leave_master(State::Backup, now_us, out);
+        self.rivals.master_heard(source);
         self.master_interval_us = advert.interval_us;
         self.master = Some((source, advert.priority));
         self.deadlines.main_us = Some(now_us + self.master_down_us());
@@ -350,6 +365,11 @@ impl Router {
             received.source, received.advert.priority, self.priority
         );
         self.log(Level::Info, text, out);
+        // A fresh master may hear the last advert of the one that it replaces.
+        if now_us.saturating_sub(self.since_us) > self.settings.advert_interval_us {
+            let (interval_us, priority) = (self.settings.advert_interval_us, received.advert.priority);
+            self.rivals.stayed(received.source, priority, interval_us, now_us);
+        }
         if !self.settings.lower_prio_no_advert {
             self.send_advert(self.priority, out);
             self.deadlines.main_us = Some(now_us + self.settings.advert_interval_us);
@@ -384,7 +404,7 @@ impl Router {
     }
 
     /// Says good-bye; the addresses stay until the new master was heard, if that is wanted.
-    fn hand_over(&mut self, orderly: bool, now_us: u64, out: &mut Vec<Action>) {
+    pub(super) fn hand_over(&mut self, orderly: bool, now_us: u64, out: &mut Vec<Action>) {
         self.log(Level::Detail, "sent 0 priority", out);
         self.send_advert(PRIORITY_STOP, out);
         self.deadlines = Deadlines::default();
@@ -422,7 +442,7 @@ impl Router {
         self.update_fault(orderly, now_us, out);
     }
 
-    fn update_priority(&mut self, now_us: u64, out: &mut Vec<Action>) {
+    pub(super) fn update_priority(&mut self, now_us: u64, out: &mut Vec<Action>) {
         let before = self.priority;
         let after = self.effective_priority();
         if before == after {
@@ -519,6 +539,7 @@ impl Router {
                 self.leave_master(State::Backup, now_us, out);
                 self.deadlines.main_us = Some(now_us + self.master_down_us());
             }
+            (GroupMove::HandOver, State::Master) => self.step_aside(now_us, out),
             (GroupMove::Fault, State::Master | State::Backup) => {
                 self.enter_fault(true, now_us, out);
             }

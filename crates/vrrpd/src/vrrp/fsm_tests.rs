@@ -45,17 +45,17 @@ pub(super) fn advert(version: Version, priority: u8, source: IpAddr, interval_us
     Event::Advert(Received { advert, source, mismatch: None })
 }
 
-fn heard(priority: u8, source: &str) -> Event {
+pub(super) fn heard(priority: u8, source: &str) -> Event {
     advert(Version::V2, priority, source.parse().unwrap(), SECOND_US)
 }
 
-fn step(router: &mut Router, event: Event, now_us: u64) -> Vec<Action> {
+pub(super) fn step(router: &mut Router, event: Event, now_us: u64) -> Vec<Action> {
     let mut out = Vec::new();
     router.step(event, now_us, &mut out);
     out
 }
 
-fn backup(settings: Settings) -> Router {
+pub(super) fn backup(settings: Settings) -> Router {
     let mut router = Router::new(settings);
     step(&mut router, Event::Source(Some(own())), 0);
     step(&mut router, Event::Start, 0);
@@ -64,7 +64,7 @@ fn backup(settings: Settings) -> Router {
 }
 
 /// A master since time 0 of its own.
-fn master(settings: Settings) -> (Router, u64) {
+pub(super) fn master(settings: Settings) -> (Router, u64) {
     let mut router = backup(settings);
     let at_us = router.next_deadline_us().unwrap();
     step(&mut router, Event::Timer, at_us);
@@ -72,7 +72,7 @@ fn master(settings: Settings) -> (Router, u64) {
     (router, at_us)
 }
 
-fn logs(actions: &[Action]) -> Vec<&str> {
+pub(super) fn logs(actions: &[Action]) -> Vec<&str> {
     actions
         .iter()
         .filter_map(|action| match action {
@@ -82,7 +82,7 @@ fn logs(actions: &[Action]) -> Vec<&str> {
         .collect()
 }
 
-fn doings(actions: &[Action]) -> Vec<Action> {
+pub(super) fn doings(actions: &[Action]) -> Vec<Action> {
     actions.iter().filter(|action| !matches!(action, Action::Log(..))).cloned().collect()
 }
 

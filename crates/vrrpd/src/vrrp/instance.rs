@@ -11,6 +11,8 @@ use super::{
     State,
     event::Tracker,
     priority::{self, Effect},
+    rival::Rivals,
+    steering::Steering,
     timing,
 };
 
@@ -175,6 +177,8 @@ pub struct Router {
     /// Complaints already logged since the last change.
     pub(super) complaints: BTreeSet<String>,
     pub(super) counters: Counters,
+    pub(super) steering: Steering,
+    pub(super) rivals: Rivals,
     /// Since when the state holds, microseconds.
     pub(super) since_us: u64,
 }
@@ -201,6 +205,8 @@ impl Router {
             wants_master: false,
             complaints: BTreeSet::new(),
             counters: Counters::default(),
+            steering: Steering::default(),
+            rivals: Rivals::default(),
             since_us: 0,
         }
     }
@@ -248,6 +254,11 @@ impl Router {
     /// What was counted.
     pub fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Other masters that it met.
+    pub fn rivals(&self) -> &Rivals {
+        &self.rivals
     }
 
     /// Starts to count anew.
@@ -300,13 +311,23 @@ impl Router {
         self.priority = self.effective_priority();
     }
 
+    /// What every tracker does to it now.
+    pub fn effects(&self) -> &BTreeMap<Tracker, Effect> {
+        &self.effects
+    }
+
     /// The trackers that have an effect on record.
     pub fn trackers(&self) -> impl Iterator<Item = &Tracker> {
         self.effects.keys()
     }
 
     pub(super) fn effective_priority(&self) -> u8 {
-        priority::effective(self.settings.priority, self.effects.values().copied())
+        let base = match self.steering {
+            Steering::None => self.settings.priority,
+            Steering::Priority(priority) => priority,
+            Steering::Drained => return priority::LOWEST,
+        };
+        priority::effective(base, self.effects.values().copied())
     }
 
     pub(super) fn skew_us(&self) -> u64 {

@@ -10,6 +10,8 @@ pub mod event;
 pub mod fsm;
 pub mod instance;
 pub mod priority;
+pub mod rival;
+pub mod steering;
 pub mod sync_group;
 pub mod timing;
 
@@ -17,6 +19,8 @@ pub mod timing;
 mod fsm_tests;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod steering_tests;
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +29,8 @@ pub use adopt::Legacy;
 pub use event::{Ending, Event, GroupMove, Tracker};
 pub use instance::{Counters, Router, Settings};
 pub use priority::Effect;
+pub use rival::{Rival, Rivals};
+pub use steering::Steering;
 pub use sync_group::{Domain, Group};
 
 /// State of a virtual router; the numbers are those of keepalived's JSON and SNMP.

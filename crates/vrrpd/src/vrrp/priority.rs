@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::packet::PRIORITY_OWNER;
 
+/// The lowest priority that is not a good-bye.
+pub const LOWEST: u8 = 1;
+
 /// What one tracker (script, interface, file, process) currently does to an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Effect {

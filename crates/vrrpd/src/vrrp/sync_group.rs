@@ -163,10 +163,18 @@ impl Domain {
         if let Some(group) = self.groups.get_mut(position) {
             group.state = to;
         }
+        let aside = self.routers.get(index).is_some_and(Router::is_handing_over);
+        let move_to = match to {
+            State::Master => GroupMove::Master,
+            State::Backup if aside => GroupMove::HandOver,
+            State::Backup => GroupMove::Backup,
+            State::Fault => GroupMove::Fault,
+            State::Init => return,
+        };
         let mut told = false;
         for member in ordered.collect::<Vec<_>>() {
             let mut moved = Vec::new();
-            self.move_member(member, to, fault, now_us, &mut moved);
+            self.move_member(member, move_to, fault, now_us, &mut moved);
             if !moved.is_empty() && member != index && !told && before != to {
                 told = true;
                 let text = format!("VRRP_Group({}) Syncing instances to {} state", group.name, to.name());
@@ -176,18 +184,19 @@ impl Domain {
         }
     }
 
-    fn move_member(&mut self, member: usize, to: State, fault: bool, now_us: u64, out: &mut Vec<Outcome>) {
+    fn move_member(
+        &mut self,
+        member: usize,
+        to: GroupMove,
+        fault: bool,
+        now_us: u64,
+        out: &mut Vec<Outcome>,
+    ) {
         let mut actions = Vec::new();
         if let Some(router) = self.routers.get_mut(member) {
             router.set_group_fault(fault, now_us, &mut actions);
         }
         out.extend(actions.into_iter().map(|action| (member, action)));
-        let to = match to {
-            State::Master => GroupMove::Master,
-            State::Backup => GroupMove::Backup,
-            State::Fault => GroupMove::Fault,
-            State::Init => return,
-        };
         self.step_one(member, Event::Group(to), now_us, out);
     }
 }

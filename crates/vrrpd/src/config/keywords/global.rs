@@ -2,10 +2,16 @@
 
 use super::super::keyword::Keyword;
 use super::draft::GlobalDraft;
-use super::{global_daemon, global_lvs, global_script, global_vrrp, keyword, not_yet};
+use super::{global_admin, global_daemon, global_lvs, global_script, global_vrrp, keyword, not_yet};
 
-pub(in crate::config) const TABLES: &[&[Keyword<GlobalDraft>]] =
-    &[MAIL, global_daemon::TABLE, global_vrrp::TABLE, global_script::TABLE, global_lvs::TABLE];
+pub(in crate::config) const TABLES: &[&[Keyword<GlobalDraft>]] = &[
+    MAIL,
+    global_admin::TABLE,
+    global_daemon::TABLE,
+    global_vrrp::TABLE,
+    global_script::TABLE,
+    global_lvs::TABLE,
+];
 
 const MAIL: &[Keyword<GlobalDraft>] = &[
     keyword(

@@ -4,6 +4,7 @@ pub(super) mod address;
 pub(super) mod bfd;
 pub(super) mod draft;
 pub(super) mod global;
+mod global_admin;
 mod global_daemon;
 mod global_lvs;
 mod global_script;

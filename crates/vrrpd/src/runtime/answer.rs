@@ -1,0 +1,200 @@
+//! Answers to what is asked on the admin socket, and reloads, from wherever they are asked for.
+
+use hacore::time::monotonic_us;
+
+use crate::admin::{self, Answer, Command, Question};
+use crate::model::{Config, differences};
+use crate::status::{self, View};
+use crate::vrrp::{Event, Router, State, Steering};
+
+use super::{actor::Actor, turn::Service};
+
+/// Names listed in an answer to a wrong one.
+const NAMES_SHOWN_MAX: usize = 20;
+
+impl Actor {
+    pub(super) async fn answer(&mut self, question: Question, service: &mut Service) {
+        let answer = self.answer_to(question.command, service).await;
+        // Who does not wait for the answer does not want it.
+        let _ = question.answer.send(answer);
+    }
+
+    async fn answer_to(&mut self, command: Command, service: &mut Service) -> Answer {
+        if service.is_stopping() && !matches!(command, Command::Help | Command::Status | Command::Metrics) {
+            return Err("the daemon is ending".to_owned());
+        }
+        match command {
+            Command::Help => Ok(admin::help()),
+            Command::Status => Ok(status::overview(&self.view())),
+            Command::Json => Ok(status::json_text(&self.view())),
+            Command::Stats => Ok(status::stats_text(self.domain.routers())),
+            Command::Data => Ok(status::data_text(&self.config, self.domain.routers())),
+            Command::Metrics => Ok(status::metrics(&self.view())),
+            Command::Plan => {
+                let reading = service.read(&self.log).map_err(|reasons| reasons.join("\n"))?;
+                Ok(verdict(
+                    &reading.messages,
+                    &differences(&self.config, &reading.config),
+                    "nothing would change",
+                ))
+            }
+            Command::Reload => self.reload_from_file(service).await,
+            Command::Garp(name) => self.announce_by_hand(name.as_deref()),
+            Command::Priority(name, priority) => {
+                self.steer(Some(&name), Steering::Priority(priority), "priority set").await
+            }
+            Command::Drain(name) => self.steer(name.as_deref(), Steering::Drained, "drained").await,
+            Command::Resume(name) => self.steer(name.as_deref(), Steering::None, "resumed").await,
+        }
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            config: &self.config,
+            routers: self.domain.routers(),
+            groups: self.domain.groups(),
+            conditions: &self.conditions,
+            life: &self.life,
+            clocks: status::Clocks::now(),
+        }
+    }
+
+    /// Reads the file and goes over to it; the answer says what changed, or why nothing did.
+    pub(super) async fn reload_from_file(&mut self, service: &mut Service) -> Answer {
+        service.reloading();
+        self.log.info("Reloading ...");
+        let answer = match service.read(&self.log) {
+            Ok(reading) => {
+                let changes = differences(&self.config, &reading.config);
+                self.go_over_to(reading.config)
+                    .await
+                    .map(|()| verdict(&reading.messages, &changes, "nothing changed"))
+            }
+            Err(reasons) => {
+                self.log.warning("Reload refused: the configuration in use stays");
+                Err(reasons.join("\n"))
+            }
+        };
+        let now_us = monotonic_us();
+        match &answer {
+            Ok(_) => {
+                self.life.reloads += 1;
+                self.life.read_us = now_us;
+                self.life.refused = None;
+            }
+            Err(reason) => {
+                self.life.reloads_refused += 1;
+                let first = reason.lines().next().unwrap_or_default().to_owned();
+                self.life.refused = Some((now_us, first));
+            }
+        }
+        service.ready(&self.status_line());
+        answer.map_err(|reason| format!("reload refused, the configuration in use stays:\n{reason}"))
+    }
+
+    async fn go_over_to(&mut self, config: Config) -> Result<(), String> {
+        self.reload(config).await?;
+        self.services.open(&self.config.global, &self.questions, &self.log);
+        Ok(())
+    }
+
+    /// The named instance, or all.
+    fn find(&self, name: Option<&str>) -> Result<Vec<usize>, String> {
+        let Some(name) = name else { return Ok((0..self.instances.len()).collect()) };
+        if let Some(index) = self.instances.iter().position(|instance| instance.model.name == name) {
+            return Ok(vec![index]);
+        }
+        let names: Vec<&str> =
+            self.instances.iter().take(NAMES_SHOWN_MAX).map(|i| i.model.name.as_str()).collect();
+        let more = if self.instances.len() > NAMES_SHOWN_MAX { ", …" } else { "" };
+        Err(format!("there is no instance '{name}'; there are: {}{more}", names.join(", ")))
+    }
+
+    fn announce_by_hand(&mut self, name: Option<&str>) -> Answer {
+        let mut text = String::new();
+        for index in self.find(name)? {
+            let Some(instance) = self.instances.get(index) else { continue };
+            let (own, repeat) = (instance.model.name.clone(), instance.model.garp.master_repeat.max(1));
+            let addresses = instance.model.all_addresses().count();
+            if !self.domain.routers().get(index).is_some_and(Router::holds_addresses) {
+                if name.is_some() {
+                    return Err(format!("{own} does not hold its addresses: nothing to announce"));
+                }
+                continue;
+            }
+            self.announce(index, repeat);
+            text.push_str(&format!("{own}: announced {addresses} address(es) {repeat} times\n"));
+        }
+        if text.is_empty() {
+            text.push_str("no instance holds its addresses: nothing to announce\n");
+        }
+        Ok(text)
+    }
+
+    /// Steers an instance, or all. A drained member of a sync group takes the others along, because the group moves as
+    /// one.
+    async fn steer(&mut self, name: Option<&str>, to: Steering, done: &str) -> Answer {
+        let mut indices = self.find(name)?;
+        if let (Some(name), false) = (name, matches!(to, Steering::Priority(_)))
+            && let Some(group) = self.config.sync_group_of(name)
+        {
+            let member = |index: &usize| {
+                self.instances.get(*index).is_some_and(|i| group.members.contains(&i.model.name))
+            };
+            indices = (0..self.instances.len()).filter(member).collect();
+        }
+        let now_us = monotonic_us();
+        let mut out = Vec::new();
+        let mut before = Vec::new();
+        for &index in &indices {
+            let Some(router) = self.domain.routers().get(index) else { continue };
+            before.push((index, router.state(), router.priority()));
+            if let Some(instance) = self.instances.get(index) {
+                self.log.info(&format!("({}) {done} by hand", instance.model.name));
+            }
+            self.domain.step(index, Event::Steer(to), now_us, &mut out);
+        }
+        self.carry_out(out).await;
+        let mut text = String::new();
+        for (index, state, priority) in before {
+            self.record(index);
+            let (Some(router), Some(instance)) =
+                (self.domain.routers().get(index), self.instances.get(index))
+            else {
+                continue;
+            };
+            text.push_str(&format!("{}: {}\n", instance.model.name, outcome(router, state, priority)));
+        }
+        Ok(text)
+    }
+}
+
+/// What steering did to a router.
+fn outcome(router: &Router, state: State, priority: u8) -> String {
+    let mut text = if router.priority() == priority {
+        format!("priority {priority} as before")
+    } else {
+        format!("priority {priority} -> {}", router.priority())
+    };
+    text.push_str(&match (state, router.state()) {
+        (State::Master, State::Backup) if router.is_handing_over() => {
+            ", said good-bye, keeps its addresses until the new master is heard".to_owned()
+        }
+        (_, now) => format!(", {}", now.name()),
+    });
+    text
+}
+
+/// What a reload comes to, with what was said about the file.
+fn verdict(messages: &[String], changes: &[String], nothing: &str) -> String {
+    let mut text = String::new();
+    for line in messages.iter().chain(changes) {
+        text.push_str(line);
+        text.push('\n');
+    }
+    if changes.is_empty() {
+        text.push_str(nothing);
+        text.push('\n');
+    }
+    text
+}
