@@ -67,6 +67,8 @@ pub struct Reporter {
     /// The path shown in the second introductory line.
     executable: String,
     pub warnings: usize,
+    /// Everything that was said, also with `-q`.
+    pub said: String,
 }
 
 impl Reporter {
@@ -79,6 +81,7 @@ impl Reporter {
             introduced: false,
             executable,
             warnings: 0,
+            said: String::new(),
         }
     }
 
@@ -87,7 +90,11 @@ impl Reporter {
         if diagnostic.severity == Severity::Warning {
             self.warnings += 1;
         }
-        if self.quiet || (diagnostic.severity == Severity::Hint && self.detail == Detail::Plain) {
+        if diagnostic.severity == Severity::Hint && self.detail == Detail::Plain {
+            return;
+        }
+        self.said.push_str(&render::render(&self.style, diagnostic, sources, false));
+        if self.quiet {
             return;
         }
         // HAProxy prints notices in check mode only once something worse was said; they are few, so that ours always are.

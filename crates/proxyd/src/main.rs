@@ -11,12 +11,14 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = arguments.collect();
     match startup::begin(&program, &arguments) {
         Outcome::Done(code) => code,
-        Outcome::Run { config, options, .. } => {
+        Outcome::Run { config, options, startup_logs } => {
             let launch_options = LaunchOptions {
                 tag: program.rsplit('/').next().unwrap_or("proxyd").to_owned(),
                 quiet: options.quiet,
                 finish_pids: options.finish_pids.clone(),
                 terminate_pids: options.terminate_pids.clone(),
+                command_line: *options,
+                startup_logs,
             };
             launch(*config, &launch_options)
         }

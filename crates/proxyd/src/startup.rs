@@ -12,6 +12,8 @@ use crate::config::condition::{self, Facts};
 use crate::config::{self, Environment, LoadOptions, Loaded, dump};
 use crate::diagnose::{Detail, Reporter};
 use crate::model::Config;
+use crate::proxy::diff::Plan;
+use crate::runtime::reload::Fresh;
 use crate::version;
 
 /// What the command line and the files led to.
@@ -19,7 +21,7 @@ pub enum Outcome {
     /// Everything is said; the process ends with this code.
     Done(ExitCode),
     /// Start with this.
-    Run { config: Box<Config>, options: Box<Options>, environment: Environment },
+    Run { config: Box<Config>, options: Box<Options>, startup_logs: String },
 }
 
 /// A text on standard output; a closed pipe is not our problem.
@@ -29,6 +31,9 @@ fn print(text: &str) {
 
 /// Reads the arguments after the program's name and does everything up to the start.
 pub fn begin(program: &str, arguments: &[String]) -> Outcome {
+    if let Some(("plan", rest)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return Outcome::Done(plan(rest));
+    }
     let options = match cli::parse(arguments) {
         Ok(options) => options,
         Err(error) => return Outcome::Done(wrong_usage(program, &error)),
@@ -69,20 +74,12 @@ pub fn begin(program: &str, arguments: &[String]) -> Outcome {
 
 fn load(options: Options, reporter: &mut Reporter) -> Outcome {
     let environment = Environment::of_process();
-    let load_options = LoadOptions {
-        diagnostic_mode: options.diagnostic_mode,
-        ignore_unresolved: options.ignore_unresolved,
-        master_worker: options.master_worker,
-        local_peer: options.local_peer.clone(),
-        zero_warning: options.zero_warning,
-        lints: options.check && !options.quiet,
-    };
-    let loaded = config::load(&options.files, load_options, environment);
+    let loaded = config::load(&options.files, load_options(&options), environment);
     reporter.report_all(&loaded.diagnostics, &loaded.sources);
     if let Some(classes) = &options.dump_keywords {
         print(&dump::classes(classes));
     }
-    let Loaded { config, failed_files, zero_warning, environment, .. } = loaded;
+    let Loaded { config, failed_files, zero_warning, .. } = loaded;
     let Some(mut config) = config else {
         for file in &failed_files {
             reporter.say(&Diagnostic::alert(format!("Error(s) found in configuration file : {file}")));
@@ -128,7 +125,70 @@ fn load(options: Options, reporter: &mut Reporter) -> Outcome {
     }
     name_what_has_no_effect(&options, reporter);
     apply(&options, &mut config);
-    Outcome::Run { config: Box::new(config), options: Box::new(options), environment }
+    let startup_logs = std::mem::take(&mut reporter.said);
+    Outcome::Run { config: Box::new(config), options: Box::new(options), startup_logs }
+}
+
+/// Reads the files of a running daemon again; the text says why they are no good.
+pub fn read_again(options: &Options) -> Result<Fresh, String> {
+    let mut reporter = Reporter::new(Detail::Plain, true);
+    let loaded = config::load(&options.files, load_options(options), Environment::of_process());
+    reporter.report_all(&loaded.diagnostics, &loaded.sources);
+    let Some(mut config) = loaded.config else {
+        for file in &loaded.failed_files {
+            reporter.say(&Diagnostic::alert(format!("Error(s) found in configuration file : {file}")));
+        }
+        reporter.say(&Diagnostic::alert("Fatal errors found in configuration."));
+        return Err(reporter.said);
+    };
+    if reporter.warnings > 0 && loaded.zero_warning {
+        let message = "Some warnings were found and 'zero-warning' is set. Aborting.";
+        reporter.say(&Diagnostic::alert(message));
+        return Err(reporter.said);
+    }
+    apply(options, &mut config);
+    Ok(Fresh { config, messages: reporter.said })
+}
+
+fn load_options(options: &Options) -> LoadOptions {
+    LoadOptions {
+        diagnostic_mode: options.diagnostic_mode,
+        ignore_unresolved: options.ignore_unresolved,
+        master_worker: options.master_worker,
+        local_peer: options.local_peer.clone(),
+        zero_warning: options.zero_warning,
+        lints: options.check && !options.quiet,
+    }
+}
+
+/// `proxyd plan [-f PRESENT] NEW`: what a reload from the one to the other would touch; 0, or 1 if one of them is no good.
+fn plan(arguments: &[String]) -> ExitCode {
+    let mut present = "/etc/haproxy/haproxy.cfg".to_owned();
+    let mut new = Vec::new();
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "-f" => present = arguments.next().cloned().unwrap_or_default(),
+            other => new.push(other.to_owned()),
+        }
+    }
+    if new.is_empty() {
+        let _ = std::io::stderr().write_all(b"usage: proxyd plan [-f PRESENT.cfg] NEW.cfg...\n");
+        return ExitCode::FAILURE;
+    }
+    let read = |files: Vec<String>| read_again(&Options { files, ..Options::default() });
+    match (read(vec![present]), read(new)) {
+        (Ok(present), Ok(new)) => {
+            print(&Plan::between(&present.config, &new.config).to_string());
+            ExitCode::SUCCESS
+        }
+        (present, new) => {
+            for text in [present.err(), new.err()].into_iter().flatten() {
+                let _ = std::io::stderr().write_all(text.as_bytes());
+            }
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Options that scripts and units pass and that nothing carries out yet.

@@ -31,6 +31,7 @@ fn start(config: &Config, sockets: Vec<AdminSocket>) -> Services {
     let log = LogWriter::new(&snapshot.proxies, &snapshot.global, "proxyd", &mut Sinks::default()).unwrap();
     let settings = Settings {
         program: Program { version: "3.2.0".into(), release_date: "2025/05/28".into() },
+        reloads: None,
         startup_logs: "[NOTICE] started\n".into(),
         console: false,
     };

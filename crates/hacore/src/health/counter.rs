@@ -76,6 +76,17 @@ impl Counter {
         self.timing
     }
 
+    /// Goes on under another timing: up stays up, down stays down, and so does being fully so.
+    pub fn set_timing(&mut self, timing: Timing) {
+        let (up, full) = (self.is_up(), self.value >= self.top());
+        self.timing = Timing { rise: timing.rise.max(1), fall: timing.fall.max(1), ..timing };
+        self.value = match (up, full) {
+            (true, true) => self.top(),
+            (true, false) => self.value.clamp(self.timing.rise, self.top()),
+            (false, _) => self.value.min(self.timing.rise - 1),
+        };
+    }
+
     /// The value shown as `check_health`, 0..=rise+fall-1.
     pub fn value(&self) -> u32 {
         self.value

@@ -154,6 +154,18 @@ impl Checker {
     }
 }
 
+/// A checker under other timing, or a new one in its place, or none.
+fn renewed(old: Option<Checker>, timing: Option<Timing>, init: InitState) -> Option<Checker> {
+    match (old, timing) {
+        (_, None) => None,
+        (None, Some(timing)) => Some(Checker::new(timing, init)),
+        (Some(mut checker), Some(timing)) => {
+            checker.counter.set_timing(timing);
+            Some(checker)
+        }
+    }
+}
+
 /// One server's health.
 #[derive(Clone, Debug)]
 pub struct Health {
@@ -430,6 +442,31 @@ impl Health {
     /// The weight as set, 0..=256, without slow start.
     pub fn weight(&self) -> u16 {
         self.weight
+    }
+
+    /// Goes on with other settings: what was found out and what the administrator wanted stays, unless the settings
+    /// themselves say otherwise than before.
+    pub fn reconfigure(&mut self, settings: Settings, now: Instant) {
+        let init = if self.operation == Operation::Stopped { InitState::FullyDown } else { InitState::Up };
+        let agent = settings.agent_inter.map(Timing::agent);
+        self.check = renewed(self.check.take(), settings.check, init);
+        self.agent = renewed(self.agent.take(), agent, InitState::Up);
+        let allowed = self.check.as_ref().is_none_or(Checker::allows)
+            && self.agent.as_ref().is_none_or(Checker::allows);
+        if self.operation == Operation::Stopped && self.check.is_none() && !settings.tracking && allowed {
+            self.operation = Operation::Running;
+        }
+        if settings.weight != self.settings.weight {
+            self.weight = settings.weight.min(WEIGHT_MAX);
+        }
+        if settings.disabled != self.settings.disabled {
+            self.forced = if settings.disabled { AdminState::Maintenance } else { AdminState::Ready };
+        }
+        if !settings.tracking {
+            self.tracked = None;
+        }
+        self.settings = settings;
+        self.announced = self.condition(now);
     }
 
     /// What the configuration says.

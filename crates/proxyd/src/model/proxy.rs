@@ -22,6 +22,15 @@ pub enum ProxyKind {
 }
 
 impl ProxyKind {
+    /// The section's keyword.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProxyKind::Frontend => "frontend",
+            ProxyKind::Backend => "backend",
+            ProxyKind::Listen => "listen",
+        }
+    }
+
     pub fn is_frontend(self) -> bool {
         self != ProxyKind::Backend
     }

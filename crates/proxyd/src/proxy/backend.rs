@@ -2,9 +2,14 @@
 //!
 //! Taking and giving back slots goes through here so that `maxconn` is exact across threads. What this file does not do:
 //! persistence, retries, connecting.
+//!
+//! A [`Backend`] belongs to one configuration; its [`BackendLife`] is shared by all that have it. One whose servers
+//! changed has a balancer and a queue of its own, and tells the backends before it, which may still have requests, what
+//! becomes of their servers.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::ops::Deref;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use hacore::balance::{Balancer, Loads, Request, ServerIndex};
@@ -23,7 +28,7 @@ pub struct Backend {
     pub id: ProxyId,
     pub model: Arc<model::Proxy>,
     pub servers: Vec<Arc<Server>>,
-    pub balancer: Mutex<Balancer>,
+    pub balancer: Arc<Mutex<Balancer>>,
     /// Where the hash algorithms find their key; `None` for the others.
     pub key: Option<balancing::Key>,
     /// The algorithm wants to hear of every slot taken and released.
@@ -32,13 +37,30 @@ pub struct Backend {
     limited: bool,
     /// How many servers new clients may go to; follows the health.
     usable: AtomicU32,
-    pub queue: Queue,
+    pub queue: Arc<Queue>,
+    pub fullconn: u32,
+    /// The same backend in earlier configurations, as long as requests use it.
+    older: Mutex<Vec<Weak<Backend>>>,
+    has_older: AtomicBool,
+    life: Arc<BackendLife>,
+}
+
+impl Deref for Backend {
+    type Target = BackendLife;
+
+    fn deref(&self) -> &BackendLife {
+        &self.life
+    }
+}
+
+/// What a backend keeps through reloads.
+#[derive(Debug)]
+pub struct BackendLife {
     pub counters: BackendCounters,
     /// `scur`, `smax`: `beconn` of the log.
     pub sessions: Gauge,
     pub session_rate: Rate,
     pub request_rate: Rate,
-    pub fullconn: u32,
     pub last_session_ms: AtomicU64,
     /// Since when it is up or down, and for how long it was down, milliseconds of the process's clock.
     pub changed_ms: AtomicU64,
@@ -87,32 +109,104 @@ impl Backend {
         threads: usize,
         now: Instant,
     ) -> Self {
-        let servers: Vec<Arc<Server>> = (0u32..)
-            .zip(&model.servers)
-            .map(|(index, server)| Arc::new(Server::new(id, ServerId(index), server, threads, now)))
-            .collect();
-        let conditions: Vec<_> = servers.iter().map(|server| server.health.lock().condition(now)).collect();
-        let balancer = balancing::balancer(model, &conditions);
-        let limited = model.servers.iter().any(|server| server.maxconn > 0);
+        let server = |(index, server)| Arc::new(Server::new(id, ServerId(index), server, threads, now));
+        let servers: Vec<Arc<Server>> = (0u32..).zip(&model.servers).map(server).collect();
+        let balancer = fresh_balancer(model, &servers, now);
+        let life = Arc::new(BackendLife::new(threads));
+        Self::assemble(id, model, fullconn_default, servers, balancer, Arc::default(), life)
+    }
+
+    /// The backend in a new configuration that follows `old`.
+    pub(super) fn renewed(
+        id: ProxyId,
+        model: &Arc<model::Proxy>,
+        fullconn_default: u32,
+        old: &Arc<Backend>,
+        threads: usize,
+        now: Instant,
+    ) -> Self {
+        let server = |(index, model): (u32, &model::Server)| {
+            let index = ServerId(index);
+            Arc::new(match old.server_named(&model.name) {
+                Some(old) => Server::renewed(id, index, model, old, threads, now),
+                None => Server::new(id, index, model, threads, now),
+            })
+        };
+        let servers: Vec<Arc<Server>> = (0u32..).zip(&model.servers).map(server).collect();
+        let same_servers = servers.len() == old.servers.len()
+            && servers.iter().zip(&old.servers).all(|(new, old)| new.is(old) && is_balanced_alike(new, old));
+        let (balancer, queue) = if same_servers
+            && model.balance == old.model.balance
+            && model.options.allbackups == old.model.options.allbackups
+        {
+            (Arc::clone(&old.balancer), Arc::clone(&old.queue))
+        } else {
+            (fresh_balancer(model, &servers, now), Arc::default())
+        };
+        let life = Arc::clone(&old.life);
+        Self::assemble(id, model, fullconn_default, servers, balancer, queue, life)
+    }
+
+    /// Takes the place of `old`, which requests may still be under.
+    pub(super) fn settle(&self, old: &Arc<Backend>, now: Instant) {
+        let mut older = old.older.lock().clone();
+        older.retain(|older| older.strong_count() > 0);
+        older.push(Arc::downgrade(old));
+        *self.older.lock() = older;
+        self.has_older.store(true, Relaxed);
+        for server in &self.servers {
+            if let Some(old) = old.server_like(server) {
+                server.settle(old, now);
+            }
+            self.mirror(server, &server.health.lock(), now);
+        }
+    }
+
+    fn assemble(
+        id: ProxyId,
+        model: &Arc<model::Proxy>,
+        fullconn_default: u32,
+        servers: Vec<Arc<Server>>,
+        balancer: Arc<Mutex<Balancer>>,
+        queue: Arc<Queue>,
+        life: Arc<BackendLife>,
+    ) -> Self {
+        let follows_load = balancer.lock().follows_load();
         Self {
             id,
             model: Arc::clone(model),
-            follows_load: balancer.follows_load(),
-            balancer: Mutex::new(balancer),
+            follows_load,
+            balancer,
             key: balancing::key(&model.balance.algorithm),
-            limited,
+            limited: model.servers.iter().any(|server| server.maxconn > 0),
             usable: AtomicU32::new(count_usable(&servers)),
             servers,
-            queue: Queue::default(),
-            counters: BackendCounters::new(threads),
-            sessions: Gauge::default(),
-            session_rate: Rate::new(threads),
-            request_rate: Rate::new(threads),
+            queue,
             fullconn: model.fullconn.unwrap_or(fullconn_default).max(1),
-            last_session_ms: AtomicU64::new(u64::MAX),
-            changed_ms: AtomicU64::new(0),
-            down_ms: AtomicU64::new(0),
+            older: Mutex::default(),
+            has_older: AtomicBool::new(false),
+            life,
         }
+    }
+
+    /// The same backend in earlier configurations whose requests have not all ended, oldest first.
+    pub fn older(&self) -> Vec<Arc<Backend>> {
+        if !self.has_older.load(Relaxed) {
+            return Vec::new();
+        }
+        let mut older = self.older.lock();
+        let living: Vec<Arc<Backend>> = older.iter().filter_map(Weak::upgrade).collect();
+        if living.is_empty() {
+            older.clear();
+            self.has_older.store(false, Relaxed);
+        }
+        living
+    }
+
+    /// The place of a server that may come from another configuration.
+    pub fn server_like(&self, other: &Server) -> Option<&Arc<Server>> {
+        let same_place = self.server(other.id).filter(|server| server.is(other));
+        same_place.or_else(|| self.servers.iter().find(|server| server.is(other)))
     }
 
     pub fn name(&self) -> &str {
@@ -248,6 +342,12 @@ impl Backend {
         server.mirror(condition.available, !health.may_serve());
         self.balancer.lock().set_server(server.index(), condition);
         self.usable.store(count_usable(&self.servers), Relaxed);
+        for older in self.older() {
+            if let Some(server) = older.server_like(server) {
+                older.balancer.lock().set_server(server.index(), condition);
+                older.usable.store(count_usable(&older.servers), Relaxed);
+            }
+        }
     }
 
     fn try_take(&self, server: &Server) -> bool {
@@ -265,6 +365,32 @@ impl Backend {
             balancer.load_changed(server.index(), server.sessions.current(), server.queue.len());
         }
     }
+}
+
+impl BackendLife {
+    fn new(threads: usize) -> Self {
+        Self {
+            counters: BackendCounters::new(threads),
+            sessions: Gauge::default(),
+            session_rate: Rate::new(threads),
+            request_rate: Rate::new(threads),
+            last_session_ms: AtomicU64::new(u64::MAX),
+            changed_ms: AtomicU64::new(0),
+            down_ms: AtomicU64::new(0),
+        }
+    }
+}
+
+fn fresh_balancer(model: &model::Proxy, servers: &[Arc<Server>], now: Instant) -> Arc<Mutex<Balancer>> {
+    let conditions: Vec<_> = servers.iter().map(|server| server.health.lock().condition(now)).collect();
+    Arc::new(Mutex::new(balancing::balancer(model, &conditions)))
+}
+
+/// Whether the balancer cannot tell the two configurations of one server apart.
+fn is_balanced_alike(new: &Server, old: &Server) -> bool {
+    let (new, old) = (&new.model, &old.model);
+    (new.weight, new.backup, new.numeric_id, &new.hash_key)
+        == (old.weight, old.backup, old.numeric_id, &old.hash_key)
 }
 
 fn count_usable(servers: &[Arc<Server>]) -> u32 {

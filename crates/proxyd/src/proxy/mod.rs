@@ -6,6 +6,7 @@ pub mod backend;
 pub mod balancing;
 pub mod checks;
 pub mod counters;
+pub mod diff;
 pub mod frontend;
 pub mod process;
 pub mod queue;

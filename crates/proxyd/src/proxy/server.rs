@@ -1,8 +1,12 @@
 //! A server at run time: address, condition, slots, queue, counters.
 //!
 //! The health state machine sits behind a lock that only checks and commands take; what the request path asks
-//! (`is_usable`, `is_stopped`, slots) is mirrored in atomics by [`super::Backend::apply_health`].
+//! (`is_usable`, `is_stopped`, slots) is mirrored in atomics by [`super::Backend::update_health`].
+//!
+//! A [`Server`] belongs to one configuration; its [`ServerLife`] is shared by all configurations that have the server,
+//! so that a reload forgets nothing.
 
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -15,12 +19,26 @@ use super::counters::{Gauge, Rate, ServerCounters};
 use super::queue::Queue;
 use crate::model::{self, Address, InitialState, ProxyId, ServerId};
 
-/// One server of a backend.
+/// One server of a backend, as one configuration has it.
 #[derive(Debug)]
 pub struct Server {
     pub backend: ProxyId,
     pub id: ServerId,
     pub model: Arc<model::Server>,
+    life: Arc<ServerLife>,
+}
+
+impl Deref for Server {
+    type Target = ServerLife;
+
+    fn deref(&self) -> &ServerLife {
+        &self.life
+    }
+}
+
+/// What a server keeps through reloads.
+#[derive(Debug)]
+pub struct ServerLife {
     /// Where to connect; changed by `set server … addr`.
     address: Mutex<Address>,
     /// Checks, administrator's wishes, weight. Change it through [`super::Backend::update_health`].
@@ -58,31 +76,38 @@ impl Server {
         threads: usize,
         now: Instant,
     ) -> Self {
-        let health = Health::new(health_settings(model), now);
-        let usable = health.condition(now).available;
-        let minconn = if model.minconn == 0 { model.maxconn } else { model.minconn };
-        Self {
-            backend,
-            id,
-            address: Mutex::new(model.address.clone()),
-            usable: AtomicBool::new(usable),
-            stopped: AtomicBool::new(model.disabled || !health.is_up()),
-            health: Mutex::new(health),
-            counters: ServerCounters::new(threads),
-            session_rate: Rate::new(threads),
-            sessions: Gauge::default(),
-            maxconn: AtomicU32::new(if model.maxconn == 0 { 0 } else { model.maxconn.max(minconn) }),
-            minconn: AtomicU32::new(minconn),
-            queue: Queue::default(),
-            idle_connections: AtomicU32::new(0),
-            used_connections: Gauge::default(),
-            last_session_ms: AtomicU64::new(u64::MAX),
-            changed_ms: AtomicU64::new(0),
-            down_ms: AtomicU64::new(0),
-            errors_in_a_row: AtomicU32::new(0),
-            shutdown_epoch: AtomicU32::new(0),
-            model: Arc::new(model.clone()),
+        let life = Arc::new(ServerLife::new(model, threads, now));
+        Self { backend, id, model: Arc::new(model.clone()), life }
+    }
+
+    /// The server in a new configuration. What it is goes on unless it has another address now; then it is another server.
+    pub(super) fn renewed(
+        backend: ProxyId,
+        id: ServerId,
+        model: &model::Server,
+        old: &Server,
+        threads: usize,
+        now: Instant,
+    ) -> Self {
+        if !super::diff::is_same_server(&old.model, model) {
+            return Self::new(backend, id, model, threads, now);
         }
+        Self { backend, id, model: Arc::new(model.clone()), life: Arc::clone(&old.life) }
+    }
+
+    /// Takes over what its configuration says otherwise than that of `old`; what commands changed meanwhile stays.
+    pub(super) fn settle(&self, old: &Server, now: Instant) {
+        self.life.reconfigure(&old.model, &self.model, now);
+    }
+
+    /// Whether both are the same server, each in its configuration.
+    pub fn is(&self, other: &Server) -> bool {
+        Arc::ptr_eq(&self.life, &other.life)
+    }
+
+    /// A number that is the same in all configurations that have this server, as long as one of them exists.
+    pub fn identity(&self) -> usize {
+        Arc::as_ptr(&self.life) as usize
     }
 
     pub fn name(&self) -> &str {
@@ -92,6 +117,58 @@ impl Server {
     /// The place the balancer knows it by.
     pub fn index(&self) -> ServerIndex {
         ServerIndex(self.id.0)
+    }
+
+    /// What the balancer reads of it.
+    pub fn load(&self, backend_sessions: u32, fullconn: u32) -> Load {
+        Load {
+            served: self.sessions.current(),
+            queued: self.queue.len(),
+            limit: self.limit(backend_sessions, fullconn),
+            queue_limit: (self.model.maxqueue > 0).then_some(self.model.maxqueue),
+        }
+    }
+}
+
+impl ServerLife {
+    fn new(model: &model::Server, threads: usize, now: Instant) -> Self {
+        let health = Health::new(health_settings(model), now);
+        let usable = health.condition(now).available;
+        let (maxconn, minconn) = slots(model);
+        Self {
+            address: Mutex::new(model.address.clone()),
+            usable: AtomicBool::new(usable),
+            stopped: AtomicBool::new(model.disabled || !health.is_up()),
+            health: Mutex::new(health),
+            counters: ServerCounters::new(threads),
+            session_rate: Rate::new(threads),
+            sessions: Gauge::default(),
+            maxconn: AtomicU32::new(maxconn),
+            minconn: AtomicU32::new(minconn),
+            queue: Queue::default(),
+            idle_connections: AtomicU32::new(0),
+            used_connections: Gauge::default(),
+            last_session_ms: AtomicU64::new(u64::MAX),
+            changed_ms: AtomicU64::new(0),
+            down_ms: AtomicU64::new(0),
+            errors_in_a_row: AtomicU32::new(0),
+            shutdown_epoch: AtomicU32::new(0),
+        }
+    }
+
+    /// Takes over what the new file says otherwise than the old one; what commands changed meanwhile stays.
+    fn reconfigure(&self, old: &model::Server, new: &model::Server, now: Instant) {
+        if slots(old) != slots(new) {
+            let (maxconn, minconn) = slots(new);
+            self.maxconn.store(maxconn, Relaxed);
+            self.minconn.store(minconn, Relaxed);
+        }
+        let (before, after) = (health_settings(old), health_settings(new));
+        if before != after {
+            let mut health = self.health.lock();
+            health.reconfigure(after, now);
+            self.mirror(health.condition(now).available, !health.may_serve());
+        }
     }
 
     pub fn address(&self) -> Address {
@@ -131,16 +208,12 @@ impl Server {
         let share = u64::from(backend_sessions) * u64::from(maxconn) / u64::from(fullconn.max(1));
         Some(u32::try_from(share).unwrap_or(maxconn).max(minconn))
     }
+}
 
-    /// What the balancer reads of it.
-    pub fn load(&self, backend_sessions: u32, fullconn: u32) -> Load {
-        Load {
-            served: self.sessions.current(),
-            queued: self.queue.len(),
-            limit: self.limit(backend_sessions, fullconn),
-            queue_limit: (self.model.maxqueue > 0).then_some(self.model.maxqueue),
-        }
-    }
+/// `maxconn` and `minconn` as they take effect.
+fn slots(model: &model::Server) -> (u32, u32) {
+    let minconn = if model.minconn == 0 { model.maxconn } else { model.minconn };
+    (if model.maxconn == 0 { 0 } else { model.maxconn.max(minconn) }, minconn)
 }
 
 /// The server's words on checks as the health state machine takes them.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::backend::Backend;
+use super::diff::Plan;
 use super::frontend::Frontend;
 use super::process::Process;
 use super::server::Server;
@@ -24,18 +25,42 @@ pub struct Snapshot {
     backend_names: HashMap<String, ProxyId>,
 }
 
+/// What a configuration follows.
+#[derive(Debug, Clone, Copy)]
+pub struct Before<'a> {
+    pub snapshot: &'a Snapshot,
+    pub plan: &'a Plan,
+}
+
 impl Snapshot {
     /// Builds the run-time objects. `process` brings the number of threads and the process's `maxconn`.
     pub fn build(config: &Config, process: &Arc<Process>) -> Self {
+        Self::renewed(config, process, None)
+    }
+
+    /// Builds the run-time objects of a configuration that follows another one: what both have goes on with its counters,
+    /// health, queues and switches. Nothing is changed yet; see [`Self::settle`].
+    pub fn renewed(config: &Config, process: &Arc<Process>, before: Option<Before<'_>>) -> Self {
+        let old = before.map(|before| before.snapshot);
         let now = Instant::now();
-        process.limit_rates(config.global.max_connection_rate, config.global.max_session_rate);
+        if before.is_none() {
+            process.limit_rates(config.global.max_connection_rate, config.global.max_session_rate);
+        }
         let threads = process.threads;
         let maxconn = process.maxconn.load(std::sync::atomic::Ordering::Relaxed);
         let proxies: Vec<Arc<Proxy>> = config.proxies.iter().cloned().map(Arc::new).collect();
         let identified = || (0u32..).map(ProxyId).zip(&proxies);
-        let frontends = identified()
+        let frontends: Vec<_> = identified()
             .map(|(id, proxy)| {
-                let frontend = || Arc::new(Frontend::new(id, proxy, maxconn, threads));
+                let frontend = || {
+                    let known = old.and_then(|old| old.frontend_named(&proxy.name));
+                    let mut frontend = Frontend::renewed(id, proxy, maxconn, threads, known.map(|f| &**f));
+                    let same = before.is_some_and(|before| before.plan.unchanged.contains(&proxy.name));
+                    if let Some(known) = known.filter(|_| same) {
+                        frontend.revision = Arc::clone(&known.revision);
+                    }
+                    Arc::new(frontend)
+                };
                 proxy.kind.is_frontend().then(frontend)
             })
             .collect();
@@ -43,7 +68,10 @@ impl Snapshot {
             .map(|(id, proxy)| {
                 let backend = || {
                     let fullconn = fullconn(config, id, maxconn);
-                    Arc::new(Backend::new(id, proxy, fullconn, threads, now))
+                    Arc::new(match old.and_then(|old| old.backend_named(&proxy.name)) {
+                        Some(old) => Backend::renewed(id, proxy, fullconn, old, threads, now),
+                        None => Backend::new(id, proxy, fullconn, threads, now),
+                    })
                 };
                 proxy.kind.is_backend().then(backend)
             })
@@ -63,6 +91,25 @@ impl Snapshot {
         }
     }
 
+    /// Takes over from `old` what the new file says otherwise than the old one. After this there is no way back.
+    pub fn settle(&self, old: &Snapshot) {
+        let now = Instant::now();
+        let rates = |global: &Global| (global.max_connection_rate, global.max_session_rate);
+        if rates(&self.global) != rates(&old.global) {
+            self.process.limit_rates(self.global.max_connection_rate, self.global.max_session_rate);
+        }
+        for frontend in self.frontends() {
+            if let Some(old) = old.frontend_named(frontend.name()) {
+                frontend.settle(old);
+            }
+        }
+        for backend in self.backends() {
+            if let Some(old) = old.backend_named(backend.name()) {
+                backend.settle(old, now);
+            }
+        }
+    }
+
     pub fn frontend(&self, id: ProxyId) -> Option<&Arc<Frontend>> {
         self.frontends.get(id.0 as usize)?.as_ref()
     }
@@ -79,6 +126,15 @@ impl Snapshot {
     /// Backends in configuration order.
     pub fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
         self.backends.iter().flatten()
+    }
+
+    /// The proxy of another snapshot in this one, by its name: its number may be another.
+    pub fn counterpart(&self, other: &Snapshot, id: ProxyId) -> Option<ProxyId> {
+        let proxy = other.proxies.get(id.0 as usize)?;
+        let backend = proxy.kind.is_backend().then(|| self.backend_named(&proxy.name)).flatten();
+        backend
+            .map(|backend| backend.id)
+            .or_else(|| self.frontend_named(&proxy.name).map(|frontend| frontend.id))
     }
 
     pub fn frontend_named(&self, name: &str) -> Option<&Arc<Frontend>> {

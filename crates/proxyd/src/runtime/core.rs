@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::model::{Global, ProxyId, ServerId};
 use crate::net::{BufferPool, ConnectionKey, ConnectionTable, PipePool, Poller, TimerWheel, Token, WakeList};
 use crate::proxy::process::wall_us;
-use crate::proxy::{Process, Snapshot, StreamKey};
+use crate::proxy::{Process, Server, Snapshot, StreamKey};
 use crate::runtime::inbox::{Inboxes, Message};
 use crate::runtime::log_writer::LogWriter;
 use crate::stream::{FrontendPolicy, IdlePools, Newborn, ProcessVariables, Stream, ThreadEnvironment};
@@ -56,6 +56,26 @@ impl Deref for LocalSnapshot {
 
     fn deref(&self) -> &Snapshot {
         &self.shared
+    }
+}
+
+/// A configuration and what was made from it for one thread.
+pub struct World {
+    pub snapshot: Rc<LocalSnapshot>,
+    pub environment: Rc<ThreadEnvironment>,
+    pub log: LogWriter,
+}
+
+impl World {
+    /// Changes places with what the thread works with, and back.
+    pub fn enter(&mut self, core: &mut Core) {
+        std::mem::swap(&mut self.environment, &mut core.environment);
+        std::mem::swap(&mut self.log, &mut core.log);
+    }
+
+    /// Whether nothing but this uses it: itself and its environment hold one handle each.
+    pub fn is_deserted(&self) -> bool {
+        Rc::strong_count(&self.snapshot) <= 2 && Rc::strong_count(&self.environment) <= 1
     }
 }
 
@@ -202,8 +222,22 @@ impl Core {
     }
 
     /// Tells the owner of a ticket that it holds a slot now.
-    pub fn grant(&mut self, stream: StreamKey, backend: ProxyId, server: ServerId) {
-        self.inboxes.send(usize::from(stream.thread), Message::SlotGranted { stream, backend, server });
+    pub fn grant(&mut self, stream: StreamKey, server: &Arc<Server>) {
+        let server = Arc::clone(server);
+        self.inboxes.send(usize::from(stream.thread), Message::SlotGranted { stream, server });
+    }
+
+    /// Goes over to a new configuration; gives what sessions under the old one need to end in peace.
+    pub fn adopt(&mut self, snapshot: &Arc<Snapshot>, log: LogWriter) -> World {
+        let new = Rc::new(LocalSnapshot::new(Arc::clone(snapshot)));
+        let old = std::mem::replace(&mut self.snapshot, new);
+        self.adopt_idle(&old);
+        let environment = Rc::new(self.environment.renewed(&self.snapshot));
+        World {
+            snapshot: old,
+            environment: std::mem::replace(&mut self.environment, environment),
+            log: std::mem::replace(&mut self.log, log),
+        }
     }
 
     /// 64 pseudo-random bits (xorshift64*): for balancing and unique ids, not for secrets.

@@ -10,22 +10,22 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use parking_lot::Mutex;
 
-use crate::model::{ProxyId, ServerId};
-use crate::proxy::{Snapshot, StreamKey};
+use super::reload::Adoption;
+use crate::proxy::{Server, StreamKey};
 
 /// What a thread is told.
 #[derive(Debug, Clone)]
 pub enum Message {
     /// A queued request holds a slot of this server now.
-    SlotGranted { stream: StreamKey, backend: ProxyId, server: ServerId },
+    SlotGranted { stream: StreamKey, server: Arc<Server> },
     /// Stop accepting, close idle connections, finish what runs.
     SoftStop,
     /// End now.
     HardStop,
     /// A new configuration.
-    Reload(Arc<Snapshot>),
+    Reload(Arc<Adoption>),
     /// End the sessions that use this server (`shutdown sessions server`, `on-marked-down shutdown-sessions`).
-    ShutdownServer { backend: ProxyId, server: ServerId },
+    ShutdownServer { server: Arc<Server> },
     /// A frontend may accept again.
     ResumeAccept,
 }

@@ -18,12 +18,15 @@ use hacore::process::rlimit::{open_files, raise_open_files};
 use hacore::process::sd_notify::Notifier;
 use hacore::process::signals;
 use tokio::signal::unix::SignalKind;
+use tokio::sync::mpsc;
 
 use super::listeners::Listeners;
 use super::log_writer::{LogWriter, Sinks};
+use super::reload::{self, Reloaded, Reloader, Request, Wish};
 use super::services::{Services, Settings};
 use super::start::Runtime;
 use super::state_lines::StateLog;
+use crate::cli::Options;
 use crate::model::{Config, Global, User};
 use crate::proxy::{Process, Snapshot};
 use crate::services::cli::AdminSocket;
@@ -38,6 +41,10 @@ pub struct LaunchOptions {
     /// Processes to end once this one serves: softly (`-sf`), at once (`-st`).
     pub finish_pids: Vec<i32>,
     pub terminate_pids: Vec<i32>,
+    /// How the configuration was read, and is read again.
+    pub command_line: Options,
+    /// What was said about it (`show startup-logs`).
+    pub startup_logs: String,
 }
 
 /// How often an ending data plane is looked at.
@@ -67,6 +74,7 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
     let threads = threads(&config.global);
     let maxconn = limits(&config, threads).map_err(one)?;
     let first = Snapshot::build(&config, &Arc::new(Process::new(threads, maxconn)));
+    let read = reload::reader(options.command_line.clone(), config.global.chroot.is_some());
     let mut listeners = Listeners::bind(&first).map_err(|errors| {
         let mut reasons: Vec<String> = errors.iter().map(ToString::to_string).collect();
         reasons.push("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".to_owned());
@@ -96,16 +104,17 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
     let notifier = Notifier::from_env();
     privileges.apply().map_err(one)?;
     let runtime = Runtime::start(&snapshot, &listeners, &options.tag, &mut sinks).map_err(one)?;
-    drop(listeners);
+    let (requests, wishes) = tokio::sync::mpsc::channel(reload::WAITING_MAX);
     let settings = Settings {
         program: Program {
             version: crate::version::full().to_string(),
             release_date: crate::version::DATE.to_owned(),
         },
-        startup_logs: String::new(),
+        reloads: Some(requests),
+        startup_logs: options.startup_logs.clone(),
         console,
     };
-    let mut state_log = StateLog { writer: own_log, console: settings.console };
+    let state_log = StateLog { writer: own_log, console: settings.console };
     let services = Services::start(&snapshot, &runtime.inboxes, log, sockets, settings).map_err(one)?;
     end_predecessors(options);
     if let Some(notifier) = &notifier {
@@ -114,7 +123,12 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
     if let Some(readiness) = readiness {
         readiness.ready().map_err(one)?;
     }
-    let ended = serve(&runtime, config.global.hard_stop_after, &mut state_log);
+    let hard_stop_after = config.global.hard_stop_after;
+    let reloader = Reloader::new(read, config, listeners, sinks, &options.tag);
+    let mut daemon = Daemon { runtime, services, reloader, state_log, notifier };
+    let ended = daemon.serve(wishes, hard_stop_after);
+    let Daemon { runtime, services, mut state_log, notifier, .. } = daemon;
+    let snapshot = Arc::clone(&runtime.snapshot);
     if let Some(notifier) = &notifier {
         notifier.stopping();
     }
@@ -196,47 +210,104 @@ fn end_predecessors(options: &LaunchOptions) {
     each(&options.terminate_pids, Signal::SIGTERM);
 }
 
-/// Waits for the signals: SIGTERM and SIGINT end at once, SIGUSR1 lets requests finish.
-/// SIGHUP dumps the state; SIGUSR2, which asks for a reload, is answered and nothing more so far.
-fn serve(
-    runtime: &Runtime,
-    hard_stop_after: Option<Duration>,
-    state_log: &mut StateLog,
-) -> std::io::Result<()> {
-    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    tokio.block_on(async {
-        let mut terminate = signals::stream(SignalKind::terminate().as_raw_value())?;
-        let mut interrupt = signals::stream(SignalKind::interrupt().as_raw_value())?;
-        let mut soft = signals::stream(SignalKind::user_defined1().as_raw_value())?;
-        signals::ignore(SignalKind::pipe().as_raw_value())?;
-        let mut dump = signals::stream(SignalKind::hangup().as_raw_value())?;
-        let mut reload = signals::stream(SignalKind::user_defined2().as_raw_value())?;
-        let mut stopping = false;
-        for terminal in [nix::libc::SIGTTOU, nix::libc::SIGTTIN, nix::libc::SIGQUIT] {
-            signals::ignore(terminal)?;
-        }
-        let mut expired = std::pin::pin!(tokio::time::sleep(FAR_AWAY));
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
-                _ = dump.recv() => state_log.dump(&runtime.snapshot),
-                _ = reload.recv() => {
-                    state_log.console("reload is not supported yet: the configuration stays as it is.");
-                }
-                _ = soft.recv(), if !stopping => {
-                    stopping = true;
-                    runtime.soft_stop();
-                    let limit = hard_stop_after.unwrap_or(FAR_AWAY);
-                    expired.as_mut().reset(tokio::time::Instant::now() + limit);
-                }
-                () = ended(runtime) => break,
-                () = &mut expired, if stopping => break,
+/// The serving process.
+struct Daemon {
+    runtime: Runtime,
+    services: Services,
+    reloader: Reloader,
+    state_log: StateLog,
+    notifier: Option<Notifier>,
+}
+
+impl Daemon {
+    /// Waits for the signals: SIGTERM and SIGINT end at once, SIGUSR1 lets requests finish, SIGUSR2 reloads.
+    /// SIGHUP dumps the state and reloads: the one is what HAProxy's worker does, the other what its master does.
+    fn serve(
+        &mut self,
+        mut wishes: mpsc::Receiver<Request>,
+        hard_stop_after: Option<Duration>,
+    ) -> std::io::Result<()> {
+        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        tokio.block_on(async {
+            let mut terminate = signals::stream(SignalKind::terminate().as_raw_value())?;
+            let mut interrupt = signals::stream(SignalKind::interrupt().as_raw_value())?;
+            let mut soft = signals::stream(SignalKind::user_defined1().as_raw_value())?;
+            signals::ignore(SignalKind::pipe().as_raw_value())?;
+            let mut hangup = signals::stream(SignalKind::hangup().as_raw_value())?;
+            let mut reload = signals::stream(SignalKind::user_defined2().as_raw_value())?;
+            let mut stopping = false;
+            for terminal in [nix::libc::SIGTTOU, nix::libc::SIGTTIN, nix::libc::SIGQUIT] {
+                signals::ignore(terminal)?;
             }
+            let mut expired = std::pin::pin!(tokio::time::sleep(FAR_AWAY));
+            loop {
+                tokio::select! {
+                    _ = terminate.recv() => break,
+                    _ = interrupt.recv() => break,
+                    _ = hangup.recv() => {
+                        self.state_log.dump(&self.runtime.snapshot);
+                        if !stopping {
+                            self.reload();
+                        }
+                    }
+                    _ = reload.recv(), if !stopping => {
+                        self.reload();
+                    }
+                    Some(request) = wishes.recv() => {
+                        let answer = match request.wish {
+                            _ if stopping => "Success=0\n--\nThe process is stopping.\n".to_owned(),
+                            Wish::Reload => self.reload(),
+                            Wish::Plan => self.reloader.plan().map_or_else(|why| why, |plan| plan.to_string()),
+                        };
+                        // A client that left does not want the answer.
+                        let _ = request.answer.send(answer);
+                    }
+                    _ = soft.recv(), if !stopping => {
+                        stopping = true;
+                        self.runtime.soft_stop();
+                        let limit = hard_stop_after.unwrap_or(FAR_AWAY);
+                        expired.as_mut().reset(tokio::time::Instant::now() + limit);
+                    }
+                    () = ended(&self.runtime) => break,
+                    () = &mut expired, if stopping => break,
+                }
+            }
+            self.runtime.hard_stop();
+            Ok(())
+        })
+    }
+
+    /// Reloads; the answer is what HAProxy's master says about its `reload`.
+    fn reload(&mut self) -> String {
+        let started = std::time::Instant::now();
+        if let Some(notifier) = &self.notifier {
+            notifier.reloading();
         }
-        runtime.hard_stop();
-        Ok(())
-    })
+        let outcome = self.reloader.reload(&mut self.runtime, &self.services);
+        let answer = match outcome {
+            Ok(Reloaded { plan, log }) => {
+                self.state_log.writer = log;
+                for name in &plan.restart {
+                    tracing::warn!("Reload: '{name}' differs and stays as it is until a restart.");
+                }
+                let summary = plan.to_string();
+                let line = summary.lines().last().unwrap_or_default();
+                let text = format!("Reloaded in {} ms: {line}.", started.elapsed().as_millis());
+                self.state_log.notice(&self.runtime.snapshot, &text);
+                format!("Success=1\n--\n{}{summary}", self.reloader.messages)
+            }
+            Err(why) => {
+                for line in why.lines() {
+                    tracing::error!("Reload refused, nothing was changed: {line}");
+                }
+                format!("Success=0\n--\n{why}")
+            }
+        };
+        if let Some(notifier) = &self.notifier {
+            notifier.ready("Ready.");
+        }
+        answer
+    }
 }
 
 async fn ended(runtime: &Runtime) {

@@ -10,6 +10,7 @@ use thiserror::Error;
 
 use crate::model::{Address, Proxy, ProxyId};
 use crate::net::socket::{self, ListenOptions};
+use crate::proxy::diff::is_same_place;
 use crate::proxy::{Listener, Snapshot};
 
 /// One address that could not be bound; displays as HAProxy's alert after `[ALERT] (pid) : `.
@@ -30,9 +31,20 @@ fn reason_text(error: &io::Error) -> String {
     }
 }
 
+/// What one thread accepts from.
+#[derive(Debug)]
+pub struct ThreadListener {
+    /// [`BoundListener::id`].
+    pub id: u64,
+    pub listener: Arc<Listener>,
+    pub socket: Socket,
+}
+
 /// A listener with one socket per thread (TCP) or one shared by all (Unix, inherited).
 #[derive(Debug)]
 pub struct BoundListener {
+    /// Names the sockets; it stays the same when a reload hands them to another listener.
+    pub id: u64,
     pub frontend: ProxyId,
     pub listener: Arc<Listener>,
     sockets: Vec<Socket>,
@@ -42,19 +54,51 @@ pub struct BoundListener {
 #[derive(Debug, Default)]
 pub struct Listeners {
     pub bound: Vec<BoundListener>,
+    last_id: u64,
 }
 
 impl Listeners {
     /// Binds everything; on errors all of them, and nothing stays bound.
     pub fn bind(snapshot: &Snapshot) -> Result<Self, Vec<BindError>> {
+        Self::bind_after(snapshot, &Self::default()).map(|(listeners, _)| listeners)
+    }
+
+    /// Binds what another configuration has and this one has not, and takes over the other sockets. `before` still has
+    /// its own handles of them, so that nothing is lost if something goes wrong. Gives the ids of the new ones too.
+    pub fn bind_after(snapshot: &Snapshot, before: &Self) -> Result<(Self, Vec<u64>), Vec<BindError>> {
+        let mut known: Vec<&BoundListener> = before.bound.iter().collect();
+        let mut last_id = before.last_id;
+        let mut fresh = Vec::new();
         let mut bound = Vec::new();
         let mut errors = Vec::new();
         for frontend in snapshot.frontends().filter(|frontend| !frontend.model.disabled) {
             for listener in &frontend.listeners {
-                match bind_one(listener, &frontend.model, snapshot.process.threads) {
-                    Ok(sockets) => {
+                let same = |known: &&BoundListener| {
+                    is_same_place(&known.listener.model, &listener.model)
+                        && listener.bound.get().is_none_or(|at| known.listener.bound.get() == Some(at))
+                };
+                let taken = known.iter().position(same).map(|at| known.remove(at));
+                let sockets = match taken {
+                    Some(known) => {
+                        if let Some(address) = known.listener.bound.get() {
+                            // One that it has already is the same.
+                            let _ = listener.bound.set(*address);
+                        }
+                        let sockets: io::Result<Vec<Socket>> =
+                            known.sockets.iter().map(Socket::try_clone).collect();
+                        sockets.map(|sockets| (known.id, sockets))
+                    }
+                    None => {
+                        last_id += 1;
+                        fresh.push(last_id);
+                        let sockets = bind_one(listener, &frontend.model, snapshot.process.threads);
+                        sockets.map(|sockets| (last_id, sockets))
+                    }
+                };
+                match sockets {
+                    Ok((id, sockets)) => {
                         let listener = Arc::clone(listener);
-                        bound.push(BoundListener { frontend: frontend.id, listener, sockets });
+                        bound.push(BoundListener { id, frontend: frontend.id, listener, sockets });
                     }
                     Err(reason) => errors.push(BindError {
                         frontend: frontend.name().to_string(),
@@ -65,7 +109,7 @@ impl Listeners {
                 }
             }
         }
-        if errors.is_empty() { Ok(Self { bound }) } else { Err(errors) }
+        if errors.is_empty() { Ok((Self { bound, last_id }, fresh)) } else { Err(errors) }
     }
 
     /// Hands the sockets to the listeners of another snapshot of the same configuration.
@@ -85,12 +129,17 @@ impl Listeners {
     }
 
     /// The sockets of one thread: its own, or another handle of the shared one.
-    pub fn of_thread(&self, thread: usize) -> io::Result<Vec<(Arc<Listener>, Socket)>> {
-        let socket = |bound: &BoundListener| match bound.sockets.get(thread).or(bound.sockets.first()) {
-            Some(socket) => Ok((Arc::clone(&bound.listener), socket.try_clone()?)),
-            None => Err(io::Error::other("a listener without socket")),
-        };
-        self.bound.iter().map(socket).collect()
+    pub fn of_thread(&self, thread: usize) -> io::Result<Vec<ThreadListener>> {
+        self.bound.iter().map(|bound| bound.of_thread(thread)).collect()
+    }
+}
+
+impl BoundListener {
+    /// The thread's socket, or another handle of the shared one.
+    pub fn of_thread(&self, thread: usize) -> io::Result<ThreadListener> {
+        let socket = self.sockets.get(thread).or(self.sockets.first());
+        let socket = socket.ok_or_else(|| io::Error::other("a listener without socket"))?.try_clone()?;
+        Ok(ThreadListener { id: self.id, listener: Arc::clone(&self.listener), socket })
     }
 }
 

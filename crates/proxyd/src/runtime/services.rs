@@ -9,19 +9,21 @@ use std::thread::JoinHandle;
 use arc_swap::ArcSwap;
 use hacore::logging::syslog::Level;
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::inbox::{Inboxes, Message};
 use super::log_writer::LogWriter;
 use crate::model::{ProxyId, ServerId};
+use crate::proxy::Snapshot;
 use crate::proxy::checks::{self, Hooks, Reporter};
-use crate::proxy::{Process, Snapshot};
 use crate::services::cli::{self, Admin, AdminSocket, server::Limits};
 use crate::services::stats::info::Program;
 
 /// What the services need besides the configuration.
 pub struct Settings {
     pub program: Program,
+    /// Where the `reload` command asks.
+    pub reloads: Option<super::reload::Requests>,
     /// What was printed while starting.
     pub startup_logs: String,
     /// Whether state changes are also written to standard error (not with `-q`, nor once in the background).
@@ -31,6 +33,8 @@ pub struct Settings {
 /// The running thread.
 pub struct Services {
     reporter: Arc<Reporter>,
+    shared: Arc<Shared>,
+    configurations: watch::Sender<Arc<Snapshot>>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
     socket_paths: Vec<std::path::PathBuf>,
@@ -45,15 +49,19 @@ impl Services {
         sockets: Vec<AdminSocket>,
         settings: Settings,
     ) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            snapshot: Arc::new(ArcSwap::from(Arc::clone(snapshot))),
+            log: Mutex::new(log),
+        });
         let hooks = ProcessHooks {
             inboxes: Arc::clone(inboxes),
-            process: Arc::clone(&snapshot.process),
-            log: Mutex::new(log),
+            shared: Arc::clone(&shared),
             console: settings.console,
         };
         let reporter = Arc::new(Reporter::new(snapshot, Box::new(hooks)));
         let admin = Arc::new(Admin {
-            snapshot: Arc::new(ArcSwap::from(Arc::clone(snapshot))),
+            snapshot: Arc::clone(&shared.snapshot),
+            reloads: settings.reloads,
             reporter: Arc::clone(&reporter),
             program: settings.program,
             sockets: sockets.iter().map(|socket| socket.info.clone()).collect(),
@@ -64,11 +72,12 @@ impl Services {
         let limits = Limits { timeout: global.stats_timeout, connections_max: global.stats_maxconn };
         let socket_paths = sockets.iter().filter_map(|socket| socket.path().map(ToOwned::to_owned)).collect();
         let (stop, stopped) = oneshot::channel();
-        let (thread_snapshot, thread_reporter) = (Arc::clone(snapshot), Arc::clone(&reporter));
+        let (configurations, followed) = watch::channel(Arc::clone(snapshot));
+        let thread_reporter = Arc::clone(&reporter);
         // Made within the thread: the tasks of a local set never leave it.
         let work = move || async move {
             tokio::select! {
-                () = checks::run(thread_snapshot, thread_reporter) => {}
+                () = checks::follow(followed, thread_reporter) => {}
                 outcome = cli::serve(sockets, admin, limits) => {
                     if let Err(error) = outcome {
                         tracing::error!(%error, "admin sockets ended");
@@ -81,7 +90,20 @@ impl Services {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let main = move || tokio::task::LocalSet::new().block_on(&runtime, work());
         let thread = std::thread::Builder::new().name("proxyd/services".to_owned()).spawn(main)?;
-        Ok(Self { reporter, stop, thread, socket_paths })
+        Ok(Self { reporter, shared, configurations, stop, thread, socket_paths })
+    }
+
+    /// Goes over to a new configuration; `log` is for its state changes.
+    pub fn adopt(&self, snapshot: &Arc<Snapshot>, log: LogWriter) {
+        {
+            let mut old = self.shared.log.lock();
+            old.flush(&snapshot.process);
+            *old = log;
+            self.shared.snapshot.store(Arc::clone(snapshot));
+        }
+        self.reporter.adopt(snapshot);
+        // The thread may have ended already.
+        let _ = self.configurations.send(Arc::clone(snapshot));
     }
 
     /// Where the data plane reports what it saw (`observe`).
@@ -102,23 +124,33 @@ impl Services {
     }
 }
 
+/// What the sockets, the checks and the process's own thread have in common.
+struct Shared {
+    /// The configuration in force.
+    snapshot: Arc<ArcSwap<Snapshot>>,
+    log: Mutex<LogWriter>,
+}
+
 struct ProcessHooks {
     inboxes: Arc<Inboxes>,
-    process: Arc<Process>,
-    log: Mutex<LogWriter>,
+    shared: Arc<Shared>,
     console: bool,
 }
 
 impl Hooks for ProcessHooks {
     fn log(&self, proxy: ProxyId, level: Level, text: &str) {
         let wall_us = hacore::time::wall_us();
-        let mut log = self.log.lock();
-        log.write(&self.process, proxy.0 as usize, level as u8, wall_us, text.as_bytes());
-        log.flush(&self.process);
+        let process = Arc::clone(&self.shared.snapshot.load().process);
+        let mut log = self.shared.log.lock();
+        log.write(&process, proxy.0 as usize, level as u8, wall_us, text.as_bytes());
+        log.flush(&process);
     }
 
     fn shutdown_sessions(&self, backend: ProxyId, server: ServerId) {
-        self.inboxes.broadcast(&Message::ShutdownServer { backend, server });
+        let snapshot = self.shared.snapshot.load();
+        if let Some(server) = snapshot.backend(backend).and_then(|backend| backend.server(server)) {
+            self.inboxes.broadcast(&Message::ShutdownServer { server: Arc::clone(server) });
+        }
     }
 
     fn frontend_changed(&self, _: ProxyId) {
@@ -129,7 +161,7 @@ impl Hooks for ProcessHooks {
         if self.console {
             // `[WARNING]  (1234) : …` with the column that HAProxy keeps; a terminal that is gone is no reason to stop.
             let label = format!("[{severity}]");
-            let _ = writeln!(io::stderr(), "{label:<10} ({}) : {text}", self.process.pid);
+            let _ = writeln!(io::stderr(), "{label:<10} ({}) : {text}", std::process::id());
         }
     }
 }

@@ -8,6 +8,7 @@ use super::core::Core;
 use super::inbox::{Inboxes, Message};
 use super::listeners::Listeners;
 use super::log_writer::{LogWriter, Sinks};
+use super::reload::Adoption;
 use super::thread::Thread;
 use crate::proxy::Snapshot;
 use crate::proxy::counters::set_thread_index;
@@ -50,6 +51,12 @@ impl Runtime {
             threads.push(std::thread::Builder::new().name(format!("proxyd/{}", index + 1)).spawn(main)?);
         }
         Ok(Self { snapshot: Arc::clone(snapshot), inboxes, threads })
+    }
+
+    /// Hands a new configuration to the threads.
+    pub(super) fn adopt(&mut self, adoption: Adoption) {
+        self.snapshot = Arc::clone(&adoption.snapshot);
+        self.inboxes.broadcast(&Message::Reload(Arc::new(adoption)));
     }
 
     /// Stops accepting, lets requests finish.

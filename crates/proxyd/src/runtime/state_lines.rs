@@ -22,6 +22,16 @@ impl StateLog {
         }
     }
 
+    /// News about the whole process, to the logs of the first proxy that has any.
+    pub(super) fn notice(&mut self, snapshot: &Snapshot, text: &str) {
+        if self.console {
+            let _ = writeln!(std::io::stderr(), "[NOTICE]   ({}) : {text}", std::process::id());
+        }
+        if let Some(proxy) = snapshot.proxies.iter().position(|proxy| !proxy.logs.is_empty()) {
+            self.send(snapshot, proxy, Level::Notice, text);
+        }
+    }
+
     /// Every server's and proxy's state.
     pub(super) fn dump(&mut self, snapshot: &Snapshot) {
         self.console("SIGHUP received, dumping servers states.");
@@ -43,6 +53,7 @@ impl StateLog {
 
     fn send(&mut self, snapshot: &Snapshot, proxy: usize, level: Level, text: &str) {
         self.writer.write(&snapshot.process, proxy, level as u8, hacore::time::wall_us(), text.as_bytes());
+        self.writer.flush(&snapshot.process);
     }
 }
 

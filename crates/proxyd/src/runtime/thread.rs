@@ -4,14 +4,17 @@
 //! Cost of a turn besides its sessions: one `epoll_wait`.
 
 use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use socket2::Socket;
 
-use super::core::{Core, LocalSnapshot};
+use super::core::{Core, World};
 use super::inbox::Message;
+use super::listeners::ThreadListener;
+use super::reload::Adoption;
 use crate::net::{Owner, Token, Woken, socket};
-use crate::proxy::{Listener, StreamKey};
+use crate::proxy::{Listener, Server, StreamKey};
 use crate::stream::{Newborn, Session};
 
 /// Connections accepted from one listener in one turn (`tune.maxaccept`'s purpose).
@@ -24,6 +27,7 @@ const HOUSEKEEPING_MS: u64 = 1000;
 const RATE_RETRY_MS: u64 = 20;
 
 struct Accepting {
+    id: u64,
     listener: Arc<Listener>,
     socket: Socket,
     paused: bool,
@@ -32,7 +36,10 @@ struct Accepting {
 /// A data-plane thread's state; [`Thread::run`] is its life.
 pub struct Thread {
     core: Core,
-    listeners: Vec<Accepting>,
+    /// A listener's slot is its token: it stays empty once the listener is gone, until another takes it.
+    listeners: Vec<Option<Accepting>>,
+    /// Earlier configurations that sessions of this thread are still under.
+    older: Vec<World>,
     sessions: Vec<Option<Box<Session>>>,
     free_sessions: Vec<u32>,
     generation: u32,
@@ -47,19 +54,20 @@ pub struct Thread {
 }
 
 impl Thread {
-    pub fn new(core: Core, listeners: Vec<(Arc<Listener>, Socket)>) -> io::Result<Self> {
+    pub fn new(core: Core, listeners: Vec<ThreadListener>) -> io::Result<Self> {
         if let Some(inbox) = core.inboxes.descriptor(usize::from(core.thread)) {
             core.poller.add_listener(inbox, Token { slot: INBOX_SLOT, generation: 0 })?;
         }
         let mut accepting = Vec::with_capacity(listeners.len());
-        for (slot, (listener, socket)) in (0u32..).zip(listeners) {
+        for (slot, ThreadListener { id, listener, socket }) in (0u32..).zip(listeners) {
             core.poller.add_listener(&socket, Token { slot, generation: 0 })?;
-            accepting.push(Accepting { listener, socket, paused: false });
+            accepting.push(Some(Accepting { id, listener, socket, paused: false }));
         }
         let housekeeping_ms = core.clock.monotonic_ms() + HOUSEKEEPING_MS;
         Ok(Self {
             core,
             listeners: accepting,
+            older: Vec::new(),
             sessions: Vec::new(),
             free_sessions: Vec::new(),
             generation: 0,
@@ -106,6 +114,9 @@ impl Thread {
         self.run_again();
         self.run_woken();
         self.core.log.flush(&self.core.process);
+        for world in &mut self.older {
+            world.log.flush(&self.core.process);
+        }
         if self.core.accept_again {
             self.core.accept_again = false;
             self.resume_listeners();
@@ -136,42 +147,94 @@ impl Thread {
         self.core.inboxes.take(usize::from(self.core.thread), &mut messages);
         for message in messages.drain(..) {
             match message {
-                Message::SlotGranted { stream, backend, server } => {
-                    self.slot_granted(stream, backend, server)
-                }
+                Message::SlotGranted { stream, server } => self.slot_granted(stream, &server),
                 Message::SoftStop => self.soft_stop(),
                 Message::HardStop => self.hard_stop = true,
                 Message::ResumeAccept => self.core.accept_again = true,
-                Message::ShutdownServer { backend, server } => {
-                    self.each_session(|session, core| session.server_gone(core, backend, server));
+                Message::ShutdownServer { server } => {
+                    self.each_session(|session, core| session.server_gone(core, &server));
                 }
-                Message::Reload(snapshot) => {
-                    self.core.snapshot = std::rc::Rc::new(LocalSnapshot::new(snapshot));
-                }
+                Message::Reload(adoption) => self.adopt(&adoption),
             }
         }
         self.messages = messages;
     }
 
-    fn slot_granted(
-        &mut self,
-        stream: StreamKey,
-        backend: crate::model::ProxyId,
-        server: crate::model::ServerId,
-    ) {
-        let waiting = self.sessions.get_mut(stream.slot as usize).and_then(Option::as_mut);
-        match waiting.filter(|session| session.key() == stream) {
-            Some(session) => {
-                session.slot_granted(backend, server);
-                self.run_session(stream.slot);
+    /// Goes over to a new configuration: its listeners, its logs, and the sessions that wait for a request.
+    fn adopt(&mut self, adoption: &Adoption) {
+        let Some(mut part) = adoption.take_part(usize::from(self.core.thread)) else { return };
+        self.core.log.flush(&self.core.process);
+        let old = self.core.adopt(&adoption.snapshot, part.log);
+        self.older.push(old);
+        for slot in &mut self.listeners {
+            let known = slot.as_ref().and_then(|accepting| part.kept.remove(&accepting.id));
+            match (known, slot.as_mut()) {
+                (Some(listener), Some(accepting)) => accepting.listener = listener,
+                _ => *slot = None,
             }
-            None => crate::stream::return_slot(&mut self.core, backend, server),
         }
+        for ThreadListener { id, listener, socket } in part.fresh {
+            let free = self.listeners.iter().position(Option::is_none);
+            let at = free.unwrap_or_else(|| {
+                self.listeners.push(None);
+                self.listeners.len() - 1
+            });
+            let token = Token { slot: at as u32, generation: 0 };
+            match self.core.poller.add_listener(&socket, token) {
+                Ok(()) => self.listeners[at] = Some(Accepting { id, listener, socket, paused: false }),
+                Err(error) => tracing::error!(listener = %listener.name, %error, "cannot watch a listener"),
+            }
+        }
+        self.each_session(|session, core| {
+            session.follow(core);
+        });
+        self.core.accept_again = true;
+    }
+
+    /// Forgets earlier configurations that no session is under any more.
+    fn forget_older(&mut self) {
+        let process = Arc::clone(&self.core.process);
+        self.older.retain_mut(|world| {
+            world.log.flush(&process);
+            !world.is_deserted()
+        });
+    }
+
+    fn slot_granted(&mut self, stream: StreamKey, server: &Arc<Server>) {
+        let waiting = self.sessions.get_mut(stream.slot as usize).and_then(Option::as_mut);
+        let taken = waiting
+            .filter(|session| session.key() == stream)
+            .is_some_and(|session| session.slot_granted(server));
+        if taken {
+            self.run_session(stream.slot);
+        } else {
+            crate::stream::return_slot(&mut self.core, server);
+        }
+    }
+
+    /// Does something with a session in the configuration that it is under.
+    fn in_its_world<T>(
+        &mut self,
+        session: &mut Box<Session>,
+        act: impl FnOnce(&mut Box<Session>, &mut Core) -> T,
+    ) -> T {
+        if Rc::ptr_eq(session.snapshot(), &self.core.snapshot) {
+            return act(session, &mut self.core);
+        }
+        let world = self.older.iter().position(|world| Rc::ptr_eq(&world.snapshot, session.snapshot()));
+        let Some(at) = world else { return act(session, &mut self.core) };
+        self.older[at].enter(&mut self.core);
+        self.core.environment.set_now_ms(self.core.clock.monotonic_ms());
+        let outcome = act(session, &mut self.core);
+        self.older[at].enter(&mut self.core);
+        outcome
     }
 
     fn accept(&mut self, slot: u32) {
         for _ in 0..ACCEPT_BATCH {
-            let Some(accepting) = self.listeners.get_mut(slot as usize) else { return };
+            let Some(accepting) = self.listeners.get_mut(slot as usize).and_then(Option::as_mut) else {
+                return;
+            };
             let too_fast = !crate::stream::is_within_rates(&self.core, &accepting.listener);
             if too_fast {
                 self.resume_ms = self.core.clock.monotonic_ms() + RATE_RETRY_MS;
@@ -276,15 +339,27 @@ impl Thread {
 
     fn run_session(&mut self, slot: u32) {
         let Some(mut session) = self.sessions.get_mut(slot as usize).and_then(Option::take) else { return };
-        if session.run(&mut self.core) {
+        if self.in_its_world(&mut session, |session, core| session.run(core)) {
             self.sessions[slot as usize] = Some(session);
         } else {
-            session.close(&mut self.core);
+            self.close_session(session);
             self.free_sessions.push(slot);
             self.active_sessions -= 1;
         }
         if !self.core.newborn.is_empty() {
             self.start_streams();
+        }
+    }
+
+    fn close_session(&mut self, session: Box<Session>) {
+        let world = self.older.iter().position(|world| Rc::ptr_eq(&world.snapshot, session.snapshot()));
+        let world = world.filter(|_| !Rc::ptr_eq(session.snapshot(), &self.core.snapshot));
+        if let Some(at) = world {
+            self.older[at].enter(&mut self.core);
+        }
+        session.close(&mut self.core);
+        if let Some(at) = world {
+            self.older[at].enter(&mut self.core);
         }
     }
 
@@ -302,11 +377,14 @@ impl Thread {
         let mut due = std::mem::take(&mut self.due);
         self.core.wheel.expire(now, &mut due);
         for token in due.drain(..) {
-            let session = self.sessions.get_mut(token.slot as usize).and_then(Option::as_mut);
-            let Some(session) = session.filter(|session| session.key().generation == token.generation) else {
+            let Some(place) = self.sessions.get_mut(token.slot as usize) else { continue };
+            let Some(mut session) = place.take_if(|session| session.key().generation == token.generation)
+            else {
                 continue;
             };
-            if session.timer_fired(&mut self.core, now) {
+            let due = self.in_its_world(&mut session, |session, core| session.timer_fired(core, now));
+            self.sessions[token.slot as usize] = Some(session);
+            if due {
                 self.run_session(token.slot);
             }
         }
@@ -319,6 +397,7 @@ impl Thread {
             self.housekeeping_ms = now + HOUSEKEEPING_MS;
             self.core.purge_idle();
             crate::stream::serve_queues(&mut self.core);
+            self.forget_older();
             self.resume_listeners();
         }
     }
@@ -338,6 +417,7 @@ impl Thread {
 
     fn resume_listeners(&mut self) {
         for (slot, accepting) in (0u32..).zip(&mut self.listeners) {
+            let Some(accepting) = accepting else { continue };
             if accepting.paused && !crate::stream::is_within_rates(&self.core, &accepting.listener) {
                 self.resume_ms = self.core.clock.monotonic_ms() + RATE_RETRY_MS;
             } else if accepting.paused && crate::stream::may_accept(&self.core, &accepting.listener) {

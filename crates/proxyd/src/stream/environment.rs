@@ -144,6 +144,20 @@ impl ThreadEnvironment {
         }
     }
 
+    /// The same thread's view of another configuration.
+    pub fn renewed(&self, snapshot: &Rc<LocalSnapshot>) -> Self {
+        Self {
+            process: Arc::clone(&self.process),
+            snapshot: Rc::clone(snapshot),
+            variables: Arc::clone(&self.variables),
+            hostname: self.hostname.clone(),
+            thread: self.thread,
+            random: self.random.clone(),
+            now_ms: self.now_ms.clone(),
+            utc_offset_s: self.utc_offset_s.clone(),
+        }
+    }
+
     pub fn set_now_ms(&self, now_ms: u64) {
         self.now_ms.set(now_ms);
     }

@@ -1,9 +1,11 @@
 //! Server connections without a request, kept per thread and server for reuse.
 
-use crate::model::{HttpReuse, ProxyId, ServerId};
+use std::collections::HashMap;
+
+use crate::model::{HttpReuse, ProxyId};
 use crate::net::{ConnectionKey, Owner};
 use crate::proxy::Server;
-use crate::runtime::Core;
+use crate::runtime::{Core, LocalSnapshot};
 
 #[derive(Debug, Clone, Copy)]
 struct IdleConnection {
@@ -91,6 +93,38 @@ impl Core {
         idle.push(IdleConnection { key, since_ms, proven: requests > 1, requests });
     }
 
+    /// Keeps the idle connections of the servers that the present configuration has in common with `old`.
+    pub fn adopt_idle(&mut self, old: &LocalSnapshot) {
+        let mut pools = std::mem::take(&mut self.idle.pools);
+        let mut known: HashMap<usize, u32> = HashMap::new();
+        for server in old.backends().flat_map(|backend| &backend.servers) {
+            let pool = old.pool_of(server.backend, server.id);
+            if pools.get(pool as usize).is_some_and(|idle| !idle.is_empty()) {
+                known.insert(server.identity(), pool);
+            }
+        }
+        self.idle = IdlePools::new(self.snapshot.pool_count());
+        let snapshot = std::rc::Rc::clone(&self.snapshot);
+        for server in snapshot.backends().flat_map(|backend| &backend.servers) {
+            let Some(from) = known.get(&server.identity()).and_then(|at| pools.get_mut(*at as usize)) else {
+                continue;
+            };
+            let pool = snapshot.pool_of(server.backend, server.id);
+            let idle = std::mem::take(from);
+            for connection in &idle {
+                if let Some(connection) = self.connections.get_mut(connection.key) {
+                    connection.owner = Owner::Idle(pool);
+                }
+            }
+            if let Some(to) = self.idle.pools.get_mut(pool as usize) {
+                *to = idle;
+            }
+        }
+        for idle in pools.iter().flatten() {
+            self.close(idle.key);
+        }
+    }
+
     /// An idle connection was closed by its server or said something unasked.
     pub fn drop_idle(&mut self, pool: u32, key: ConnectionKey) {
         let quiet = self.connections.get_mut(key).is_some_and(|connection| connection.is_quiet());
@@ -126,8 +160,8 @@ impl Core {
     }
 
     /// Closes the idle connections to one server (it went down).
-    pub fn drop_idle_of(&mut self, backend: ProxyId, server: ServerId) {
-        let pool = self.snapshot.pool_of(backend, server);
+    pub fn drop_idle_of(&mut self, server: &Server) {
+        let pool = self.snapshot.pool_of(server.backend, server.id);
         let idle = self.idle.pools.get_mut(pool as usize).map(std::mem::take).unwrap_or_default();
         for idle in idle {
             self.close(idle.key);

@@ -14,7 +14,7 @@ use crate::expr::Vars;
 use crate::http::h1::{Parsed, parse_request};
 use crate::model::{ProxyId, ServerId};
 use crate::net::{Buffer, Connection, ConnectionKey, Owner, Received, Token, socket};
-use crate::proxy::{Counter, Frontend, Listener, Rate, StreamKey};
+use crate::proxy::{Counter, Frontend, Listener, Rate, Server, StreamKey};
 use crate::runtime::{Core, LocalSnapshot};
 use crate::txn::{Cause, Endpoint, Phase, SessionInfo};
 
@@ -71,7 +71,10 @@ pub(super) struct Private {
 
 /// Whether counts allow another connection on the listener now.
 pub fn may_accept(core: &Core, listener: &Listener) -> bool {
-    let Some(frontend) = core.snapshot.frontend(listener.frontend) else { return false };
+    core.snapshot.frontend(listener.frontend).is_some_and(|frontend| has_room(core, frontend, listener))
+}
+
+fn has_room(core: &Core, frontend: &Frontend, listener: &Listener) -> bool {
     frontend.accepts()
         && listener.maxconn.is_none_or(|max| listener.sessions.current() < max)
         && core.process.connections.current() < core.process.maxconn.load(Relaxed)
@@ -229,6 +232,11 @@ impl Session {
                     if !keep_alive || self.parent.is_some() {
                         return false;
                     }
+                    if self.follow(core) {
+                        // The thread's environment is still that of the other configuration.
+                        core.runnable.push(Token { slot: self.key.slot, generation: self.key.generation });
+                        return true;
+                    }
                 }
             }
         }
@@ -298,17 +306,65 @@ impl Session {
     }
 
     /// A queued request got its slot.
-    pub fn slot_granted(&mut self, backend: ProxyId, server: ServerId) {
-        if let Some(stream) = self.stream.as_mut() {
-            stream.slot_granted(backend, server);
+    pub fn slot_granted(&mut self, server: &Server) -> bool {
+        let snapshot = &self.snapshot;
+        self.stream.as_mut().is_some_and(|stream| stream.slot_granted(snapshot, server))
+    }
+
+    /// The configuration that the session is under.
+    pub fn snapshot(&self) -> &Rc<LocalSnapshot> {
+        &self.snapshot
+    }
+
+    /// Between two requests: goes over to the present configuration if that has the frontend as it was. Under a
+    /// frontend that changed the client stays with the rules it came under; one whose frontend is gone ends here.
+    /// Whether it went over.
+    pub fn follow(&mut self, core: &Core) -> bool {
+        if Rc::ptr_eq(&self.snapshot, &core.snapshot) || self.stream.is_some() || self.entry != Entry::Open {
+            return false;
         }
+        let Some(old) = self.snapshot.frontend(self.frontend) else { return false };
+        let Some(new) = core.snapshot.frontend_named(old.name()) else {
+            if self.info.requests_before > 0 && self.input.is_empty() && self.first_byte_us.is_none() {
+                self.killed = Some(Fault::Killed);
+            }
+            return false;
+        };
+        let Some(listener) = new.listeners.get(self.listener.index) else { return false };
+        if !new.is_unchanged_since(old) {
+            return false;
+        }
+        let counterpart = |(backend, server): (ProxyId, ServerId)| {
+            let server = self.snapshot.backend(backend)?.server(server)?;
+            let backend = core.snapshot.backend(core.snapshot.counterpart(&self.snapshot, backend)?)?;
+            backend.server_like(server).map(|server| (backend.id, server.id))
+        };
+        self.last_server = self.last_server.and_then(counterpart);
+        // A private connection stays usable: only its server's number may be another one.
+        let private = self.private.map(|private| (private, counterpart((private.backend, private.server))));
+        match private {
+            Some((private, Some((backend, server)))) => {
+                self.private = Some(Private { backend, server, ..private });
+            }
+            // Its server is gone; whoever uses the connection next finds it unfit and closes it.
+            Some((_, None)) => return false,
+            None => {}
+        }
+        self.listener = Arc::clone(listener);
+        self.frontend = new.id;
+        self.info.frontend = Some(new.id);
+        self.snapshot = Rc::clone(&core.snapshot);
+        true
     }
 
     /// The server is being taken away from its sessions.
-    pub fn server_gone(&mut self, core: &mut Core, backend: ProxyId, server: ServerId) {
-        core.drop_idle_of(backend, server);
-        let uses =
-            |stream: &Stream| stream.info.backend == Some(backend) && stream.info.server == Some(server);
+    pub fn server_gone(&mut self, core: &mut Core, server: &Server) {
+        core.drop_idle_of(server);
+        let uses = |stream: &Stream| {
+            let backend = stream.info.backend.and_then(|id| self.snapshot.backend(id));
+            let used = backend.and_then(|backend| backend.server(stream.info.server?));
+            used.is_some_and(|used| used.is(server))
+        };
         if self.stream.as_deref().is_some_and(uses) {
             self.killed = Some(Fault::ServerDown);
         }
@@ -341,7 +397,7 @@ impl Session {
         }
         core.close(self.client);
         let Some(frontend) = self.snapshot.frontend(self.frontend) else { return };
-        let was_full = !may_accept(core, &self.listener);
+        let was_full = !has_room(core, frontend, &self.listener);
         frontend.sessions.decrement();
         self.listener.sessions.decrement();
         core.process.connections.decrement();

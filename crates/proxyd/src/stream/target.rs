@@ -10,10 +10,9 @@ use super::Step;
 use super::fault::Fault;
 use super::session::Session;
 use super::state::{Activity, Stream, Waiting};
-use crate::model::{ProxyId, ServerId};
 use crate::proxy::balancing;
 use crate::proxy::{Applicant, Backend, Counter, Server, Slot};
-use crate::runtime::Core;
+use crate::runtime::{Core, LocalSnapshot};
 
 impl Stream {
     /// Chooses a server unless one is fixed already, and takes a slot on it.
@@ -134,11 +133,14 @@ impl Stream {
     }
 
     /// The thread was told that this request holds a slot now.
-    pub(super) fn slot_granted(&mut self, backend: ProxyId, server: ServerId) {
-        debug_assert_eq!(self.info.backend, Some(backend));
+    /// `false`: the request's configuration has no such server, the slot is not its.
+    pub(super) fn slot_granted(&mut self, snapshot: &LocalSnapshot, server: &Server) -> bool {
+        let backend = self.info.backend.and_then(|id| snapshot.backend(id));
+        let Some(server) = backend.and_then(|backend| backend.server_like(server)) else { return false };
         self.waiting = None;
-        self.info.server = Some(server);
+        self.info.server = Some(server.id);
         self.holds_slot = true;
+        true
     }
 
     pub(super) fn wait_in_queue(&mut self, session: &mut Session, core: &mut Core) -> Step {
@@ -177,28 +179,58 @@ impl Stream {
 
 fn release(core: &mut Core, backend: &Backend, server: &Server) {
     backend.release_slot(server);
+    if !backend.is_limited() {
+        return;
+    }
+    for older in backend.older() {
+        serve_waiting(core, &older, server);
+    }
+    serve_waiting(core, backend, server);
+    let snapshot = Rc::clone(&core.snapshot);
+    if !snapshot.backend(backend.id).is_some_and(|newest| std::ptr::eq(&**newest, backend))
+        && let Some(newest) = snapshot.backend_named(backend.name())
+    {
+        serve_waiting(core, newest, server);
+    }
+}
+
+/// Lets those who wait for the server in this configuration of its backend go on.
+fn serve_waiting(core: &mut Core, backend: &Backend, server: &Server) {
+    let Some(server) = backend.server_like(server) else { return };
     while let Some(ticket) = backend.next_waiting(server) {
-        core.grant(ticket.stream, backend.id, server.id);
+        core.grant(ticket.stream, server);
     }
 }
 
 /// A slot was granted to a request that is no more.
-pub fn return_slot(core: &mut Core, backend: ProxyId, server: ServerId) {
+pub fn return_slot(core: &mut Core, server: &Server) {
     let snapshot = Rc::clone(&core.snapshot);
-    let Some(backend) = snapshot.backend(backend) else { return };
-    if let Some(server) = backend.server(server) {
-        release(core, backend, server);
+    let has = |backend: &&Arc<Backend>| backend.server_like(server).is_some();
+    let at_its_place = snapshot.backend(server.backend).filter(has);
+    match at_its_place.or_else(|| snapshot.backends().find(has)) {
+        Some(backend) => release(core, backend, server),
+        // It was removed from the configuration.
+        None => {
+            server.sessions.decrement();
+        }
     }
 }
 
 /// Looks for requests that wait although a server has room: one that came up, or got a higher `maxconn`.
 pub fn serve_queues(core: &mut Core) {
     let snapshot = Rc::clone(&core.snapshot);
-    for backend in snapshot.backends().filter(|backend| backend.queued() > 0) {
+    for backend in snapshot.backends() {
+        for older in backend.older() {
+            serve_queues_of(core, &older);
+        }
+        serve_queues_of(core, backend);
+    }
+}
+
+fn serve_queues_of(core: &mut Core, backend: &Backend) {
+    if backend.queued() > 0 {
         for server in backend.servers.iter().filter(|server| server.is_usable()) {
-            while let Some(ticket) = backend.next_waiting(server) {
-                core.grant(ticket.stream, backend.id, server.id);
-            }
+            serve_waiting(core, backend, server);
         }
     }
 }

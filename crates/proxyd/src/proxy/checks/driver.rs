@@ -3,12 +3,15 @@
 //! One small task per checked server sleeps until its next check is due; the first checks are spread over the smallest
 //! interval of all (manual, "spread-checks"), so that ten thousand servers are not dialled at once.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use hacore::health::{AgentAnswer, CheckStatus, spread};
 use hacore::probe::{self, Context, Target};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -19,68 +22,134 @@ use crate::proxy::{Backend, Server, Snapshot};
 /// How many checks may be under way at once: each holds a descriptor.
 const CONCURRENT_MAX: usize = 4096;
 
-/// One server's task and what it needs.
+/// One server's tasks and what they need.
 struct Task {
-    snapshot: Arc<Snapshot>,
+    place: RefCell<Rc<Place>>,
     reporter: Arc<Reporter>,
-    backend: Arc<Backend>,
-    server: Arc<Server>,
-    program: Rc<program::Check>,
     running: Rc<tokio::sync::Semaphore>,
 }
 
+/// The server in the configuration in force.
+struct Place {
+    snapshot: Arc<Snapshot>,
+    backend: Arc<Backend>,
+    server: Arc<Server>,
+    program: Rc<program::Check>,
+}
+
 /// Checks all servers of a configuration until dropped. Needs a `LocalSet` and a runtime with I/O and time.
+#[cfg(test)]
 pub async fn run(snapshot: Arc<Snapshot>, reporter: Arc<Reporter>) {
+    let (_configurations, followed) = watch::channel(snapshot);
+    follow(followed, reporter).await;
+}
+
+/// Checks all servers of the configuration in force until dropped; a server that goes on in the next configuration is
+/// checked on in its time.
+pub async fn follow(mut configurations: watch::Receiver<Arc<Snapshot>>, reporter: Arc<Reporter>) {
     let running = Rc::new(tokio::sync::Semaphore::new(CONCURRENT_MAX));
-    let mut tasks = JoinSet::new();
-    let checked = || {
-        let backends = snapshot.backends().filter(|backend| !backend.model.disabled);
-        backends.flat_map(|backend| backend.servers.iter().map(move |server| (backend, server)))
-    };
-    let total = checked().filter(|(_, server)| server.model.check).count() as u32;
-    let smallest =
-        checked().filter(|(_, server)| server.model.check).map(|(_, server)| server.model.inter).min();
-    let smallest = smallest.unwrap_or_default();
-    let mut position = 0;
-    let mut program = None;
-    for (backend, server) in checked() {
-        let program = match &program {
-            Some((of, program)) if *of == backend.id => Rc::clone(program),
-            _ => {
-                let fresh = Rc::new(program::check(backend));
-                program = Some((backend.id, Rc::clone(&fresh)));
-                fresh
-            }
-        };
-        let task = Rc::new(Task {
-            snapshot: Arc::clone(&snapshot),
-            reporter: Arc::clone(&reporter),
-            backend: Arc::clone(backend),
-            server: Arc::clone(server),
-            program,
-            running: Rc::clone(&running),
-        });
-        if server.model.check {
-            let delay = spread::start_delay(position, total, smallest);
-            position += 1;
-            tasks.spawn_local(Rc::clone(&task).check(delay));
-        }
-        if server.model.agent_check {
-            tasks.spawn_local(Rc::clone(&task).ask_agent());
-        }
-        if server.model.slowstart.is_some() {
-            tasks.spawn_local(task.warm_up());
+    let mut driver = Driver { reporter, running, checked: HashMap::new() };
+    loop {
+        let snapshot = Arc::clone(&configurations.borrow_and_update());
+        driver.adopt(&snapshot);
+        // The tasks never end by themselves; dropping the driver ends them.
+        if configurations.changed().await.is_err() {
+            return std::future::pending().await;
         }
     }
-    // The tasks never end by themselves; dropping this future ends them.
-    while tasks.join_next().await.is_some() {}
-    std::future::pending().await
+}
+
+struct Driver {
+    reporter: Arc<Reporter>,
+    running: Rc<tokio::sync::Semaphore>,
+    /// By [`Server::identity`].
+    checked: HashMap<usize, Checked>,
+}
+
+/// A server that is being checked.
+struct Checked {
+    task: Rc<Task>,
+    /// Which of the three tasks there are: check, agent, slow start.
+    kinds: [bool; 3],
+    /// Ends them when it is dropped.
+    _running: JoinSet<()>,
+}
+
+impl Driver {
+    fn adopt(&mut self, snapshot: &Arc<Snapshot>) {
+        let mut old = std::mem::take(&mut self.checked);
+        let servers = || {
+            let backends = snapshot.backends().filter(|backend| !backend.model.disabled);
+            backends.flat_map(|backend| backend.servers.iter().map(move |server| (backend, server)))
+        };
+        let with_check = || servers().filter(|(_, server)| server.model.check);
+        let total = with_check().count() as u32;
+        let smallest = with_check().map(|(_, server)| server.model.inter).min().unwrap_or_default();
+        let mut position = 0;
+        let mut program = None;
+        for (backend, server) in servers() {
+            let program = match &program {
+                Some((of, program)) if *of == backend.id => Rc::clone(program),
+                _ => {
+                    let fresh = Rc::new(program::check(backend));
+                    program = Some((backend.id, Rc::clone(&fresh)));
+                    fresh
+                }
+            };
+            let place = Rc::new(Place {
+                snapshot: Arc::clone(snapshot),
+                backend: Arc::clone(backend),
+                server: Arc::clone(server),
+                program,
+            });
+            let model = &server.model;
+            let kinds = [model.check, model.agent_check, model.slowstart.is_some()];
+            if kinds == [false; 3] {
+                continue;
+            }
+            let delay = spread::start_delay(position, total, smallest);
+            position += u32::from(model.check);
+            let going_on = old.remove(&server.identity()).filter(|checked| checked.kinds == kinds);
+            let checked = match going_on {
+                Some(checked) => {
+                    *checked.task.place.borrow_mut() = place;
+                    checked
+                }
+                None => self.start(place, kinds, delay),
+            };
+            self.checked.insert(server.identity(), checked);
+        }
+    }
+
+    fn start(&self, place: Rc<Place>, kinds: [bool; 3], delay: Duration) -> Checked {
+        let task = Rc::new(Task {
+            place: RefCell::new(place),
+            reporter: Arc::clone(&self.reporter),
+            running: Rc::clone(&self.running),
+        });
+        let mut running = JoinSet::new();
+        if kinds[0] {
+            running.spawn_local(Rc::clone(&task).check(delay));
+        }
+        if kinds[1] {
+            running.spawn_local(Rc::clone(&task).ask_agent());
+        }
+        if kinds[2] {
+            running.spawn_local(Rc::clone(&task).warm_up());
+        }
+        Checked { task, kinds, _running: running }
+    }
 }
 
 impl Task {
+    /// Where the server stands now.
+    fn place(&self) -> Rc<Place> {
+        Rc::clone(&self.place.borrow())
+    }
+
     async fn check(self: Rc<Self>, delay: Duration) {
         tokio::time::sleep(delay).await;
-        let handle = self.reporter.handle(&self.server);
+        let handle = self.reporter.handle(&self.place().server);
         loop {
             let Some(interval) = self.interval() else {
                 // Maintenance, or `disable health`: until a command changes it.
@@ -96,17 +165,17 @@ impl Task {
     }
 
     fn interval(&self) -> Option<Duration> {
-        self.server.health.lock().check_interval()
+        self.place().server.health.lock().check_interval()
     }
 
     /// Waits for the next check: an interval after the start of the last one. A change that wants faster checks
     /// shortens the wait.
     async fn wait(&self, handle: &super::reporter::Handle, started: Instant, before: Duration) {
-        let percent = self.snapshot.global.spread_checks;
+        let percent = self.place().snapshot.global.spread_checks;
         loop {
             // The check itself may have changed the interval.
             let Some(interval) = self.interval() else { return };
-            let due = started + spread::jitter(interval, percent, seed(&self.server, started));
+            let due = started + spread::jitter(interval, percent, seed(&self.place().server, started));
             tokio::select! {
                 () = tokio::time::sleep_until(due) => return,
                 () = handle.sooner.notified() => {
@@ -119,50 +188,55 @@ impl Task {
     }
 
     async fn check_once(&self) {
+        let place = self.place();
         let (address, port) = {
-            let handle = self.reporter.handle(&self.server);
+            let handle = self.reporter.handle(&place.server);
             let kept = handle.kept.lock();
             (kept.address, kept.port)
         };
-        let timeouts = program::timeouts(&self.backend, &self.server);
-        let result = match &*self.program {
+        let timeouts = program::timeouts(&place.backend, &place.server);
+        let result = match &*place.program {
             program::Check::Steps(steps) => {
-                let Some(target) = program::target(&self.backend, &self.server, address, port) else {
+                let Some(target) = program::target(&place.backend, &place.server, address, port) else {
                     return;
                 };
                 probe::run(steps, &target, &timeouts, &self.context()).await
             }
             program::Check::External(check) => {
                 let limit = timeouts.answer.unwrap_or(timeouts.connect);
-                probe::external(&program::external(check, &self.server), limit).await
+                probe::external(&program::external(check, &place.server), limit).await
             }
         };
         // The server may have gone into maintenance meanwhile; then nobody asked for this.
         if self.interval().is_some() {
-            self.reporter.checked(&self.snapshot, &self.backend, &self.server, result);
+            // A reload may have come while it ran.
+            let place = self.place();
+            self.reporter.checked(&place.snapshot, &place.backend, &place.server, result);
         }
     }
 
     fn context(&self) -> Context {
-        let node = self.snapshot.global.node.as_deref().unwrap_or_default();
-        let send_state = self.backend.model.check.send_state;
+        let place = self.place();
+        let node = place.snapshot.global.node.as_deref().unwrap_or_default();
+        let send_state = place.backend.model.check.send_state;
         Context {
-            server_up: self.server.health.lock().is_up(),
-            state_header: send_state.then(|| program::state_header(&self.backend, &self.server, node)),
+            server_up: self.place().server.health.lock().is_up(),
+            state_header: send_state.then(|| program::state_header(&place.backend, &place.server, node)),
         }
     }
 
     async fn ask_agent(self: Rc<Self>) {
-        let handle = self.reporter.handle(&self.server);
+        let handle = self.reporter.handle(&self.place().server);
         loop {
-            let Some(interval) = self.server.health.lock().agent_interval() else {
+            let Some(interval) = self.place().server.health.lock().agent_interval() else {
                 handle.sooner.notified().await;
                 continue;
             };
             let due = Instant::now() + interval;
             if let Some(target) = self.agent_target() {
-                let timeouts = program::timeouts(&self.backend, &self.server);
-                let answer = probe::agent(&target, &timeouts, &self.server.model.agent_send).await;
+                let place = self.place();
+                let timeouts = program::timeouts(&place.backend, &place.server);
+                let answer = probe::agent(&target, &timeouts, &place.server.model.agent_send).await;
                 self.agent_answered(answer);
             }
             tokio::time::sleep_until(due).await;
@@ -170,17 +244,17 @@ impl Task {
     }
 
     fn agent_answered(&self, answer: AgentAnswer) {
-        let (snapshot, backend, server) = (&self.snapshot, &self.backend, &self.server);
-        if self.server.health.lock().agent_interval().is_some()
-            && answer.result.status != CheckStatus::Unknown
-        {
+        let place = self.place();
+        let (snapshot, backend, server) = (&place.snapshot, &place.backend, &place.server);
+        if server.health.lock().agent_interval().is_some() && answer.result.status != CheckStatus::Unknown {
             self.reporter.apply(snapshot, backend, server, |health, now| health.on_agent(answer, now));
         }
     }
 
     fn agent_target(&self) -> Option<Target> {
-        let model = &self.server.model;
-        let target = program::target(&self.backend, &self.server, model.agent_address, model.agent_port)?;
+        let place = self.place();
+        let model = &place.server.model;
+        let target = program::target(&place.backend, &place.server, model.agent_address, model.agent_port)?;
         Some(Target { send_proxy: None, ..target })
     }
 
@@ -190,12 +264,13 @@ impl Task {
         const LOOK_EVERY: Duration = Duration::from_secs(1);
         loop {
             let now = std::time::Instant::now();
-            let next = self.server.health.lock().next_tick_at(now);
+            let next = self.place().server.health.lock().next_tick_at(now);
             match next {
                 None => tokio::time::sleep(LOOK_EVERY).await,
                 Some(at) => {
                     tokio::time::sleep_until(at.into()).await;
-                    let (snapshot, backend, server) = (&self.snapshot, &self.backend, &self.server);
+                    let place = self.place();
+                    let (snapshot, backend, server) = (&place.snapshot, &place.backend, &place.server);
                     self.reporter.apply(snapshot, backend, server, |health, now| health.on_tick(now));
                 }
             }

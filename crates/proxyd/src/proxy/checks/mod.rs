@@ -18,6 +18,8 @@ mod reporter;
 #[cfg(test)]
 mod tests;
 
-pub use driver::run;
+pub use driver::follow;
+#[cfg(test)]
+pub(crate) use driver::run;
 pub use history::{HISTORY_LENGTH, PastCheck};
 pub use reporter::{Hooks, Reporter};

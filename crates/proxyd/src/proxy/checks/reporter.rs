@@ -53,7 +53,8 @@ pub(super) struct Kept {
 /// What belongs to one configuration.
 #[derive(Default)]
 struct Wiring {
-    handles: HashMap<Place, Arc<Handle>>,
+    /// By [`Server::identity`], which goes on through reloads; the server is kept so that its identity stays its own.
+    handles: HashMap<usize, (Arc<Server>, Arc<Handle>)>,
     /// Who tracks whom: from the tracked server to those that follow it.
     followers: HashMap<Place, Vec<Place>>,
 }
@@ -78,7 +79,9 @@ impl Reporter {
         for backend in snapshot.backends() {
             for server in &backend.servers {
                 let place = (backend.id, server.id);
-                wiring.handles.insert(place, old.handles.get(&place).cloned().unwrap_or_default());
+                let identity = server.identity();
+                let known = old.handles.get(&identity).map(|(_, handle)| Arc::clone(handle));
+                wiring.handles.insert(identity, (Arc::clone(server), known.unwrap_or_default()));
                 if let Some(tracked) = server.model.track.as_deref().and_then(|t| find(snapshot, backend, t))
                 {
                     wiring.followers.entry(tracked).or_default().push(place);
@@ -183,7 +186,7 @@ impl Reporter {
     pub(super) fn handle(&self, server: &Server) -> Arc<Handle> {
         let wiring = self.wiring.load();
         // A server of a configuration that was just replaced has none any more; what it is told then is lost.
-        wiring.handles.get(&(server.backend, server.id)).cloned().unwrap_or_default()
+        wiring.handles.get(&server.identity()).map(|(_, handle)| Arc::clone(handle)).unwrap_or_default()
     }
 
     fn changed(

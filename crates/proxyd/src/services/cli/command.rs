@@ -67,7 +67,7 @@ impl Severity {
 }
 
 /// What a command answers.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Reply {
     /// Nothing to say: it worked.
     Done,
@@ -77,6 +77,8 @@ pub enum Reply {
     Data(String),
     /// The answer comes after this time.
     Wait(Duration),
+    /// The answer comes from somebody else.
+    Later(tokio::sync::oneshot::Receiver<String>),
 }
 
 impl Reply {
@@ -108,6 +110,8 @@ pub struct SocketInfo {
 pub struct Admin {
     /// The configuration in force; a reload puts another one here.
     pub snapshot: Arc<arc_swap::ArcSwap<Snapshot>>,
+    /// Where reloads are asked for; `None` where there is nothing to reload.
+    pub reloads: Option<crate::runtime::reload::Requests>,
     /// Logs the changes that commands make and carries out what follows from them.
     pub reporter: Arc<Reporter>,
     pub program: Program,

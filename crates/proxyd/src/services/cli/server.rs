@@ -18,7 +18,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::command::{Admin, Level, SocketInfo};
-use super::session::Session;
+use super::session::{Session, Waiting};
 use crate::model::{Address, Bind};
 
 /// A socket that cannot be opened, in one line.
@@ -226,8 +226,12 @@ impl Service {
         let mut buffer = vec![0; 16 * 1024];
         let mut out = String::new();
         loop {
-            while let Some(delay) = session.take_wait() {
-                tokio::time::sleep(delay).await;
+            while let Some(waiting) = session.take_wait() {
+                match waiting {
+                    Waiting::Time(delay) => tokio::time::sleep(delay).await,
+                    // Nobody answers any more when the process ends.
+                    Waiting::Answer(answer) => out.push_str(&answer.await.unwrap_or_default()),
+                }
                 session.resume(&mut out);
             }
             if !out.is_empty() {

@@ -69,8 +69,15 @@ pub struct Session {
     searched: usize,
     pending: VecDeque<Command>,
     payload: Option<Payload>,
-    waiting: Option<Duration>,
+    waiting: Option<Waiting>,
     closing: bool,
+}
+
+/// What a command waits for.
+#[derive(Debug)]
+pub enum Waiting {
+    Time(Duration),
+    Answer(tokio::sync::oneshot::Receiver<String>),
 }
 
 struct Payload {
@@ -99,8 +106,8 @@ impl Session {
         self.closing
     }
 
-    /// Takes the time that has to pass before [`Self::resume`], if a command waits.
-    pub fn take_wait(&mut self) -> Option<Duration> {
+    /// Takes what has to happen before [`Self::resume`], if a command waits.
+    pub fn take_wait(&mut self) -> Option<Waiting> {
         self.waiting.take()
     }
 
@@ -188,7 +195,11 @@ impl Session {
             Reply::Data(text) => out.push_str(&text),
             Reply::Message(severity, text) => self.write_message(severity, &text, out),
             Reply::Wait(delay) => {
-                self.waiting = Some(delay);
+                self.waiting = Some(Waiting::Time(delay));
+                return;
+            }
+            Reply::Later(answer) => {
+                self.waiting = Some(Waiting::Answer(answer));
                 return;
             }
         }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::super::command::{CommandDef, Context, Level, Reply};
 use super::def;
+use crate::runtime::reload::{Request, Wish};
 
 pub(super) const TABLE: &[CommandDef] = &[
     def(
@@ -46,11 +47,30 @@ pub(super) const TABLE: &[CommandDef] = &[
         Level::User,
         show_cli_sockets,
     ),
+    def(
+        &["reload"],
+        "reload",
+        "read the configuration again and apply what differs",
+        Level::Admin,
+        |c, _| ask(c, Wish::Reload),
+    ),
+    def(&["show", "plan"], "show plan", "tell what a reload would change", Level::Operator, |c, _| {
+        ask(c, Wish::Plan)
+    }),
     def(&["show", "threads"], "show threads", "list the threads", Level::Operator, show_threads),
     def(&["show", "pools"], "show pools", "tell how memory is used", Level::User, show_pools),
     def(&["show", "libs"], "show libs", "list loaded libraries", Level::Operator, show_libs),
     def(&["show", "fd"], "show fd [<number>]", "list open descriptors", Level::Operator, show_fd),
 ];
+
+fn ask(context: &mut Context<'_>, wish: Wish) -> Reply {
+    let Some(reloads) = &context.admin.reloads else { return Reply::error("There is nothing to reload.") };
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    match reloads.try_send(Request { wish, answer }) {
+        Ok(()) => Reply::Later(answered),
+        Err(_) => Reply::error("Too many reloads are waiting already."),
+    }
+}
 
 const RATE_LIMIT_USAGE: &str = "'set rate-limit' only supports :\n   - 'connections global' to set the per-process maximum \
 connection rate\n   - 'sessions global' to set the per-process maximum session rate";
