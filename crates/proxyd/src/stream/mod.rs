@@ -20,6 +20,7 @@ mod environment;
 mod exchange;
 mod fault;
 mod finish;
+mod follow;
 mod greeting;
 mod handshake;
 mod idle_pool;

@@ -316,47 +316,6 @@ impl Session {
         &self.snapshot
     }
 
-    /// Between two requests: goes over to the present configuration if that has the frontend as it was. Under a
-    /// frontend that changed the client stays with the rules it came under; one whose frontend is gone ends here.
-    /// Whether it went over.
-    pub fn follow(&mut self, core: &Core) -> bool {
-        if Rc::ptr_eq(&self.snapshot, &core.snapshot) || self.stream.is_some() || self.entry != Entry::Open {
-            return false;
-        }
-        let Some(old) = self.snapshot.frontend(self.frontend) else { return false };
-        let Some(new) = core.snapshot.frontend_named(old.name()) else {
-            if self.info.requests_before > 0 && self.input.is_empty() && self.first_byte_us.is_none() {
-                self.killed = Some(Fault::Killed);
-            }
-            return false;
-        };
-        let Some(listener) = new.listeners.get(self.listener.index) else { return false };
-        if !new.is_unchanged_since(old) {
-            return false;
-        }
-        let counterpart = |(backend, server): (ProxyId, ServerId)| {
-            let server = self.snapshot.backend(backend)?.server(server)?;
-            let backend = core.snapshot.backend(core.snapshot.counterpart(&self.snapshot, backend)?)?;
-            backend.server_like(server).map(|server| (backend.id, server.id))
-        };
-        self.last_server = self.last_server.and_then(counterpart);
-        // A private connection stays usable: only its server's number may be another one.
-        let private = self.private.map(|private| (private, counterpart((private.backend, private.server))));
-        match private {
-            Some((private, Some((backend, server)))) => {
-                self.private = Some(Private { backend, server, ..private });
-            }
-            // Its server is gone; whoever uses the connection next finds it unfit and closes it.
-            Some((_, None)) => return false,
-            None => {}
-        }
-        self.listener = Arc::clone(listener);
-        self.frontend = new.id;
-        self.info.frontend = Some(new.id);
-        self.snapshot = Rc::clone(&core.snapshot);
-        true
-    }
-
     /// The server is being taken away from its sessions.
     pub fn server_gone(&mut self, core: &mut Core, server: &Server) {
         core.drop_idle_of(server);
