@@ -189,6 +189,14 @@ impl Connection {
         self.tls.as_deref()
     }
 
+    /// What the connection's handshake settled, or that of the connection whose stream it is.
+    pub fn tls_facts(&self) -> Option<&std::sync::Arc<crate::txn::TlsFacts>> {
+        match &self.stream {
+            Some(stream) => stream.facts(),
+            None => self.tls().and_then(Transport::facts),
+        }
+    }
+
     pub fn tls_mut(&mut self) -> Option<&mut Transport> {
         self.tls.as_deref_mut()
     }

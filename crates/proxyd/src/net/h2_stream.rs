@@ -4,22 +4,28 @@
 //! machine than the peer's window has room for. Heads travel as `http` types; [`crate::http::h2`] makes them.
 //! What it does not do: drive the HTTP/2 connection; whoever owns that is woken by `h2` itself.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use h2::client::ResponseFuture;
+use h2::client::{ResponseFuture, SendRequest};
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Response};
+use http::{HeaderMap, Request, Response};
 use nix::errno::Errno;
 
 use super::connection::{Received, Sent};
+use crate::txn::TlsFacts;
 
 /// What comes from the peer.
 #[derive(Debug)]
 enum Incoming {
+    /// Nothing was asked yet.
+    Nothing,
     Head(ResponseFuture),
     Body(RecvStream),
     Over,
@@ -28,6 +34,8 @@ enum Incoming {
 /// What goes to the peer.
 #[derive(Debug)]
 enum Outgoing {
+    /// A request to come.
+    Request(SendRequest<Bytes>),
     Head(SendResponse<Bytes>),
     Body(SendStream<Bytes>),
     /// The end was sent, or the stream was reset.
@@ -38,7 +46,8 @@ enum Outgoing {
 #[derive(Debug)]
 pub enum ResponseArrived {
     Interim(Response<()>),
-    Final(http::response::Parts),
+    /// With whether it has no body.
+    Final(http::response::Parts, bool),
 }
 
 /// Why no response comes.
@@ -62,6 +71,18 @@ pub struct H2Stream {
     /// What is sent next is the last of the body.
     ends_with_next: bool,
     failed: bool,
+    /// Counted among the streams of its connection as long as it lives.
+    place: Option<Rc<Cell<u32>>>,
+    /// What the TLS handshake with the server settled.
+    facts: Option<Arc<TlsFacts>>,
+}
+
+impl Drop for H2Stream {
+    fn drop(&mut self) {
+        if let Some(place) = &self.place {
+            place.set(place.get().saturating_sub(1));
+        }
+    }
 }
 
 impl H2Stream {
@@ -70,10 +91,43 @@ impl H2Stream {
         Self::new(Incoming::Body(body), Outgoing::Head(respond), waker)
     }
 
-    /// A stream to a server, on which the request's head was sent; `ended`: there is no body.
-    pub fn requested(response: ResponseFuture, body: SendStream<Bytes>, ended: bool, waker: Waker) -> Self {
-        let outgoing = if ended { Outgoing::Over } else { Outgoing::Body(body) };
-        Self::new(Incoming::Head(response), outgoing, waker)
+    /// A stream to a server, for a request to come; `streams` counts those of its connection.
+    pub fn to_server(
+        requests: SendRequest<Bytes>,
+        streams: Rc<Cell<u32>>,
+        facts: Option<Arc<TlsFacts>>,
+        waker: Waker,
+    ) -> Self {
+        streams.set(streams.get() + 1);
+        let mut stream = Self::new(Incoming::Nothing, Outgoing::Request(requests), waker);
+        stream.place = Some(streams);
+        stream.facts = facts;
+        stream
+    }
+
+    pub fn facts(&self) -> Option<&Arc<TlsFacts>> {
+        self.facts.as_ref()
+    }
+
+    /// Whether the server takes extended CONNECT (RFC 8441).
+    pub fn takes_protocols(&self) -> bool {
+        matches!(&self.outgoing, Outgoing::Request(requests) if requests.is_extended_connect_protocol_enabled())
+    }
+
+    /// Sends a request's head; false when the connection takes none any more.
+    pub fn request(&mut self, head: Request<()>, end: bool) -> bool {
+        let Outgoing::Request(requests) = &mut self.outgoing else { return false };
+        match requests.send_request(head, end) {
+            Ok((response, body)) => {
+                self.incoming = Incoming::Head(response);
+                self.outgoing = if end { Outgoing::Over } else { Outgoing::Body(body) };
+                true
+            }
+            Err(_) => {
+                self.failed = true;
+                false
+            }
+        }
     }
 
     fn new(incoming: Incoming, outgoing: Outgoing, waker: Waker) -> Self {
@@ -85,6 +139,8 @@ impl H2Stream {
             trailers: None,
             ends_with_next: false,
             failed: false,
+            place: None,
+            facts: None,
         }
     }
 
@@ -115,7 +171,9 @@ impl H2Stream {
     pub fn poll_response(&mut self) -> Poll<Result<ResponseArrived, NoResponse>> {
         let mut context = Context::from_waker(&self.waker);
         let Incoming::Head(response) = &mut self.incoming else {
-            return Poll::Ready(Err(NoResponse::Broken));
+            // The connection took no request: nobody has looked at it.
+            let untouched = matches!(self.incoming, Incoming::Nothing);
+            return Poll::Ready(Err(if untouched { NoResponse::Refused } else { NoResponse::Broken }));
         };
         if let Poll::Ready(Some(Ok(interim))) = response.poll_informational(&mut context) {
             return Poll::Ready(Ok(ResponseArrived::Interim(interim)));
@@ -124,8 +182,9 @@ impl H2Stream {
             Poll::Pending => Poll::Pending,
             Poll::Ready(Ok(response)) => {
                 let (parts, body) = response.into_parts();
+                let ended = body.is_end_stream();
                 self.incoming = Incoming::Body(body);
-                Poll::Ready(Ok(ResponseArrived::Final(parts)))
+                Poll::Ready(Ok(ResponseArrived::Final(parts, ended)))
             }
             Poll::Ready(Err(error)) => {
                 self.incoming = Incoming::Over;
@@ -175,7 +234,7 @@ impl H2Stream {
         let mut context = Context::from_waker(&self.waker);
         let body = match &mut self.incoming {
             Incoming::Body(body) => body,
-            Incoming::Head(_) => return Ok(false),
+            Incoming::Head(_) | Incoming::Nothing => return Ok(false),
             Incoming::Over => return Err(Received::End),
         };
         match body.poll_data(&mut context) {
@@ -267,7 +326,7 @@ impl H2Stream {
         let reset = match &mut self.outgoing {
             Outgoing::Head(respond) => respond.poll_reset(&mut context).is_ready(),
             Outgoing::Body(body) => body.poll_reset(&mut context).is_ready(),
-            Outgoing::Over => false,
+            Outgoing::Over | Outgoing::Request(_) => false,
         };
         self.failed |= reset;
         self.failed
@@ -278,7 +337,7 @@ impl H2Stream {
         match &mut self.outgoing {
             Outgoing::Head(respond) => respond.send_reset(reason),
             Outgoing::Body(body) => body.send_reset(reason),
-            Outgoing::Over => return,
+            Outgoing::Over | Outgoing::Request(_) => return,
         }
         self.outgoing = Outgoing::Over;
     }

@@ -10,7 +10,9 @@ use crate::proxy::process::wall_us;
 use crate::proxy::{Process, Server, Snapshot, StreamKey};
 use crate::runtime::inbox::{Inboxes, Message};
 use crate::runtime::log_writer::LogWriter;
-use crate::stream::{FrontendPolicy, IdlePools, Newborn, ProcessVariables, Stream, ThreadEnvironment};
+use crate::stream::{
+    FrontendPolicy, IdlePools, Newborn, ProcessVariables, ServerConnections, Stream, ThreadEnvironment,
+};
 
 /// The receive buffer that all connections of a thread share.
 pub const SCRATCH_BYTES: usize = 64 * 1024;
@@ -139,6 +141,7 @@ pub struct Core {
     pub woken: Arc<WakeList>,
     /// Requests of HTTP/2 connections that wait for a session of their own.
     pub newborn: Vec<Newborn>,
+    pub http2_servers: ServerConnections,
     /// A frontend was full and is no more: accept loops of this thread should look again.
     pub accept_again: bool,
     pub stopping: bool,
@@ -189,6 +192,7 @@ impl Core {
             runnable: Vec::new(),
             woken: Arc::default(),
             newborn: Vec::new(),
+            http2_servers: ServerConnections::default(),
             accept_again: false,
             stopping: false,
             free_streams: Vec::new(),

@@ -107,7 +107,8 @@ impl Thread {
             match self.core.connections.note(&event) {
                 Some(Owner::Client(slot) | Owner::Server(slot)) => self.run_session(slot),
                 Some(Owner::Idle(pool)) => self.core.drop_idle(pool, event.token),
-                Some(Owner::Multiplexer(_) | Owner::None) | None => {}
+                Some(Owner::Multiplexer(slot)) => self.core.run_http2_server(slot),
+                Some(Owner::None) | None => {}
             }
         }
         self.expire();
@@ -330,7 +331,7 @@ impl Thread {
                             self.run_session(token.slot);
                         }
                     }
-                    Woken::Server(_) => {}
+                    Woken::Server(token) => self.core.run_woken_http2_server(token),
                 }
             }
             self.woken = woken;

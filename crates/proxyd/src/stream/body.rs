@@ -236,7 +236,8 @@ impl Transfer {
         if let Some(mut kept) = self.kept.take() {
             pool.release(&mut kept);
         }
-        *self = Self::default();
+        // What the ends are does not change.
+        *self = Self { streams: self.streams, ..Self::default() };
     }
 
     /// Gives an empty pipe back.

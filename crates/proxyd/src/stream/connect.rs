@@ -22,7 +22,12 @@ impl Stream {
         let (Some(backend), Some(server)) = (backend, server) else {
             return self.fail(session, core, Fault::NoServer);
         };
-        if self.has_request && self.reuse(session, core, backend, server) {
+        if self.has_request
+            && (self.reuse_http2(session, core, backend, server)
+                || self.reuse(session, core, backend, server))
+        {
+            server.counters.increment(Counter::Reuses);
+            backend.counters.increment(Counter::Reuses);
             return self.connected(session, core, backend, server);
         }
         let address = destination(session, server);
@@ -95,8 +100,6 @@ impl Stream {
         connection.owner = Owner::Server(session.key().slot);
         self.server_connection = Some(key);
         self.server_requests = requests;
-        server.counters.increment(Counter::Reuses);
-        backend.counters.increment(Counter::Reuses);
         true
     }
 
@@ -134,6 +137,9 @@ impl Stream {
         };
         server.counters.increment(Counter::Connects);
         backend.counters.increment(Counter::Connects);
+        if self.is_http2_server(core, server) && !self.become_stream(session, core, backend, server) {
+            return self.attempt_failed(session, core, Fault::ConnectFailed);
+        }
         self.connected(session, core, backend, server)
     }
 
@@ -150,8 +156,7 @@ impl Stream {
         let _ = backend;
         if server.model.tls {
             let connection = self.server_connection.and_then(|key| core.connections.get(key));
-            let tls = connection.and_then(Connection::tls);
-            self.info.server_tls = tls.and_then(|tls| tls.facts().cloned());
+            self.info.server_tls = connection.and_then(Connection::tls_facts).cloned();
         }
         if self.has_request {
             self.enter(Activity::Exchange, now_ms);
@@ -249,7 +254,12 @@ impl Stream {
             core.close(key);
             return;
         };
-        if !self.server_keep_alive || server.is_stopped() || !Rc::ptr_eq(&snapshot, &core.snapshot) {
+        let is_stream = core.connections.get(key).is_some_and(Connection::is_h2);
+        if is_stream
+            || !self.server_keep_alive
+            || server.is_stopped()
+            || !Rc::ptr_eq(&snapshot, &core.snapshot)
+        {
             core.close(key);
             return;
         }

@@ -100,9 +100,19 @@ impl Stream {
         self.name_server(session);
         let mut out = std::mem::take(&mut core.out);
         out.clear();
-        encode_request(&self.request, &mut out, EncodePlan { connection, framing: self.request.framing() });
-        if let Some(case) = self.backend_policy(session).server_case.as_ref() {
-            case.adjust(&mut out);
+        let framing = self.request.framing();
+        let is_stream = core.connections.get(key).is_some_and(Connection::is_h2);
+        self.up.streams.to = is_stream;
+        self.down.streams.from = is_stream;
+        self.up.chunked = framing == Framing::Chunked && !is_stream;
+        if is_stream {
+            // A head that cannot be sent is noticed when the answer is looked for.
+            self.send_request_to_stream(core, key, self.info.server_tls.is_some());
+        } else {
+            encode_request(&self.request, &mut out, EncodePlan { connection, framing });
+            if let Some(case) = self.backend_policy(session).server_case.as_ref() {
+                case.adjust(&mut out);
+            }
         }
         self.keep_for_retry(session);
         self.up.splicing = self.splicing(session, |policy| policy.splice_request);
@@ -113,7 +123,9 @@ impl Stream {
             core.buffers.reclaim(&mut session.input);
         }
         self.request_sent = true;
-        send_or_keep(core, key, &mut self.up, &out);
+        if !out.is_empty() {
+            send_or_keep(core, key, &mut self.up, &out);
+        }
         core.out = out;
         self.server_active_ms = core.clock.monotonic_ms();
     }

@@ -13,6 +13,8 @@ pub enum Fault {
     BadRequestBody,
     /// The server closed or reset its connection before its answer was complete.
     ServerGone,
+    /// An HTTP/2 server has not looked at the request.
+    Refused,
     /// The server did not answer, or send or take data, in time.
     ServerTimeout,
     /// The server's answer is not HTTP, or too large.
@@ -42,7 +44,7 @@ impl Fault {
             Fault::ClientGone => Cause::ClientAbort,
             Fault::ClientTimeout => Cause::ClientTimeout,
             Fault::BadRequestBody => Cause::ClientAbort,
-            Fault::ServerGone | Fault::ConnectFailed | Fault::NoServer => Cause::ServerAbort,
+            Fault::ServerGone | Fault::Refused | Fault::ConnectFailed | Fault::NoServer => Cause::ServerAbort,
             Fault::ServerTimeout | Fault::ConnectTimeout | Fault::QueueTimeout => Cause::ServerTimeout,
             Fault::BadResponse | Fault::RetryableStatus(_) | Fault::Denied => Cause::Proxy,
             Fault::Resource => Cause::Resource,
@@ -58,7 +60,7 @@ impl Fault {
             Fault::Denied => return None,
             Fault::ClientGone | Fault::BadRequestBody => 400,
             Fault::ClientTimeout => 408,
-            Fault::ServerGone | Fault::BadResponse | Fault::RetryableStatus(_) => 502,
+            Fault::ServerGone | Fault::Refused | Fault::BadResponse | Fault::RetryableStatus(_) => 502,
             Fault::ServerTimeout => 504,
             Fault::ConnectFailed
             | Fault::ConnectTimeout

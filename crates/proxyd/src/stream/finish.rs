@@ -68,7 +68,10 @@ impl Stream {
     pub(super) fn server_failed(&mut self, session: &mut Session, core: &mut Core, fault: Fault) -> Step {
         let untouched = self.up.bytes == 0 && !self.request_framing().has_body();
         let was_idle = self.server_requests > 0;
-        if fault == Fault::ServerGone && untouched && was_idle && self.retries_left > 0 {
+        let lost = fault == Fault::ServerGone && untouched && was_idle;
+        // Nobody has looked at a refused request; what was taken of its body is not here any more.
+        let refused = fault == Fault::Refused && self.up.bytes == 0;
+        if (lost || refused) && self.retries_left > 0 {
             // The server closed an idle connection while the request was on its way.
             if let Some(key) = self.server_connection.take() {
                 core.close(key);
@@ -77,7 +80,8 @@ impl Stream {
             core.buffers.release(&mut self.server_input);
             self.retries_left -= 1;
             self.request_sent = false;
-            self.up.start(self.request.framing(), false, session.policy().request_limits);
+            let framing = self.request.framing();
+            self.up.start(framing, framing == crate::http::Framing::Chunked, session.policy().request_limits);
             self.enter(Activity::Connect, core.clock.monotonic_ms());
             return Step::Again;
         }
@@ -92,7 +96,9 @@ impl Stream {
         let server = backend.and_then(|backend| backend.server(self.info.server?));
         let counter = match fault {
             Fault::ServerGone | Fault::ServerTimeout if self.response_started => Counter::ServerAborts,
-            Fault::ServerGone | Fault::ServerTimeout | Fault::BadResponse => Counter::FailedResponses,
+            Fault::ServerGone | Fault::ServerTimeout | Fault::BadResponse | Fault::Refused => {
+                Counter::FailedResponses
+            }
             Fault::ClientGone | Fault::ClientTimeout => Counter::ClientAborts,
             Fault::BadRequestBody => Counter::FailedRequests,
             _ => return,

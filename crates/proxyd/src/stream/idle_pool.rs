@@ -141,6 +141,9 @@ impl Core {
         for server in snapshot.backends().flat_map(|backend| &backend.servers) {
             let pool = snapshot.pool_of(server.backend, server.id);
             let delay_ms = server.model.pool_purge_delay.as_millis() as u64;
+            self.drop_http2_servers(|of, idle_since_ms| {
+                of == pool && idle_since_ms <= now.saturating_sub(delay_ms)
+            });
             let Some(idle) = self.idle.pools.get_mut(pool as usize) else { continue };
             let stale = idle.partition_point(|idle| idle.since_ms + delay_ms <= now);
             let closing: Vec<ConnectionKey> = idle.drain(..stale.div_ceil(2)).map(|idle| idle.key).collect();
@@ -152,6 +155,7 @@ impl Core {
 
     /// Closes all idle connections (soft stop).
     pub fn drop_all_idle(&mut self) {
+        self.drop_http2_servers(|_, _| true);
         let pools = std::mem::take(&mut self.idle.pools);
         for idle in pools.iter().flatten() {
             self.close(idle.key);
@@ -162,6 +166,7 @@ impl Core {
     /// Closes the idle connections to one server (it went down).
     pub fn drop_idle_of(&mut self, server: &Server) {
         let pool = self.snapshot.pool_of(server.backend, server.id);
+        self.drop_http2_servers(|of, _| of == pool);
         let idle = self.idle.pools.get_mut(pool as usize).map(std::mem::take).unwrap_or_default();
         for idle in idle {
             self.close(idle.key);

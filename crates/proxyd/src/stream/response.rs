@@ -23,6 +23,10 @@ impl Stream {
                 return Ok(true);
             }
             let Some(key) = self.server_connection else { return Err(Fault::ServerGone) };
+            if self.down.streams.from {
+                let limits = self.response_limits(session);
+                return self.read_stream_response(session, core, key, &limits);
+            }
             let mut scratch = std::mem::take(&mut core.scratch);
             let received = match core.connections.get_mut(key) {
                 Some(server) if server.is_readable() => server.receive(&mut scratch),
@@ -116,7 +120,12 @@ impl Stream {
     }
 
     /// The final head, and as much of the body as came with it, in one write.
-    fn start_response(&mut self, session: &mut Session, core: &mut Core, rest: &[u8]) -> Result<(), Fault> {
+    pub(super) fn start_response(
+        &mut self,
+        session: &mut Session,
+        core: &mut Core,
+        rest: &[u8],
+    ) -> Result<(), Fault> {
         self.info.timing.response_head_us = Some(core.clock.monotonic_us);
         self.info.status = self.response.status();
         if self.is_retryable(session, self.info.status) {

@@ -16,8 +16,11 @@ pub struct CheckTls {
 }
 
 impl CheckTls {
+    /// Checks that do not say otherwise speak HTTP/1, whatever traffic may agree on.
     pub fn new(client: Arc<ClientConfig>) -> Self {
-        Self { client }
+        let mut own = ClientConfig::clone(&client);
+        own.alpn_protocols.retain(|name| name != b"h2");
+        Self { client: Arc::new(own) }
     }
 }
 

@@ -283,3 +283,113 @@ fn the_preface_may_come_in_single_bytes() {
     client.stream.read_exact(&mut frame).unwrap();
     assert_eq!(frame[3], 4, "a SETTINGS frame");
 }
+
+/// Plays an HTTP/2 server: every request gets 200 with its path as the body, until the client goes.
+fn http2_origin(origin: Origin) -> std::thread::JoinHandle<usize> {
+    std::thread::spawn(move || {
+        run(async {
+            origin.listener.set_nonblocking(true).unwrap();
+            let listener = tokio::net::TcpListener::from_std(origin.listener).unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            let mut count = 0;
+            while let Some(Ok((request, mut respond))) = connection.accept().await {
+                count += 1;
+                tokio::spawn(async move {
+                    let path = request.uri().path().to_owned();
+                    let mut received = 0;
+                    let mut upload = request.into_body();
+                    while let Some(Ok(data)) = upload.data().await {
+                        upload.flow_control().release_capacity(data.len()).unwrap();
+                        received += data.len();
+                    }
+                    let mut body = respond.send_response(Response::new(()), false).unwrap();
+                    body.send_data(format!("{path} {received}").into(), false).unwrap();
+                    let mut trailers = HeaderMap::new();
+                    trailers.insert("grpc-status", "0".parse().unwrap());
+                    body.send_trailers(trailers).unwrap();
+                });
+            }
+            count
+        })
+    })
+}
+
+fn listen_h2(origin: &Origin) -> Proxy {
+    let mut proxy = listen(&[origin.address()]);
+    proxy.servers[0].protocol = Some("h2".to_owned());
+    proxy.http_reuse = HttpReuse::Always;
+    proxy
+}
+
+#[test]
+fn requests_to_an_http_2_server_share_a_connection_and_keep_their_trailers() {
+    let origin = Origin::new();
+    let mut proxy = listen_h2(&origin);
+    // One thread shares its connections.
+    proxy.servers[0].pool_purge_delay = Duration::from_millis(1);
+    let proxyd = Proxyd::start(vec![proxy]);
+    let serving = http2_origin(origin);
+    run(async {
+        let mut client = connect(proxyd.address()).await;
+        let upload = Request::post("http://a.example/up").body(()).unwrap();
+        let (first, mut sending) = client.send_request(upload, false).unwrap();
+        sending.send_data("hello".into(), true).unwrap();
+        let (text, trailers) = body(first.await.unwrap()).await;
+        assert_eq!((text.as_str(), trailers.unwrap()["grpc-status"].as_bytes()), ("/up 5", &b"0"[..]));
+        for path in ["/a", "/b"] {
+            let response = client.send_request(get(path), true).unwrap().0.await.unwrap();
+            assert_eq!(body(response).await.0, format!("{path} 0"));
+        }
+    });
+    assert_eq!(proxyd.backend().counters.value(Counter::Connects), 1);
+    drop(proxyd);
+    assert_eq!(serving.join().unwrap(), 3);
+}
+
+#[test]
+fn an_http_1_client_gets_an_http_2_servers_answer_in_chunks() {
+    let origin = Origin::new();
+    let proxyd = Proxyd::start(vec![listen_h2(&origin)]);
+    let serving = http2_origin(origin);
+    let mut client = proxyd.client();
+    for _ in 0..2 {
+        client.send("POST /x HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n");
+        let head = client.head();
+        assert!(
+            head.starts_with("HTTP/1.1 200") && head.contains("transfer-encoding: chunked\r\n"),
+            "{head}"
+        );
+        let expected = "4\r\n/x 3\r\n0\r\ngrpc-status: 0\r\n\r\n";
+        assert_eq!(client.bytes(expected.len()), expected);
+    }
+    drop((client, proxyd));
+    assert_eq!(serving.join().unwrap(), 2);
+}
+
+#[test]
+fn a_request_that_a_server_refused_is_sent_again() {
+    let origin = Origin::new();
+    let proxyd = Proxyd::start(vec![listen_h2(&origin)]);
+    let serving = std::thread::spawn(move || {
+        run(async {
+            origin.listener.set_nonblocking(true).unwrap();
+            let listener = tokio::net::TcpListener::from_std(origin.listener).unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut connection = h2::server::handshake(stream).await.unwrap();
+            let mut refused = false;
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                if std::mem::replace(&mut refused, true) {
+                    respond.send_response(Response::new(()), true).unwrap();
+                } else {
+                    respond.send_reset(h2::Reason::REFUSED_STREAM);
+                }
+            }
+        });
+    });
+    let mut client = proxyd.client();
+    client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
+    assert!(client.head().starts_with("HTTP/1.1 200"));
+    drop((client, proxyd));
+    serving.join().unwrap();
+}
