@@ -203,7 +203,7 @@ async fn serve_async(options: Options, config: Config, log: Log, start: Start) -
     {
         log.warning(&failure);
     }
-    let inheritance = Inheritance { board: Some(start.board), records: start.records };
+    let inheritance = Inheritance { board: Some(start.board), records: start.records, host: start.host };
     let (mut actor, inbox) = Actor::new(config, log.clone(), inheritance).await?;
     actor.report_all_addresses(options.address_monitoring);
     actor.leave_addresses(options.leave_addresses);

@@ -61,6 +61,22 @@ impl Dropped {
     }
 }
 
+/// A vmac as the rules need it: its membership reports leave by the interface below, and it asks for no routers
+/// (keepalived's behaviour), so that switches see its hardware address only when its addresses are used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VmacLink {
+    /// Its name.
+    pub name: String,
+    /// The interface below.
+    pub parent: String,
+    /// Its index: another one means another interface.
+    pub index: u32,
+    /// IGMP may come from it.
+    pub ipv4: bool,
+    /// MLD and router solicitations may come from it.
+    pub ipv6: bool,
+}
+
 /// Whether the instance drops what its addresses get.
 fn drops(instance: &VrrpInstance) -> bool {
     !instance.accept && !instance.is_owner()
@@ -69,30 +85,73 @@ fn drops(instance: &VrrpInstance) -> bool {
 /// The rules in the kernel.
 #[derive(Debug, Default)]
 pub struct Firewall {
-    loaded: Option<(NftablesSettings, Dropped)>,
+    loaded: Option<Wanted>,
+    /// Name of a table that a former worker loaded; it goes in the transaction that loads ours.
+    inherited: Option<String>,
+}
+
+/// What the rules depend on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Wanted {
+    settings: NftablesSettings,
+    dropped: Dropped,
+    vmacs: Vec<VmacLink>,
+}
+
+impl Wanted {
+    fn is_empty(&self) -> bool {
+        self.dropped.is_empty() && self.vmacs.is_empty()
+    }
 }
 
 impl Firewall {
-    /// Brings the rules to what the configuration asks for; nothing is run when nothing changed.
+    /// Brings the rules to what the configuration and its vmacs ask for; nothing is run when nothing changed. A vmac
+    /// works without rules: the answer says why they could not be loaded.
     ///
     /// # Errors
     /// [`FirewallError`]; the rules that were loaded before still hold then.
-    pub fn load(&mut self, config: &Config) -> Result<(), FirewallError> {
-        let dropped = Dropped::of(config);
-        let wanted = (!dropped.is_empty()).then(|| (config.global.nftables.clone(), dropped));
-        if wanted == self.loaded {
+    pub fn load(
+        &mut self,
+        config: &Config,
+        vmacs: &[VmacLink],
+    ) -> Result<Option<FirewallError>, FirewallError> {
+        let wanted = Wanted {
+            settings: config.global.nftables.clone(),
+            dropped: Dropped::of(config),
+            vmacs: vmacs.to_vec(),
+        };
+        match self.bring_to(wanted.clone()) {
+            Err(error) if !vmacs.is_empty() => {
+                self.bring_to(Wanted { vmacs: Vec::new(), ..wanted })?;
+                Ok(Some(error))
+            }
+            done => done.map(|()| None),
+        }
+    }
+
+    /// What a former worker loaded is replaced by the first rules of ours.
+    pub fn inherited(table: Option<String>) -> Self {
+        Firewall { inherited: table, ..Firewall::default() }
+    }
+
+    /// Name of the table that is loaded.
+    pub fn table(&self) -> Option<&str> {
+        self.loaded.as_ref().map(|loaded| loaded.settings.table.as_str()).or(self.inherited.as_deref())
+    }
+
+    fn bring_to(&mut self, wanted: Wanted) -> Result<(), FirewallError> {
+        let wanted = Some(wanted).filter(|wanted| !wanted.is_empty());
+        if wanted == self.loaded && self.inherited.is_none() {
             return Ok(());
         }
-        let mut text = String::new();
-        if let Some((settings, _)) = &self.loaded {
-            text.push_str(&removal(&settings.table));
-        }
-        if let Some((settings, dropped)) = &wanted {
-            text.push_str(&removal(&settings.table));
-            text.push_str(&rules(settings, dropped));
+        let mut text = self.table().map(removal).unwrap_or_default();
+        if let Some(wanted) = &wanted {
+            text.push_str(&removal(&wanted.settings.table));
+            text.push_str(&rules(wanted));
         }
         run_nft(&text)?;
         self.loaded = wanted;
+        self.inherited = None;
         Ok(())
     }
 
@@ -101,11 +160,18 @@ impl Firewall {
     /// # Errors
     /// [`FirewallError`] when `nft` cannot be run any more.
     pub fn remove(&mut self) -> Result<(), FirewallError> {
-        match self.loaded.take() {
-            Some((settings, _)) => run_nft(&removal(&settings.table)),
-            None => Ok(()),
-        }
+        let removed = self.table().map_or(Ok(()), remove_table);
+        *self = Firewall::default();
+        removed
     }
+}
+
+/// Removes the table of that name in both families, whoever made it.
+///
+/// # Errors
+/// [`FirewallError`] when `nft` cannot be run.
+pub fn remove_table(table: &str) -> Result<(), FirewallError> {
+    run_nft(&removal(table))
 }
 
 /// A table can only be deleted when it is there, so it is made first.
@@ -115,24 +181,80 @@ fn removal(table: &str) -> String {
         .concat()
 }
 
-fn rules(settings: &NftablesSettings, dropped: &Dropped) -> String {
-    let NftablesSettings { table, priority, counters, ifindex, .. } = settings;
+fn rules(wanted: &Wanted) -> String {
+    rules_v4(wanted) + &rules_v6(wanted)
+}
+
+/// `vmac_map`: from a vmac to the interface below.
+fn vmac_map(vmacs: &[&VmacLink]) -> String {
+    let pairs: Vec<String> =
+        vmacs.iter().map(|vmac| format!("\"{}\" : \"{}\"", vmac.name, vmac.parent)).collect();
+    format!("  map vmac_map {{ type iface_index : iface_index; elements = {{ {} }}; }}\n", pairs.join(", "))
+}
+
+fn rules_v4(wanted: &Wanted) -> String {
+    let NftablesSettings { table, priority, counters, .. } = &wanted.settings;
     let drop = if *counters { "counter drop" } else { "drop" };
-    let mut text = String::new();
-    if !dropped.v4.is_empty() {
-        text.push_str(&format!(
-            "table ip {table} {{
-  set vips {{ type ipv4_addr; elements = {{ {} }}; }}
-  chain in {{ type filter hook input priority {priority}; policy accept; ip daddr @vips {drop}; }}
-  chain out {{ type filter hook output priority {priority}; policy accept; ip saddr @vips {drop}; }}
-}}
-",
-            dropped.v4.join(", ")
+    let vmacs: Vec<&VmacLink> = wanted.vmacs.iter().filter(|vmac| vmac.ipv4).collect();
+    let vips = &wanted.dropped.v4;
+    let (mut sets, mut chain_in, mut out) = (String::new(), String::new(), String::new());
+    if !vips.is_empty() {
+        sets.push_str(&format!("  set vips {{ type ipv4_addr; elements = {{ {} }}; }}\n", vips.join(", ")));
+        chain_in = format!(
+            "  chain in {{ type filter hook input priority {priority}; policy accept; ip daddr @vips {drop}; }}\n"
+        );
+        out.push_str(&format!(" ip saddr @vips {drop};"));
+    }
+    if !vmacs.is_empty() {
+        sets.push_str(&vmac_map(&vmacs));
+        out.push_str(
+            " ip protocol igmp meta oifkind \"macvlan\" dup to ip daddr device oif map @vmac_map drop;",
+        );
+    }
+    if out.is_empty() {
+        return String::new();
+    }
+    let chain_out =
+        format!("  chain out {{ type filter hook output priority {priority}; policy accept;{out} }}\n");
+    format!("table ip {table} {{\n{sets}{chain_in}{chain_out}}}\n")
+}
+
+fn rules_v6(wanted: &Wanted) -> String {
+    let vmacs: Vec<&VmacLink> = wanted.vmacs.iter().filter(|vmac| vmac.ipv6).collect();
+    let drops = !wanted.dropped.v6.is_empty() || !wanted.dropped.link_local.is_empty();
+    let (table, priority) = (&wanted.settings.table, wanted.settings.priority);
+    let (mut parts, mut out) = (String::new(), String::new());
+    if drops {
+        let (sets, last) = drops_v6(wanted);
+        parts.push_str(&sets);
+        out.push_str(&last);
+    }
+    if !vmacs.is_empty() {
+        parts.push_str(&vmac_map(&vmacs));
+        let names: Vec<String> = vmacs.iter().map(|vmac| format!("\"{}\"", vmac.name)).collect();
+        parts.push_str(&format!(
+            "  set vmac_set {{ type iface_index; elements = {{ {} }}; }}\n",
+            names.join(", ")
         ));
+        // Before the verdicts on addresses, which are final.
+        out = format!(
+            " icmpv6 type mld2-listener-report meta oifkind \"macvlan\" dup to ip6 daddr device oif map @vmac_map drop; \
+             icmpv6 type nd-router-solicit meta oifkind \"macvlan\" oif @vmac_set drop;{out}"
+        );
     }
-    if dropped.v6.is_empty() && dropped.link_local.is_empty() {
-        return text;
+    if out.is_empty() {
+        return String::new();
     }
+    let chain_out =
+        format!("  chain out {{ type filter hook output priority {priority}; policy accept;{out} }}\n");
+    format!("table ip6 {table} {{\n{parts}{chain_out}}}\n")
+}
+
+/// Sets and chains that drop IPv6 addresses, and the rules of the chain `out`.
+fn drops_v6(wanted: &Wanted) -> (String, String) {
+    let NftablesSettings { priority, counters, ifindex, .. } = &wanted.settings;
+    let dropped = &wanted.dropped;
+    let drop = if *counters { "counter drop" } else { "drop" };
     let (kind, iif, oif) =
         if *ifindex { ("iface_index", "iif", "oif") } else { ("ifname", "iifname", "oifname") };
     let link_local: Vec<String> = dropped
@@ -140,23 +262,22 @@ fn rules(settings: &NftablesSettings, dropped: &Dropped) -> String {
         .iter()
         .map(|(address, interface)| format!("{address} . \"{interface}\""))
         .collect();
-    text.push_str(&format!(
-        "table ip6 {table} {{
-  set vips {{ type ipv6_addr; {} }}
+    let parts = format!(
+        "  set vips {{ type ipv6_addr; {} }}
   set vips_link_local {{ type ipv6_addr . {kind}; {} }}
   set neighbor-discovery {{ type icmpv6_type; flags constant; elements = {{ nd-neighbor-solicit, nd-neighbor-advert }}; }}
   chain in_link_local {{ ip6 daddr . {iif} @vips_link_local {drop}; }}
   chain out_link_local {{ ip6 saddr . {oif} @vips_link_local {drop}; }}
   chain in {{ type filter hook input priority {priority}; policy accept;
     icmpv6 type @neighbor-discovery accept; ip6 daddr fe80::/10 goto in_link_local; ip6 daddr @vips {drop}; }}
-  chain out {{ type filter hook output priority {priority}; policy accept;
-    icmpv6 type @neighbor-discovery accept; ip6 saddr fe80::/10 goto out_link_local; ip6 saddr @vips {drop}; }}
-}}
 ",
         elements(&dropped.v6),
         elements(&link_local),
-    ));
-    text
+    );
+    let out = format!(
+        " icmpv6 type @neighbor-discovery accept; ip6 saddr fe80::/10 goto out_link_local; ip6 saddr @vips {drop};"
+    );
+    (parts, out)
 }
 
 fn elements(list: &[String]) -> String {
@@ -226,7 +347,8 @@ mod tests {
             v6: vec![],
             link_local: vec![("fe80::1".into(), "v0".into())],
         };
-        let text = rules(&NftablesSettings::default(), &dropped);
+        let wanted = |settings| Wanted { settings, dropped: dropped.clone(), vmacs: Vec::new() };
+        let text = rules(&wanted(NftablesSettings::default()));
         for part in [
             "table ip keepalived {",
             "ip daddr @vips drop;",
@@ -237,7 +359,7 @@ mod tests {
             assert!(text.contains(part), "no '{part}' in\n{text}");
         }
         let counting = NftablesSettings { counters: true, ifindex: true, ..NftablesSettings::default() };
-        let text = rules(&counting, &dropped);
+        let text = rules(&wanted(counting));
         assert!(text.contains("ip6 daddr . iif @vips_link_local counter drop;"), "{text}");
     }
 }

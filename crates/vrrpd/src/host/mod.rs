@@ -1,7 +1,8 @@
-//! What the daemon asks of its host besides sockets and addresses: scheduling, memory, sysctls, packet filter, mail,
-//! and the scripts that run around its life.
+//! What the daemon asks of its host besides sockets and addresses: scheduling, memory, sysctls, packet filter, vmacs,
+//! mail, and the scripts that run around its life.
 
 pub mod firewall;
 pub mod scheduling;
 pub mod scripts;
 pub mod sysctl;
+pub mod vmac;

@@ -1,7 +1,7 @@
 //! Announcing addresses: gratuitous ARP and unsolicited neighbour advertisements (keepalived's behaviour).
 //!
-//! Without a minimum interval everything leaves at once; with one, frames wait in a bounded queue per
-//! interface.
+//! Without a minimum interval everything leaves at once; with one, frames wait in a bounded queue per interface or
+//! `garp_group`.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -18,7 +18,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::packet::{arp, ndisc};
 
-/// Frames that wait per interface at most; more are dropped, the refresh brings them again.
+/// Frames that wait per lane at most; more are dropped, the refresh brings them again.
 const QUEUE_LEN_MAX: usize = 4096;
 
 /// One announcement.
@@ -34,27 +34,36 @@ pub struct Announcement {
     pub role: ndisc::Role,
 }
 
-/// Minimum gaps between two frames on one interface, microseconds; 0 for none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Pace {
-    /// `vrrp_garp_interval`.
-    pub garp_us: u64,
-    /// `vrrp_gna_interval`.
-    pub gna_us: u64,
+/// What announcements wait for: those of one lane keep a distance, those of two do not know each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LaneKey {
+    /// An interface on its own.
+    Interface(u32),
+    /// The interfaces of the `garp_group` of this position.
+    Group(usize),
+}
+
+/// A lane and its minimum gap.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lane {
+    /// Which one.
+    pub key: LaneKey,
+    /// Between two frames, microseconds; 0 for none.
+    pub gap_us: u64,
 }
 
 /// The packet socket and what waits for it.
 #[derive(Debug)]
 pub struct Announcer {
     socket: Socket,
-    pace: Pace,
     links: BTreeMap<u32, LinkAddr>,
-    queues: BTreeMap<u32, Queue>,
+    queues: BTreeMap<LaneKey, Queue>,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    waiting: VecDeque<Announcement>,
+    /// Frames and the gap that each leaves behind it.
+    waiting: VecDeque<(Announcement, u64)>,
     next_us: u64,
 }
 
@@ -63,38 +72,32 @@ impl Announcer {
     ///
     /// # Errors
     /// The kernel's, `PermissionDenied` without CAP_NET_RAW.
-    pub fn open(pace: Pace) -> io::Result<Self> {
+    pub fn open() -> io::Result<Self> {
         let kind = Type::RAW.nonblocking().cloexec();
         let socket = Socket::new(Domain::PACKET, kind, Some(Protocol::from(0)))?;
-        Ok(Announcer { socket, pace, links: BTreeMap::new(), queues: BTreeMap::new() })
-    }
-
-    /// New minimum gaps after a reload.
-    pub fn set_pace(&mut self, pace: Pace) {
-        self.pace = pace;
+        Ok(Announcer { socket, links: BTreeMap::new(), queues: BTreeMap::new() })
     }
 
     /// Forgets what is known of an interface that changed or vanished.
     pub fn forget(&mut self, ifindex: u32) {
         self.links.remove(&ifindex);
-        self.queues.remove(&ifindex);
+        self.queues.remove(&LaneKey::Interface(ifindex));
     }
 
-    /// Sends `announcement`, or queues it when the interface had one a moment ago.
+    /// Sends `announcement`, or queues it when its lane had one a moment ago.
     ///
     /// # Errors
     /// What the kernel said, when it was sent at once.
-    pub fn announce(&mut self, announcement: Announcement, now_us: u64) -> io::Result<()> {
-        let gap_us = self.gap_us(announcement.address);
-        if gap_us > 0 {
-            let queue = self.queues.entry(announcement.ifindex).or_default();
+    pub fn announce(&mut self, announcement: Announcement, lane: Lane, now_us: u64) -> io::Result<()> {
+        if lane.gap_us > 0 {
+            let queue = self.queues.entry(lane.key).or_default();
             if !queue.waiting.is_empty() || queue.next_us > now_us {
                 if queue.waiting.len() < QUEUE_LEN_MAX {
-                    queue.waiting.push_back(announcement);
+                    queue.waiting.push_back((announcement, lane.gap_us));
                 }
                 return Ok(());
             }
-            queue.next_us = now_us + gap_us;
+            queue.next_us = now_us + lane.gap_us;
         }
         self.send(announcement)
     }
@@ -107,10 +110,8 @@ impl Announcer {
     /// Sends what is due. Errors only mean that the interface is gone, which the monitor reports.
     pub fn timers(&mut self, now_us: u64) {
         let mut due = Vec::new();
-        let pace = self.pace;
         for queue in self.queues.values_mut().filter(|queue| queue.next_us <= now_us) {
-            if let Some(announcement) = queue.waiting.pop_front() {
-                let gap_us = if announcement.address.is_ipv4() { pace.garp_us } else { pace.gna_us };
+            if let Some((announcement, gap_us)) = queue.waiting.pop_front() {
                 queue.next_us = now_us + gap_us;
                 due.push(announcement);
             }
@@ -118,10 +119,6 @@ impl Announcer {
         for announcement in due {
             let _ = self.send(announcement);
         }
-    }
-
-    fn gap_us(&self, address: IpAddr) -> u64 {
-        if address.is_ipv4() { self.pace.garp_us } else { self.pace.gna_us }
     }
 
     fn send(&mut self, announcement: Announcement) -> io::Result<()> {

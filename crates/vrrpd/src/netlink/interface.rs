@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use futures_util::TryStreamExt;
-use netlink_packet_route::link::{LinkAttribute, LinkFlags, LinkMessage};
+use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
 
 use crate::model::Family;
 
-use super::{KernelAddress, Netlink, NetlinkError};
+use super::{KernelAddress, Netlink, NetlinkError, errno};
 
 /// One interface.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct Link {
     pub noarp: bool,
     /// Largest packet, bytes.
     pub mtu: u32,
+    /// A macvlan: the interface below it.
+    pub macvlan_over: Option<u32>,
 }
 
 impl Link {
@@ -37,15 +39,22 @@ impl Link {
             up: flags.contains(LinkFlags::Up) && flags.contains(LinkFlags::Running),
             noarp: flags.contains(LinkFlags::Noarp),
             mtu: 1500,
+            macvlan_over: None,
         };
+        let (mut parent, mut macvlan) = (None, false);
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name.clone_from(name),
                 LinkAttribute::Address(bytes) => link.mac = bytes.as_slice().try_into().ok(),
                 LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
+                LinkAttribute::Link(below) => parent = Some(*below),
+                LinkAttribute::LinkInfo(infos) => {
+                    macvlan = infos.contains(&LinkInfo::Kind(InfoKind::MacVlan))
+                }
                 _ => {}
             }
         }
+        link.macvlan_over = parent.filter(|_| macvlan);
         (!link.name.is_empty()).then_some(link)
     }
 }
@@ -131,6 +140,19 @@ impl Interfaces {
 }
 
 impl Netlink {
+    /// Reads one interface; `None` when it is gone.
+    ///
+    /// # Errors
+    /// [`NetlinkError`] when the kernel does not say.
+    pub async fn link(&self, index: u32) -> Result<Option<Link>, NetlinkError> {
+        let mut answers = self.handle.link().get().match_index(index).execute();
+        match answers.try_next().await {
+            Ok(message) => Ok(message.as_ref().and_then(Link::from_message)),
+            Err(error) if errno(&error) == Some(nix::libc::ENODEV) => Ok(None),
+            Err(error) => Err(NetlinkError::from_request(error)),
+        }
+    }
+
     /// Reads all interfaces and addresses.
     ///
     /// # Errors

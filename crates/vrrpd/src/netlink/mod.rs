@@ -2,7 +2,9 @@
 
 pub mod address;
 pub mod interface;
+pub mod macvlan;
 pub mod monitor;
+pub mod plain;
 pub mod route;
 pub mod rule;
 

@@ -265,6 +265,15 @@ pub fn peek_vrid(datagram: &Datagram<'_>) -> Result<u8, DecodeError> {
         .ok_or(DecodeError::Truncated { family: Family::of(datagram.source), len: datagram.bytes.len() })
 }
 
+/// Virtual router id and priority that a packet claims, unchecked.
+pub fn peek_election(bytes: &[u8], source: IpAddr) -> Option<(u8, u8)> {
+    let carried = open(&Datagram { bytes, source, destination: None, hop_limit: None })?;
+    match *carried.message {
+        [_, vrid, priority, ..] if carried.message.len() >= HEADER_LEN => Some((vrid, priority)),
+        _ => None,
+    }
+}
+
 /// The sequence number of a datagram's authentication header, if it has one.
 pub fn peek_sequence(datagram: &Datagram<'_>) -> Option<u32> {
     open(datagram)?.ah.map(|ah| ah.sequence)

@@ -16,6 +16,7 @@ use crate::admin::{self, Question};
 use crate::host::{
     firewall::{Firewall, FirewallError},
     sysctl::Sysctls,
+    vmac::Vmac,
 };
 use crate::logging::Log;
 use crate::model::{Config, DynamicInterfaces};
@@ -33,6 +34,7 @@ use super::{
     lease::Lease,
     legacy::Inheritance,
     outside::{Outside, Stimulus},
+    vmacs,
 };
 
 /// The daemon could not start.
@@ -118,6 +120,8 @@ pub struct Actor {
     pub(super) group_states: Vec<State>,
     pub(super) firewall: Firewall,
     pub(super) sysctls: Sysctls,
+    /// What `use_vmac` asks for, made or not.
+    pub(super) vmacs: Vec<Vmac>,
     pub(super) outside: Box<dyn Outside>,
     /// Scripts that [`Actor::outside`] has yet to see end.
     pub(super) scripts: Drain,
@@ -150,7 +154,7 @@ impl Actor {
     /// # Errors
     /// [`StartError`]; its text names the fix where there is one.
     pub async fn new(
-        config: Config,
+        mut config: Config,
         log: Log,
         inheritance: Inheritance,
     ) -> Result<(Self, Inbox), StartError> {
@@ -159,11 +163,11 @@ impl Actor {
         }
         let netlink = Netlink::open()?;
         let interfaces = netlink.interfaces().await?;
-        let announcer =
-            Announcer::open(super::announce::pace(&config)).map_err(|error| match error.kind() {
-                io::ErrorKind::PermissionDenied => StartError::Socket(SocketError::Permission),
-                _ => StartError::Io(error),
-            })?;
+        let vmacs = vmacs::plan(&mut config, &[], &interfaces);
+        let announcer = Announcer::open().map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => StartError::Socket(SocketError::Permission),
+            _ => StartError::Io(error),
+        })?;
         let (inbound, datagrams) = mpsc::channel(receive::QUEUE_LEN);
         let (stimuli, stimuli_from) = mpsc::channel(STIMULI_MAX);
         let (questions, questions_from) = mpsc::channel(admin::QUESTIONS_MAX);
@@ -186,8 +190,9 @@ impl Actor {
             listeners: BTreeMap::new(),
             inbound,
             own_removals: BTreeMap::new(),
-            firewall: Firewall::default(),
-            sysctls: Sysctls::default(),
+            firewall: Firewall::inherited(inheritance.host.firewall_table),
+            sysctls: Sysctls::inherited(inheritance.host.sysctls),
+            vmacs,
             outside: Box::new(notifier),
             scripts,
             trackers: None,
@@ -217,6 +222,10 @@ impl Actor {
         if self.config.global.dynamic_interfaces == DynamicInterfaces::No {
             self.demand_interfaces()?;
         }
+        self.make_vmacs().await;
+        if self.inherited.is_empty() {
+            self.prepare_host()?;
+        }
         for index in 0..self.instances.len() {
             self.open_port(index)?;
         }
@@ -234,7 +243,6 @@ impl Actor {
             self.trackers = Some(Trackers::start(&self.config, &self.stimuli));
             return Ok(());
         }
-        self.prepare_host()?;
         self.add_static_addresses().await;
         self.log.info("Startup complete");
         let tracked = track::initial_stimuli(&self.config);
@@ -288,7 +296,11 @@ impl Actor {
         let mut missing = None;
         for instance in &self.instances {
             let own = instance.model.interface.clone();
-            for name in own.into_iter().chain(instance.address_interfaces()) {
+            let name = &instance.model.name;
+            let below = self.vmacs.iter().filter(|vmac| vmac.owner == *name).map(|vmac| vmac.parent.clone());
+            let is_ours = |name: &String| self.vmacs.iter().any(|vmac| vmac.name == *name);
+            let others = instance.address_interfaces().into_iter().filter(|name| !is_ours(name));
+            for name in own.into_iter().chain(below).chain(others) {
                 if self.interfaces.by_name(&name).is_none() {
                     self.log.warning(&format!(
                         "WARNING - interface {name} for vrrp_instance {} doesn't exist",
@@ -329,8 +341,10 @@ impl Actor {
     }
 
     fn channel_of(&self, instance: &Instance) -> Option<Channel> {
-        let (ifindex, interface) = match &instance.model.interface {
-            Some(name) => (self.interfaces.by_name(name)?.index, name.clone()),
+        let (ifindex, interface) = match instance.advert_interface() {
+            Some(name) => (self.interfaces.by_name(name)?.index, name.to_owned()),
+            // A vmac that could not be planned.
+            None if instance.model.interface.is_some() => return None,
             None => (0, String::new()),
         };
         let address = match &instance.model.unicast {

@@ -119,7 +119,7 @@ impl Actor {
         }
     }
 
-    fn placed_static_addresses(&self, config: &Config) -> Vec<(u32, AddressSpec)> {
+    pub(super) fn placed_static_addresses(&self, config: &Config) -> Vec<(u32, AddressSpec)> {
         config
             .static_addresses
             .iter()

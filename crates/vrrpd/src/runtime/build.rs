@@ -24,13 +24,11 @@ pub fn unsupported(config: &Config) -> Vec<String> {
         let ah = matches!(instance.auth, crate::model::Authentication::Ah(_));
         refuse(ah && instance.family == crate::model::Family::V6, "auth_type AH with IPv6");
         refuse(instance.auth_hmac.is_some(), "auth_hmac");
-        refuse(instance.vmac.is_some(), "use_vmac");
         refuse(instance.ipvlan.is_some(), "use_ipvlan");
         for feature in instance.routes.iter().filter_map(route::unsupported) {
             refuse(true, feature);
         }
         refuse(instance.vrf.is_some(), "vrf");
-        refuse(instance.all_addresses().any(|address| address.use_vmac), "use_vmac of a single address");
     }
     found
 }

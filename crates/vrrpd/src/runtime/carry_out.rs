@@ -44,6 +44,7 @@ impl Actor {
                 Action::AddAddresses => self.add_addresses(index).await,
                 Action::RemoveAddresses => self.remove_addresses(index).await,
                 Action::Announce { repeat } => self.announce(index, repeat),
+                Action::AnnounceElsewhere => self.announce_elsewhere(index),
                 Action::Notify(notice) => self.notify(index, notice),
                 Action::Log(level, text) => self.log.log(level, &text),
             }

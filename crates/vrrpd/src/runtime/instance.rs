@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeSet, net::IpAddr, rc::Rc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::model::{self, AddressSpec, VrrpInstance};
 use crate::net::{Channel, Transmitter, transmit::Envelope};
 use crate::packet::{
@@ -10,7 +12,17 @@ use crate::packet::{
 };
 
 /// What identifies an instance across a reload; its name may change.
-pub type Identity = (u8, model::Family, Option<String>);
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// Virtual router id.
+    pub vrid: u8,
+    /// Family of its adverts.
+    pub family: model::Family,
+    /// Interface of its configuration.
+    pub interface: Option<String>,
+    /// Its vmac, if it has one.
+    pub vmac: Option<String>,
+}
 
 /// One instance and its sockets.
 #[derive(Debug)]
@@ -32,7 +44,23 @@ impl Instance {
 
     /// What it is matched by at a reload.
     pub fn identity(&self) -> Identity {
-        (self.model.vrid, self.model.family, self.model.interface.clone())
+        Identity {
+            vrid: self.model.vrid,
+            family: self.model.family,
+            interface: self.model.interface.clone(),
+            vmac: self.vmac().map(str::to_owned),
+        }
+    }
+
+    /// Name of its vmac, if it has one.
+    pub fn vmac(&self) -> Option<&str> {
+        self.model.vmac.as_ref()?.name.as_deref()
+    }
+
+    /// Interface that its adverts leave by and arrive at: the vmac unless `vmac_xmit_base` is set.
+    pub fn advert_interface(&self) -> Option<&str> {
+        let base = || self.model.interface.as_deref();
+        self.model.vmac.as_ref().filter(|vmac| !vmac.xmit_base).map_or_else(base, |_| self.vmac())
     }
 
     /// The next IPv4 identification; 0 is left out.
@@ -93,12 +121,17 @@ impl Instance {
         spec.dev.as_deref().or(self.model.interface.as_deref())
     }
 
-    /// Interfaces other than its own that its addresses sit on.
+    /// Interfaces other than its own that its adverts and addresses need; the vmac is as good as the interface below.
     pub fn address_interfaces(&self) -> BTreeSet<String> {
+        let own = |dev: &String| {
+            Some(dev) == self.model.interface.as_ref()
+                || self.model.dont_track_primary && Some(dev.as_str()) == self.vmac()
+        };
         self.model
             .all_addresses()
             .filter_map(|spec| spec.dev.clone())
-            .filter(|dev| Some(dev) != self.model.interface.as_ref())
+            .chain(self.vmac().map(str::to_owned))
+            .filter(|dev| !own(dev))
             .collect()
     }
 

@@ -3,7 +3,7 @@
 use hacore::time::monotonic_us;
 
 use crate::packet::{self, PRIORITY_STOP};
-use crate::supervisor::{Board, Farewell, Record};
+use crate::supervisor::{Board, Farewell, HostRecord, Record};
 use crate::track;
 use crate::vrrp::{Action, Legacy, Router};
 
@@ -16,6 +16,8 @@ pub struct Inheritance {
     pub board: Option<Board>,
     /// What the former worker left.
     pub records: Vec<Record>,
+    /// What it had changed on the machine.
+    pub host: HostRecord,
 }
 
 /// Whether an action means that the record is old now.
@@ -65,6 +67,7 @@ impl Actor {
         for index in 0..self.instances.len() {
             self.record(index);
         }
+        self.record_host();
         let Some(board) = &self.board else { return };
         if let Err(error) = board.set_count(self.instances.len(), reloaded || board.was_reloaded()) {
             self.log.warning(&format!("cannot write down the state: {error}"));
@@ -119,6 +122,27 @@ impl Actor {
             channel: instance.port.as_ref().map(|(channel, _)| (**channel).clone()),
             adverts,
             addresses: self.placed_addresses(instance),
+            paths: self.path_removals(&instance.model.routes, &instance.model.rules),
+            master_down_us: router.master_down_us(),
+        }
+    }
+
+    /// Writes down what was changed on the machine.
+    pub(super) fn record_host(&self) {
+        let Some(board) = &self.board else { return };
+        let links = self.vmacs.iter().filter_map(|vmac| self.interfaces.by_name(&vmac.name));
+        let record = match self.leave_addresses {
+            true => HostRecord::default(),
+            false => HostRecord {
+                sysctls: self.sysctls.changed().to_vec(),
+                firewall_table: self.firewall.table().map(str::to_owned),
+                vmacs: links.map(|link| link.index).collect(),
+                addresses: self.placed_static_addresses(&self.config),
+                paths: self.path_removals(&self.config.static_routes, &self.config.static_rules),
+            },
+        };
+        if let Err(error) = board.write_host(&record) {
+            self.log.warning(&format!("cannot write down what was changed: {error}"));
         }
     }
 }

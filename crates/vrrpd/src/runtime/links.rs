@@ -122,6 +122,7 @@ impl Actor {
                 }
                 // A virtual address is nobody's source, and there may be hundreds of them.
                 if !self.is_virtual(ip) {
+                    self.copy_link_locals().await;
                     self.relink().await;
                 }
             }
@@ -139,6 +140,7 @@ impl Actor {
     }
 
     async fn link_changed(&mut self, link: Link) {
+        let link = self.newest(link).await;
         let (index, name, up) = (link.index, link.name.clone(), link.up);
         let before = self.interfaces.set_link(link.clone());
         if before.as_ref() == Some(&link) {
@@ -153,6 +155,8 @@ impl Actor {
             }
             None => {
                 self.log.info(&format!("Interface {name} added"));
+                self.set_sysctls();
+                self.make_vmacs().await;
                 self.reopen_ports().await;
             }
         }
@@ -169,7 +173,12 @@ impl Actor {
                 instance.port = None;
             }
         }
+        self.sysctls.forget(&link.name);
         self.relink().await;
+        if self.vmacs.iter().any(|vmac| vmac.name == link.name) {
+            self.make_vmacs().await;
+            self.relink().await;
+        }
     }
 
     /// Opens the sockets of instances whose interface (or source address) has come.

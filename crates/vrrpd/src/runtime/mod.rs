@@ -17,6 +17,7 @@ pub mod signals;
 mod surroundings;
 pub mod timer;
 mod turn;
+mod vmacs;
 
 pub use actor::{Actor, Ended, StartError};
 pub use legacy::Inheritance;

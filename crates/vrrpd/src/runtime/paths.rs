@@ -3,8 +3,10 @@
 //! What the kernel refuses is said and left out: the addresses are more important. Somebody else removing a route or
 //! rule is not noticed.
 
+use netlink_packet_route::RouteNetlinkMessage;
+
 use crate::model::{RouteSpec, RuleSpec};
-use crate::netlink::{route, rule};
+use crate::netlink::{plain, route, rule};
 
 use super::actor::Actor;
 
@@ -50,6 +52,17 @@ impl Actor {
         self.remove_paths(name, &routes, &rules).await;
         let (routes, rules) = (missing(new.0, old.0), missing(new.1, old.1));
         self.add_paths(name, &routes, &rules).await;
+    }
+
+    /// The requests that remove rules, then routes, for whoever knows nothing else of them.
+    pub(super) fn path_removals(&self, routes: &[RouteSpec], rules: &[RuleSpec]) -> Vec<Vec<u8>> {
+        let index_of = |dev: &str| self.interfaces.by_name(dev).map(|link| link.index);
+        let rules = rules.iter().map(|spec| RouteNetlinkMessage::DelRule(rule::message(spec)));
+        let routes = routes
+            .iter()
+            .filter_map(|spec| route::message(spec, index_of))
+            .map(RouteNetlinkMessage::DelRoute);
+        rules.chain(routes).map(plain::request).collect()
     }
 
     fn route(&self, name: &str, spec: &RouteSpec) -> Option<netlink_packet_route::route::RouteMessage> {

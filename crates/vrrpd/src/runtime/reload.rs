@@ -14,14 +14,16 @@ use super::{
     build,
     instance::Instance,
     outside::{Happening, Kind, Nobody, Stimulus, What},
+    vmacs,
 };
 
 impl Actor {
     /// Goes over to `config`; an error says why nothing has changed.
-    pub(super) async fn reload(&mut self, config: Config) -> Result<(), String> {
+    pub(super) async fn reload(&mut self, mut config: Config) -> Result<(), String> {
         let unsupported = build::unsupported(&config).into_iter().next();
+        let vmacs = vmacs::plan(&mut config, &self.vmacs, &self.interfaces);
         let refusal =
-            unsupported.or_else(|| self.firewall.load(&config).err().map(|error| error.to_string()));
+            unsupported.or_else(|| self.load_firewall(&config).err().map(|error| error.to_string()));
         if let Some(reason) = refusal {
             self.log.warning(&format!("{reason}; the configuration in use stays"));
             return Err(reason);
@@ -58,10 +60,9 @@ impl Actor {
         self.group_states = groups.iter().map(|group| group.state).collect();
         self.domain = Domain::new(routers, groups);
         self.change_static_addresses(&config).await;
-        self.announcer.set_pace(super::announce::pace(&config));
         self.change_fifos(&config);
         self.config = config;
-        self.set_sysctls();
+        let former_vmacs = self.change_vmacs(vmacs).await;
         let tracked = track::initial_stimuli(&self.config);
         for (index, before) in kept.into_iter().enumerate() {
             match before {
@@ -72,6 +73,7 @@ impl Actor {
         self.trackers = Some(Trackers::start(&self.config, &self.stimuli));
         self.lease_anew().await;
         self.drop_unused_listeners();
+        self.remove_vmacs(&former_vmacs).await;
         self.advertise_all().await;
         self.record_all(true);
         self.log.info("Reload complete");
@@ -119,6 +121,7 @@ impl Actor {
                 && instance.model.multicast_group == before.model.multicast_group
                 && instance.model.source_address == before.model.source_address
                 && instance.protocol() == before.protocol()
+                && instance.advert_interface() == before.advert_interface()
         });
         if !same_channel {
             if let Some(instance) = self.instances.get_mut(index) {

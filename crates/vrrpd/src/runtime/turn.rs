@@ -141,8 +141,8 @@ impl Actor {
             self.remove_static_addresses().await;
         }
         self.trackers = None;
-        self.leave_host(self.leave_addresses);
         self.scripts.finished(SCRIPTS_END_MAX).await;
+        self.leave_host(self.leave_addresses).await;
         self.log.info("Stopped");
         Ok(Ended::Stopped)
     }

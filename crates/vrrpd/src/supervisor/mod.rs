@@ -38,7 +38,7 @@ use nix::{
 use crate::logging::Log;
 use crate::runtime::signals::FORWARDED;
 
-pub use record::{Board, Farewell, Record};
+pub use record::{Board, Farewell, HostRecord, Record};
 
 /// So many deaths within [`DEATHS_WITHIN_US`] and no worker is started again.
 const DEATHS_MAX: usize = 5;
@@ -62,6 +62,8 @@ pub struct Start {
     pub board: Board,
     /// What its predecessors left.
     pub records: Vec<Record>,
+    /// What they changed on the machine.
+    pub host: HostRecord,
     /// How many workers there were before.
     pub predecessors: usize,
     /// The supervisor, which is the process that the service manager knows.
@@ -156,6 +158,7 @@ impl Supervisor {
                     readiness,
                     signals: self.signals,
                     records: if self.starts > 0 { board.read() } else { Vec::new() },
+                    host: board.read_host(),
                     board,
                     predecessors: self.starts,
                     main_pid,
@@ -223,14 +226,23 @@ impl Supervisor {
         match end {
             End::Exited(0) => return 0,
             End::Exited(code) if !end.is_death() && self.starts == 1 => {
-                farewell::say(&self.board.read(), log);
+                self.say_farewell(log);
                 return code;
             }
             End::Exited(_) | End::Killed(_) => {}
         }
         log.warning(&format!("The VRRP process {} {}: it is not started again", self.worker, end.text()));
-        farewell::say(&self.board.read(), log);
+        self.say_farewell(log);
         if self.stopping { 0 } else { EXIT_WORKER_LOST }
+    }
+
+    /// Waits for the new masters, unless somebody wants the end at once.
+    fn say_farewell(&self, log: &Log) {
+        let asked = || {
+            let signal = self.signals.wait(Some(Duration::ZERO));
+            matches!(signal, Ok(Some(libc::SIGTERM | libc::SIGINT)))
+        };
+        farewell::say(&self.board.read(), &self.board.read_host(), log, asked);
     }
 
     /// Waits, but not longer than until somebody wants the end.

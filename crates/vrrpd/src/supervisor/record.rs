@@ -8,8 +8,9 @@
 use std::{fs::File, io, os::unix::fs::FileExt};
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::host::sysctl::Switch;
 use crate::model::AddressSpec;
 use crate::net::{Channel, transmit::Envelope};
 use crate::runtime::instance::Identity;
@@ -21,6 +22,8 @@ const HEAD_BYTES: u64 = 4096;
 const REGION_BYTES: u64 = HEAD_BYTES + 2 * HALF_BYTES;
 /// Instances that can be recorded: 255 VRIDs of two families on many interfaces.
 const REGIONS_MAX: usize = 8192;
+/// The region after all instances: what was changed on the machine for all of them.
+const HOST_REGION: usize = REGIONS_MAX;
 
 /// One instance as its worker knew it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,6 +47,25 @@ pub struct Farewell {
     pub adverts: Vec<(Envelope, Vec<u8>)>,
     /// Addresses and the index of the interface that each is on.
     pub addresses: Vec<(u32, AddressSpec)>,
+    /// Netlink requests that remove rules and routes, in this order.
+    pub paths: Vec<Vec<u8>>,
+    /// How long the other routers may take to find a new master, microseconds.
+    pub master_down_us: u64,
+}
+
+/// What was changed on the machine and does not belong to one instance.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostRecord {
+    /// Kernel switches and what they were before.
+    pub sysctls: Vec<Switch>,
+    /// Table of the packet filter.
+    pub firewall_table: Option<String>,
+    /// Indices of the vmacs.
+    pub vmacs: Vec<u32>,
+    /// Static addresses and the index of the interface that each is on.
+    pub addresses: Vec<(u32, AddressSpec)>,
+    /// Netlink requests that remove static rules and routes.
+    pub paths: Vec<Vec<u8>>,
 }
 
 /// The file.
@@ -71,7 +93,7 @@ impl Board {
     }
 
     fn start(region: usize) -> io::Result<u64> {
-        if region >= REGIONS_MAX {
+        if region > HOST_REGION {
             return Err(io::Error::other("too many instances to record"));
         }
         // The first head is the board's own.
@@ -83,6 +105,26 @@ impl Board {
     /// # Errors
     /// When it is too long or memory is short; the former record stays then.
     pub fn write(&self, region: usize, record: &Record) -> io::Result<()> {
+        if region >= REGIONS_MAX {
+            return Err(io::Error::other("too many instances to record"));
+        }
+        self.write_region(region, record)
+    }
+
+    /// Replaces the record of the machine.
+    ///
+    /// # Errors
+    /// When it is too long or memory is short; the former record stays then.
+    pub fn write_host(&self, record: &HostRecord) -> io::Result<()> {
+        self.write_region(HOST_REGION, record)
+    }
+
+    /// The record of the machine; empty when none was written.
+    pub fn read_host(&self) -> HostRecord {
+        self.read_region(HOST_REGION).ok().flatten().unwrap_or_default()
+    }
+
+    fn write_region(&self, region: usize, record: &impl Serialize) -> io::Result<()> {
         let text = serde_json::to_vec(record)?;
         let len = u32::try_from(text.len()).ok().filter(|len| u64::from(*len) <= HALF_BYTES);
         let len = len.ok_or_else(|| io::Error::other("too many addresses to record"))?;
@@ -117,10 +159,10 @@ impl Board {
     /// Every record that can be read.
     pub fn read(&self) -> Vec<Record> {
         let count = self.head(0).ok().flatten().map_or(0, |(_, count)| count as usize);
-        (0..count.min(REGIONS_MAX)).filter_map(|region| self.read_one(region).ok().flatten()).collect()
+        (0..count.min(REGIONS_MAX)).filter_map(|region| self.read_region(region).ok().flatten()).collect()
     }
 
-    fn read_one(&self, region: usize) -> io::Result<Option<Record>> {
+    fn read_region<T: DeserializeOwned>(&self, region: usize) -> io::Result<Option<T>> {
         let start = Self::start(region)?;
         let Some((half, len)) = self.head(start)? else { return Ok(None) };
         let mut text = vec![0; len as usize];
@@ -159,7 +201,7 @@ mod tests {
         let spec = AddressSpec::new("10.0.0.1".parse().unwrap(), 24);
         Record {
             name: format!("VI_{vrid}"),
-            identity: (vrid, Family::V4, Some("eth0".into())),
+            identity: Identity { vrid, family: Family::V4, interface: Some("eth0".into()), vmac: None },
             legacy: Legacy {
                 steering: Default::default(),
                 state: State::Master,

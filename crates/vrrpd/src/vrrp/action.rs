@@ -19,6 +19,8 @@ pub enum Action {
         /// Packets per address.
         repeat: u32,
     },
+    /// Announce the addresses on interfaces other than that of the adverts once.
+    AnnounceElsewhere,
     /// Tell notify scripts, FIFOs and mail.
     Notify(Notice),
     /// Write a log line.

@@ -101,6 +101,7 @@ impl Router {
         self.deadlines = Deadlines {
             main_us: Some(now_us + interval_us),
             garp_refresh_us: (refresh_us > 0).then(|| now_us + refresh_us),
+            garp_extra_us: self.settings.garp.extra_interfaces.map(|extra| now_us + extra.interval_us),
             ..Deadlines::default()
         };
         self.send_advert(self.priority, out);

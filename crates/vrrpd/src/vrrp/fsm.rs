@@ -122,6 +122,10 @@ impl Router {
                 (garp.master_refresh_us > 0).then(|| now_us + garp.master_refresh_us);
             out.push(Action::Announce { repeat: garp.master_refresh_repeat });
         }
+        if due(self.deadlines.garp_extra_us) {
+            self.deadlines.garp_extra_us = garp.extra_interfaces.map(|extra| now_us + extra.interval_us);
+            out.push(Action::AnnounceElsewhere);
+        }
     }
 
     /// The advert timer of MASTER (RFC 9568 §6.4.3 (700)). The next advert is due one interval after
@@ -179,6 +183,7 @@ impl Router {
             garp_delayed_us: (garp.master_delay_us > 0).then(|| now_us + garp.master_delay_us),
             garp_refresh_us: (garp.master_refresh_us > 0)
                 .then(|| now_us + garp.master_delay_us + garp.master_refresh_us),
+            garp_extra_us: garp.extra_interfaces.map(|extra| now_us + extra.interval_us),
             ..Deadlines::default()
         };
         self.send_advert(self.priority, out);

@@ -86,6 +86,8 @@ pub(super) struct Deadlines {
     pub garp_lower_us: Option<u64>,
     /// Next periodic announcement.
     pub garp_refresh_us: Option<u64>,
+    /// Next announcement on other interfaces (`garp_extra_if`).
+    pub garp_extra_us: Option<u64>,
     /// Addresses kept for the new master go now at the latest.
     pub release_us: Option<u64>,
 }
@@ -288,9 +290,16 @@ impl Router {
 
     /// The moment of the next [`super::Event::Timer`], microseconds.
     pub fn next_deadline_us(&self) -> Option<u64> {
-        let Deadlines { main_us, preempt_us, garp_delayed_us, garp_lower_us, garp_refresh_us, release_us } =
-            self.deadlines;
-        [main_us, preempt_us, garp_delayed_us, garp_lower_us, garp_refresh_us, release_us]
+        let Deadlines {
+            main_us,
+            preempt_us,
+            garp_delayed_us,
+            garp_lower_us,
+            garp_refresh_us,
+            garp_extra_us,
+            release_us,
+        } = self.deadlines;
+        [main_us, preempt_us, garp_delayed_us, garp_lower_us, garp_refresh_us, garp_extra_us, release_us]
             .into_iter()
             .flatten()
             .min()
@@ -334,7 +343,8 @@ impl Router {
         timing::skew_us(self.settings.version, self.priority, self.master_interval_us)
     }
 
-    pub(super) fn master_down_us(&self) -> u64 {
+    /// How long it waits for a silent master, microseconds.
+    pub fn master_down_us(&self) -> u64 {
         timing::master_down_us(
             self.settings.version,
             self.priority,

@@ -7,7 +7,7 @@ use crate::model::{AddressSpec, Broadcast, LIFETIME_FOREVER};
 use super::super::keyword::{Context, Keyword, Statement};
 use super::super::value::{self, integer};
 use super::draft::At;
-use super::{keyword, not_yet, refused};
+use super::{keyword, not_yet};
 
 /// A line while it is read.
 pub(super) struct AddressLine {
@@ -96,9 +96,7 @@ pub(super) const TABLE: &[Keyword<AddressLine>] = &[
 ];
 
 pub(super) const VIRTUAL: &[Keyword<AddressLine>] =
-    &[refused(keyword("use_vmac", "[<NAME>]", 0, "a vmac for just this address", |line, _, _| {
-        line.spec.use_vmac = true
-    }))];
+    &[keyword("use_vmac", "", 0, "a vmac for just this address", |line, _, _| line.spec.use_vmac = true)];
 
 pub(super) const STATIC: &[Keyword<AddressLine>] = &[not_yet(keyword(
     "track_group",

@@ -174,20 +174,14 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             g.min_garp = on;
         }
     }),
-    not_yet(keyword(
+    keyword(
         "vrrp_garp_extra_if",
         "[all] <SECONDS>",
         1,
         "periodic GARP on VIP interfaces other than the advert interface",
         extra_if,
-    )),
-    not_yet(keyword(
-        "vrrp_vmac_garp_intvl",
-        "[all] <SECONDS>",
-        1,
-        "deprecated name of vrrp_garp_extra_if",
-        extra_if,
-    )),
+    ),
+    keyword("vrrp_vmac_garp_intvl", "[all] <SECONDS>", 1, "deprecated name of vrrp_garp_extra_if", extra_if),
     keyword(
         "vrrp_lower_prio_no_advert",
         "[<BOOL>]",
@@ -304,19 +298,13 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             }
         },
     ),
-    not_yet(keyword(
-        "vmac_prefix",
-        "<STRING>",
-        1,
-        "name prefix of generated vmac interfaces (vrrp)",
-        |g, s, _| {
-            g.model.vmac_prefix = s.text();
-            if !g.vmac_addr_prefix_set {
-                g.model.vmac_addr_prefix = g.model.vmac_prefix.clone();
-            }
-        },
-    )),
-    not_yet(keyword(
+    keyword("vmac_prefix", "<STRING>", 1, "name prefix of generated vmac interfaces (vrrp)", |g, s, _| {
+        g.model.vmac_prefix = s.text();
+        if !g.vmac_addr_prefix_set {
+            g.model.vmac_addr_prefix = g.model.vmac_prefix.clone();
+        }
+    }),
+    keyword(
         "vmac_addr_prefix",
         "<STRING>",
         1,
@@ -325,7 +313,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             g.model.vmac_addr_prefix = s.text();
             g.vmac_addr_prefix_set = true;
         },
-    )),
+    ),
     keyword(
         "nftables",
         "[<TABLE>]",

@@ -4,8 +4,8 @@ use crate::model::GarpExtraInterfaces;
 
 use super::super::keyword::{Context, Keyword, Statement};
 use super::draft::InstanceDraft;
+use super::keyword;
 use super::numbers::int;
-use super::{keyword, not_yet};
 
 pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
     keyword("garp_master_delay", "<SECONDS>", 1, "seconds to the second GARP burst", |i, s, c| {
@@ -45,14 +45,8 @@ pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
             i.garp.lower_prio_repeat = repeat.or(i.garp.lower_prio_repeat);
         },
     ),
-    not_yet(keyword(
-        "garp_extra_if",
-        "[all] <SECONDS>",
-        1,
-        "periodic GARP on other VIP interfaces",
-        extra_if,
-    )),
-    not_yet(keyword("vmac_garp_intvl", "[all] <SECONDS>", 1, "deprecated name of garp_extra_if", extra_if)),
+    keyword("garp_extra_if", "[all] <SECONDS>", 1, "periodic GARP on other VIP interfaces", extra_if),
+    keyword("vmac_garp_intvl", "[all] <SECONDS>", 1, "deprecated name of garp_extra_if", extra_if),
 ];
 
 fn seconds(s: &mut Statement<'_>, c: &mut Context<'_>, wrong: impl FnOnce(&str) -> String) -> Option<u64> {

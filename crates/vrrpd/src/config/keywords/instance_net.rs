@@ -30,23 +30,19 @@ pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
         }
         i.vrf = Some(s.text());
     })),
-    refused(keyword(
+    keyword(
         "use_vmac",
         "[<NAME>] [<MAC>] [netlink_notify_msg] [group <N>]",
         0,
         "put VIPs and adverts on a private macvlan",
         vmac,
-    )),
-    refused(keyword("use_vmac_addr", "", 0, "a macvlan also for VIPs on other interfaces", |i, _, _| {
+    ),
+    keyword("use_vmac_addr", "", 0, "a macvlan also for VIPs on other interfaces", |i, _, _| {
         i.vmac_for_addresses = true
-    })),
-    refused(keyword(
-        "vmac_xmit_base",
-        "",
-        0,
-        "adverts on the base interface although use_vmac is set",
-        |i, _, _| i.vmac_xmit_base = true,
-    )),
+    }),
+    keyword("vmac_xmit_base", "", 0, "adverts on the base interface although use_vmac is set", |i, _, _| {
+        i.vmac_xmit_base = true
+    }),
     refused(keyword(
         "use_ipvlan",
         "[<NAME>] [<ADDR>] [bridge|private|vepa] [group <N>]",

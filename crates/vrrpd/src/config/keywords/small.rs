@@ -20,23 +20,23 @@ pub(super) fn track_group(draft: &mut Draft, s: &mut Statement<'_>, c: &mut Cont
 }
 
 pub(super) const GARP_GROUP: &[Keyword<GarpGroup>] = &[
-    not_yet(keyword("garp_interval", "<TIMER>", 1, "seconds between GARPs", |group, s, c| {
+    keyword("garp_interval", "<TIMER>", 1, "seconds between GARPs", |group, s, c| {
         let wrong = |text: &str| format!("garp_group garp_interval '{text}' invalid");
         group.garp_interval_us = timer(s, c, 1..=4_294_967_295, wrong).unwrap_or(group.garp_interval_us);
-    })),
-    not_yet(keyword("gna_interval", "<TIMER>", 1, "seconds between unsolicited NAs", |group, s, c| {
+    }),
+    keyword("gna_interval", "<TIMER>", 1, "seconds between unsolicited NAs", |group, s, c| {
         let wrong = |text: &str| format!("garp_group gna_interval '{text}' invalid");
         group.gna_interval_us = timer(s, c, 1..=4_294_967_295, wrong).unwrap_or(group.gna_interval_us);
-    })),
-    not_yet(keyword("interface", "<IF>", 1, "the one interface it paces", |group, s, c| {
+    }),
+    keyword("interface", "<IF>", 1, "the one interface it paces", |group, s, c| {
         let name = s.text();
         interface(group, &name, s.last_span(), c);
-    })),
-    not_yet(keyword("interfaces", "{…}", 0, "interfaces paced together", |group, s, c| {
+    }),
+    keyword("interfaces", "{…}", 0, "interfaces paced together", |group, s, c| {
         for word in s.children().iter().flat_map(|line| line.words.iter()) {
             interface(group, word.as_str(), word.span, c);
         }
-    })),
+    }),
 ];
 
 fn interface(group: &mut GarpGroup, name: &str, span: hacore::diag::Span, c: &mut Context<'_>) {

@@ -309,6 +309,13 @@ fn garp(draft: &InstanceDraft, global: &GlobalDraft) -> GarpSettings {
 
 fn vmac(draft: &InstanceDraft, unicast: bool, context: &mut Context<'_>) -> Option<VmacSettings> {
     let Some(vmac) = &draft.vmac else {
+        if draft.vmac_for_addresses {
+            warn(
+                context,
+                draft,
+                "use_vmac_addr is only carried out with use_vmac; write use_vmac behind the addresses".into(),
+            );
+        }
         if draft.vmac_xmit_base {
             warn(context, draft, "vmac_xmit_base is only valid with a vmac".into());
         }
