@@ -136,3 +136,57 @@ fn all_errors_are_reported_not_just_the_first() {
         ],
     );
 }
+
+#[test]
+fn an_upgraded_file_passes_the_genuine_program() {
+    let Some([ours, genuine]) = oracle::proxies("an_upgraded_file_passes_the_genuine_program") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("haproxy.cfg");
+    let old = r"global
+ nbproc 1
+ debug
+ ssl-default-bind-ciphers PROFILE=SYSTEM
+defaults
+ mode http
+ contimeout 5000
+ clitimeout 50000
+ srvtimeout 50000
+ redispatch
+ option forceclose
+listen web 127.0.0.1:8080 # the old form
+ reqadd X-Forwarded-Proto:\ https if { ssl_fc }
+ rspadd Strict-Transport-Security:\ max-age=31536000;\ preload
+ reqidel ^X-Forwarded-For:.*
+ rspidel ^Server:.*
+ reqrep ^([^\ :]*)\ /static/(.*) \1\ /\2
+ reqirep ^Host:\ (.*)\.old$ Host:\ \1.new
+ reqideny ^[^:\ ]*\ .*\.php
+ reqrep a b
+ block if { path /x }
+ monitor-net 10.0.0.0/8
+ option httpchk GET /h HTTP/1.1\r\nHost:\ www
+ server s 127.0.0.1:80 check
+listen tcp 127.0.0.1:8081
+ mode tcp
+ option tcpchk
+ server s 127.0.0.1:80 check
+backend one
+ http-check GET /health
+ server s 127.0.0.1:80 check
+backend two
+ dispatch 127.0.0.1:81
+";
+    std::fs::write(&file, old).unwrap();
+    assert_ne!(verdict(&genuine, old).0, Some(0), "the old file is refused");
+    let output = Command::new(&ours).arg("--upgrade").arg(&file).output().unwrap();
+    let new = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(verdict(&genuine, &new), (Some(0), BTreeSet::new()), "{new}");
+    assert_eq!(verdict(&ours, &new), (Some(0), BTreeSet::new()), "{new}");
+    // In place, the old file is kept.
+    let output = Command::new(&ours).args(["--upgrade", "-w"]).arg(&file).output().unwrap();
+    assert!(output.status.success());
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), new);
+    assert_eq!(std::fs::read_to_string(folder.path().join("haproxy.cfg.before-upgrade")).unwrap(), old);
+}

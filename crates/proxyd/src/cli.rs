@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use crate::diagnose::Format;
+
 /// What the program is asked to do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
@@ -71,6 +73,20 @@ pub struct Options {
     pub dump_config: bool,
     /// `--support-table`.
     pub support_table: bool,
+    /// `--format text|json|sarif`: the form of a check's findings; the latter two check as `-c` does.
+    pub format: Format,
+    /// `--upgrade FILE`: rewrite old words; with `-w` in place.
+    pub upgrade: Option<Upgrade>,
+    /// `--explain FILE:LINE`.
+    pub explain: Option<String>,
+}
+
+/// What `--upgrade` reads and where the result goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade {
+    pub file: PathBuf,
+    /// `-w`: the file itself, keeping the old one beside it.
+    pub in_place: bool,
 }
 
 /// Which form of the version is wanted.
@@ -134,7 +150,7 @@ pub fn parse(arguments: &[String]) -> Result<Options, UsageError> {
                 options.files.extend(arguments.rest.iter().cloned());
                 arguments.rest = &[];
             }
-            _ if flag.starts_with("--") => long(&mut options, flag)?,
+            _ if flag.starts_with("--") => long(&mut options, flag, &mut arguments)?,
             _ if flag.starts_with("-d") && flag.len() > 2 => debug(&mut options, flag),
             _ => short(&mut options, flag, &mut arguments)?,
         }
@@ -197,7 +213,37 @@ fn debug(options: &mut Options, flag: &str) {
     }
 }
 
-fn long(options: &mut Options, flag: &str) -> Result<(), UsageError> {
+fn long(options: &mut Options, flag: &str, arguments: &mut Arguments<'_>) -> Result<(), UsageError> {
+    let (name, glued) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)));
+    let value = |arguments: &mut Arguments<'_>| match glued {
+        Some(value) => Ok(value.to_owned()),
+        None => arguments.value(name).map(str::to_owned),
+    };
+    match name {
+        "--format" => {
+            options.format = match value(arguments)?.as_str() {
+                "text" => Format::Text,
+                "json" => Format::Json,
+                "sarif" => Format::Sarif,
+                _ => return Err(UsageError::Usage),
+            };
+            options.check |= options.format != Format::Text;
+            return Ok(());
+        }
+        "--upgrade" => {
+            let in_place = glued.is_none() && arguments.rest.first().is_some_and(|word| word == "-w");
+            if in_place {
+                arguments.next();
+            }
+            options.upgrade = Some(Upgrade { file: value(arguments)?.into(), in_place });
+            return Ok(());
+        }
+        "--explain" => {
+            options.explain = Some(value(arguments)?);
+            return Ok(());
+        }
+        _ => {}
+    }
     match flag {
         "--diagnostics=full" => options.full_diagnostics = Some(true),
         "--diagnostics=plain" => options.full_diagnostics = Some(false),
@@ -241,6 +287,9 @@ pub fn usage(program: &str) -> String {
         -S <bind>[,<bind options>...] new master CLI
         --diagnostics=full|plain shows the line and the fix below each message
         --dump-config=json prints the configuration as it was understood
+        --format text|json|sarif checks and writes the findings in this form
+        --upgrade [-w] <file> rewrites words of old versions, on standard output or in place
+        --explain <file>:<line> says in words what a line does
         --support-table prints which keywords are supported, as Markdown
 "
     )

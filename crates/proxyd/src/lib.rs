@@ -16,5 +16,6 @@ pub mod services;
 pub mod startup;
 pub mod stream;
 pub mod tls;
+mod tools;
 pub mod txn;
 pub mod version;

@@ -10,11 +10,11 @@ use hacore::diag::Diagnostic;
 use crate::cli::{self, Options, UsageError, Version};
 use crate::config::condition::{self, Facts};
 use crate::config::{self, Environment, LoadOptions, Loaded, dump};
-use crate::diagnose::{Detail, Reporter};
+use crate::diagnose::{Detail, Format, Reporter, Verdict};
 use crate::model::Config;
 use crate::proxy::diff::Plan;
 use crate::runtime::reload::Fresh;
-use crate::version;
+use crate::{tools, version};
 
 /// What the command line and the files led to.
 pub enum Outcome {
@@ -48,13 +48,19 @@ pub fn begin(program: &str, arguments: &[String]) -> Outcome {
     }
     let full = options.full_diagnostics.unwrap_or_else(|| std::io::stderr().is_terminal());
     let detail = if full { Detail::Full } else { Detail::Plain };
-    let mut reporter = Reporter::new(detail, options.quiet && !options.verbose);
+    let mut reporter = Reporter::new(detail, options.format, options.quiet && !options.verbose);
     if let Some(text) = &options.check_condition {
         return Outcome::Done(check_condition(text, &mut reporter));
     }
     if options.support_table {
         print(&config::support::table());
         return Outcome::Done(ExitCode::SUCCESS);
+    }
+    if let Some(wanted) = &options.explain {
+        return Outcome::Done(tools::explain(wanted, &mut reporter));
+    }
+    if let Some(wanted) = &options.upgrade {
+        return Outcome::Done(tools::upgrade(wanted, &mut reporter));
     }
     if options.files.is_empty() {
         return Outcome::Done(wrong_usage(program, &UsageError::Usage));
@@ -69,10 +75,16 @@ pub fn begin(program: &str, arguments: &[String]) -> Outcome {
         )));
         return Outcome::Done(ExitCode::FAILURE);
     }
-    load(options, &mut reporter)
+    load(options, &mut reporter).unwrap_or_else(|verdict| {
+        if let Some(document) = reporter.document(verdict) {
+            print(&document);
+        }
+        Outcome::Done(ExitCode::from(verdict.exit_status()))
+    })
 }
 
-fn load(options: Options, reporter: &mut Reporter) -> Outcome {
+/// Reads the files; the error is the verdict on them when there is nothing to start.
+fn load(options: Options, reporter: &mut Reporter) -> Result<Outcome, Verdict> {
     let environment = Environment::of_process();
     let loaded = config::load(&options.files, load_options(&options), environment);
     reporter.report_all(&loaded.diagnostics, &loaded.sources);
@@ -82,32 +94,32 @@ fn load(options: Options, reporter: &mut Reporter) -> Outcome {
     let Loaded { config, failed_files, zero_warning, .. } = loaded;
     let Some(mut config) = config else {
         for file in &failed_files {
-            reporter.say(&Diagnostic::alert(format!("Error(s) found in configuration file : {file}")));
+            reporter.conclude(format!("Error(s) found in configuration file : {file}"));
         }
         if !loaded.unreadable {
-            reporter.say(&Diagnostic::alert("Fatal errors found in configuration."));
+            reporter.conclude("Fatal errors found in configuration.");
         }
-        return Outcome::Done(ExitCode::FAILURE);
+        return Err(Verdict::Invalid);
     };
     if reporter.warnings > 0 && zero_warning {
-        let message = "Some warnings were found and 'zero-warning' is set. Aborting.";
-        reporter.say(&Diagnostic::alert(message));
-        return Outcome::Done(ExitCode::FAILURE);
+        reporter.conclude("Some warnings were found and 'zero-warning' is set. Aborting.");
+        return Err(Verdict::Invalid);
     }
     if options.dump_config {
         let text = serde_json::to_string_pretty(&config).unwrap_or_else(|error| error.to_string());
         print(&text);
         print("\n");
-        return Outcome::Done(ExitCode::SUCCESS);
+        return Ok(Outcome::Done(ExitCode::SUCCESS));
     }
-    let quiet = options.quiet && !options.verbose;
+    // Nothing but the document belongs on standard output.
+    let quiet = (options.quiet && !options.verbose) || options.format != Format::Text;
     let listens = config.proxies.iter().any(|proxy| !proxy.disabled && !proxy.binds.is_empty());
     if options.check {
         if !listens {
             if !quiet {
                 print("Configuration file has no error but will not start (no listener) => exit(2).\n");
             }
-            return Outcome::Done(ExitCode::from(2));
+            return Err(Verdict::NoListener);
         }
         if !quiet {
             if reporter.warnings > 0 {
@@ -115,23 +127,23 @@ fn load(options: Options, reporter: &mut Reporter) -> Outcome {
             }
             print("Configuration file is valid\n");
         }
-        return Outcome::Done(ExitCode::SUCCESS);
+        return Err(Verdict::Valid);
     }
     if !listens && !options.master_worker && config.global.stats_sockets.is_empty() {
         reporter.say(&Diagnostic::alert(
             "[haproxy.main()] No enabled listener found (check for 'bind' directives) ! Exiting.",
         ));
-        return Outcome::Done(ExitCode::FAILURE);
+        return Ok(Outcome::Done(ExitCode::FAILURE));
     }
     name_what_has_no_effect(&options, reporter);
     apply(&options, &mut config);
     let startup_logs = std::mem::take(&mut reporter.said);
-    Outcome::Run { config: Box::new(config), options: Box::new(options), startup_logs }
+    Ok(Outcome::Run { config: Box::new(config), options: Box::new(options), startup_logs })
 }
 
 /// Reads the files of a running daemon again; the text says why they are no good.
 pub fn read_again(options: &Options) -> Result<Fresh, String> {
-    let mut reporter = Reporter::new(Detail::Plain, true);
+    let mut reporter = Reporter::new(Detail::Plain, Format::Text, true);
     let loaded = config::load(&options.files, load_options(options), Environment::of_process());
     reporter.report_all(&loaded.diagnostics, &loaded.sources);
     let Some(mut config) = loaded.config else {

@@ -7,6 +7,7 @@ pub mod arguments;
 pub mod condition;
 pub mod dump;
 pub mod environment;
+pub mod explain;
 mod expression;
 pub mod keyword;
 pub mod keywords;
@@ -20,6 +21,7 @@ mod section;
 pub mod support;
 #[cfg(test)]
 mod tests;
+pub mod upgrade;
 
 use std::path::{Path, PathBuf};
 

@@ -3,9 +3,9 @@
 use hacore::diag::{Diagnostic, PositionForm, Word, Words};
 
 use super::keyword::{Keyword, Line, Parsed, Places, Prefix, Support};
-use super::keywords;
 use super::loader::{Draft, Loader, NamedDefaults, Section, SeenRules};
 use super::preprocessor::TIGHT;
+use super::{keywords, upgrade};
 use crate::model::ProxyKind;
 use crate::rules::RuleSets;
 
@@ -220,8 +220,7 @@ const NAMED_DEFAULTS_ONLY: &[&str] =
 
 fn run(loader: &mut Loader, keyword: &'static Keyword, line: &mut Line<'_>) -> Parsed {
     if let Support::Removed(instead) = keyword.support {
-        let message = format!("the '{}' directive is not supported anymore.", keyword.name);
-        return Err(line.alert(message).help(instead));
+        return Err(removed(loader, line, instead));
     }
     if NAMED_DEFAULTS_ONLY.contains(&keyword.head())
         && line.place == Places::DEFAULTS
@@ -234,6 +233,19 @@ fn run(loader: &mut Loader, keyword: &'static Keyword, line: &mut Line<'_>) -> P
     }
     (keyword.parse)(loader, line)?;
     tell_support(loader, keyword.name, keyword.support, line)
+}
+
+/// What a line with an old word should be, in the words of today; `None` for other lines.
+pub fn modern_line(loader: &Loader, line: &Line<'_>) -> Option<String> {
+    let kind = loader.section?.kind;
+    let raw = loader.sources.file(line.head.span.file)?.line(line.head.span.line).to_owned();
+    upgrade::instead(kind, &raw, &upgrade::words_of(&raw))
+}
+
+fn removed(loader: &Loader, line: &Line<'_>, instead: &str) -> Diagnostic {
+    let advice = modern_line(loader, line).unwrap_or_else(|| instead.to_owned());
+    line.alert(format!("the '{}' directive is not supported anymore: {advice}.", line.name))
+        .help("'proxyd --upgrade <file>' rewrites the whole file")
 }
 
 /// Says once what is not carried out, or refuses.
@@ -257,7 +269,7 @@ pub fn tell_support(loader: &mut Loader, name: &'static str, support: Support, l
                 .alert(format!("'{name}' is not supported yet: {feature} will come with a later release.")))
         }
         Support::Removed(instead) => {
-            Err(line.alert(format!("the '{name}' directive is not supported anymore.")).help(instead))
+            Err(line.alert(format!("the '{name}' directive is not supported anymore: {instead}.")))
         }
     }
 }
@@ -453,10 +465,15 @@ fn begin_proxy(loader: &mut Loader, kind: ProxyKind, line: &mut Line<'_>) -> Par
     loader.current = Some(draft);
     base?;
     if let Some(address) = line.words.next() {
-        let diagnostic = Diagnostic::warning("please use the 'bind' keyword for listening addresses.")
-            .at(address.span)
-            .help(format!("write 'bind {}' on a line of its own", address.as_str()));
-        loader.push(diagnostic);
+        let message = match modern_line(loader, line) {
+            Some(modern) => format!("please use the 'bind' keyword for listening addresses: {modern}."),
+            None => "please use the 'bind' keyword for listening addresses.".to_owned(),
+        };
+        loader.push(
+            Diagnostic::alert(message)
+                .at(address.span)
+                .help("'proxyd --upgrade <file>' rewrites the whole file"),
+        );
     }
     let index = loader.drafts.len();
     let same = loader.names.entry(name.as_str().to_owned()).or_default();

@@ -19,6 +19,8 @@ mod timeouts;
 use super::super::keyword::{Item, Keyword, LineParser, Places};
 
 /// The tables of this folder.
+pub use check::legacy_headers;
+
 pub const TABLES: &[&[Keyword]] = &[
     general::KEYWORDS,
     timeouts::KEYWORDS,

@@ -2,7 +2,7 @@
 
 use super::super::{bind, server};
 use super::old;
-use crate::config::keyword::{Keyword, Line, Parsed, Places, any};
+use crate::config::keyword::{Keyword, Line, Parsed, Places};
 use crate::config::loader::Loader;
 
 pub const KEYWORDS: &[Keyword] = &[
@@ -28,12 +28,26 @@ pub const KEYWORDS: &[Keyword] = &[
         "Adds several servers of one name.",
         server::parse_template,
     ),
-    old("dispatch", Places::BACK_ONLY, "<address>:<port>", "Sends everything to one address.", any)
-        .removed("write 'server dispatch <address>:<port>' instead"),
+    old("dispatch", Places::BACK_ONLY, "<address>:<port>", "Sends everything to one address.", dispatch),
 ];
 
 fn parse_bind(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let binds = bind::parse(loader, line, bind::Role::Proxy)?;
     loader.proxy()?.binds.extend(binds);
+    Ok(())
+}
+
+/// `dispatch ADDRESS:PORT`: one nameless server in the original; here it is a server of that name.
+fn dispatch(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let word = line.required("<addr>:<port> as argument.")?;
+    line.end()?;
+    if !loader.draft()?.proxy.servers.is_empty() {
+        return Err(line
+            .alert("'dispatch' cannot be combined with 'server' lines.")
+            .help("remove one of them"));
+    }
+    server::add_plain(loader, line, "dispatch", word)?;
+    let message = "'dispatch' is deprecated and taken as a server of that name.";
+    loader.push(line.warning(message).help(format!("write 'server dispatch {}'", word.as_str())));
     Ok(())
 }

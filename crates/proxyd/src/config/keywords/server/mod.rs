@@ -59,6 +59,17 @@ pub fn parse(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     result
 }
 
+/// Adds a server without options.
+pub fn add_plain(loader: &mut Loader, line: &Line<'_>, name: &str, address: &hacore::diag::Word) -> Parsed {
+    let endpoint = address::server_address(loader, line, address)?;
+    let mut server = new_server(loader, line, name)?;
+    address::apply(&mut server, endpoint);
+    let draft = loader.draft()?;
+    draft.proxy.servers.push(server);
+    draft.server_spans.push(address.span);
+    Ok(())
+}
+
 /// A server with what `default-server` set.
 fn new_server(loader: &mut Loader, line: &Line<'_>, name: &str) -> Result<Server, Diagnostic> {
     let mut server = loader.draft()?.default_server.clone();
