@@ -4,8 +4,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 
 use super::Verdict;
-use super::connect::{Close, Target, Timeouts, connect, os_text};
-use super::steps::Connect;
+use super::connect::{Close, Seen, Target, Timeouts, connect, os_text};
+use super::steps::{Connect, Received};
 use crate::health::agent::{AGENT_LINE_LENGTH_MAX, parse};
 use crate::health::{AgentAnswer, CheckStatus};
 
@@ -19,7 +19,8 @@ pub async fn agent(target: &Target, timeouts: &Timeouts, send: &[u8]) -> AgentAn
 }
 
 async fn line(target: &Target, timeouts: &Timeouts, send: &[u8]) -> Result<Vec<u8>, Verdict> {
-    let mut connection = connect(target, &Connect::default(), timeouts, Close::InOrder).await?;
+    let seen = Seen { received: Received::default(), tape: None };
+    let mut connection = connect(target, &Connect::default(), timeouts, Close::InOrder, &seen).await?;
     let io = async {
         connection.io.write_all(send).await?;
         let mut received = Vec::with_capacity(64);

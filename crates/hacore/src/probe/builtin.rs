@@ -174,27 +174,29 @@ fn mysql_packet(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 fn judge_mysql_greeting(bytes: &[u8], ended: bool) -> Judgement {
     match mysql_packet(bytes) {
-        Some((packet, _)) => mysql_verdict(packet),
+        Some((packet, _)) => mysql_verdict(packet, packet),
         None if ended => Fail(CheckStatus::Layer7Response, None, String::new()),
         None => More,
     }
 }
 
 fn judge_mysql_login(bytes: &[u8], ended: bool) -> Judgement {
-    match mysql_packet(bytes).and_then(|(_, rest)| mysql_packet(rest)) {
-        Some((packet, _)) => mysql_verdict(packet),
+    let greeting = mysql_packet(bytes);
+    match greeting.and_then(|(greeting, rest)| Some((greeting, mysql_packet(rest)?))) {
+        Some((greeting, (packet, _))) => mysql_verdict(packet, greeting),
         None if ended => Fail(CheckStatus::Layer7Response, None, String::new()),
         None => More,
     }
 }
 
-fn mysql_verdict(packet: &[u8]) -> Judgement {
+/// A success is described by the greeting's version, which follows the protocol's number.
+fn mysql_verdict(packet: &[u8], greeting: &[u8]) -> Judgement {
     match packet {
         [0xff, low, high, message @ ..] => {
             let code = u32::from(u16::from_le_bytes([*low, *high]));
             Fail(CheckStatus::Layer7Status, Some(code), text(message))
         }
-        [_, ..] => Match(None, String::new()),
+        [_, ..] => Match(None, c_text(greeting.get(1..).unwrap_or_default())),
         [] => Fail(CheckStatus::Layer7Response, None, String::new()),
     }
 }

@@ -12,7 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream, UnixStream};
 use tokio::time::{Instant, timeout_at};
 
-use super::steps::Connect;
+use super::steps::{Connect, Received};
+use super::transcript::{Tape, Taped};
 use super::{Verdict, socks4};
 use crate::health::CheckStatus;
 
@@ -20,8 +21,16 @@ use crate::health::CheckStatus;
 pub trait Io: AsyncRead + AsyncWrite + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Unpin> Io for T {}
 
+/// A connection after its TLS handshake.
+pub struct Secured {
+    /// The plain bytes within.
+    pub io: Box<dyn Io>,
+    /// What ALPN settled on.
+    pub alpn: Option<Vec<u8>>,
+}
+
 /// A TLS handshake under way.
-pub type TlsHandshake<'a> = Pin<Box<dyn Future<Output = io::Result<Box<dyn Io>>> + 'a>>;
+pub type TlsHandshake<'a> = Pin<Box<dyn Future<Output = io::Result<Secured>> + 'a>>;
 
 /// Speaks TLS on a check's connection; given by whoever owns certificates and settings.
 pub trait TlsClient {
@@ -69,8 +78,10 @@ pub struct Target {
     pub endpoint: Endpoint,
     /// The address to connect from (`source`).
     pub source: Option<IpAddr>,
-    /// `check-via-socks4`: the SOCKS4 proxy through which an IPv4 server is reached.
+    /// `socks4`: the SOCKS4 proxy through which an IPv4 server may be reached.
     pub socks4: Option<SocketAddr>,
+    /// `check-via-socks4`: connections go through it unless a step says otherwise.
+    pub via_socks4: bool,
     /// `check-send-proxy`.
     pub send_proxy: Option<ProxyHeader>,
     /// Who speaks TLS, if any connection of the check does.
@@ -81,6 +92,8 @@ pub struct Target {
     pub sni: Option<String>,
     /// `check-alpn`.
     pub alpn: Vec<String>,
+    /// `check-proto`: HTTP checks speak HTTP/2 without asking, or never do; none: what ALPN settles on.
+    pub http2: Option<bool>,
 }
 
 impl std::fmt::Debug for Target {
@@ -99,11 +112,13 @@ impl Target {
             endpoint,
             source: None,
             socks4: None,
+            via_socks4: false,
             send_proxy: None,
             tls: None,
             ssl: false,
             sni: None,
             alpn: Vec::new(),
+            http2: None,
         }
     }
 
@@ -143,6 +158,8 @@ pub(super) struct Connection {
     pub(super) answer_by: Instant,
     /// Whether it is TLS.
     pub(super) ssl: bool,
+    /// Whether HTTP on it is HTTP/2.
+    pub(super) http2: bool,
 }
 
 /// How a connection is ended.
@@ -154,18 +171,36 @@ pub(super) enum Close {
     Reset,
 }
 
+/// What a new connection needs of its check: what was received before it, and where to write down what is said.
+pub(super) struct Seen<'a> {
+    pub(super) received: Received<'a>,
+    pub(super) tape: Option<&'a Tape>,
+}
+
+impl Seen<'_> {
+    fn taped(&self, io: Box<dyn Io>) -> Box<dyn Io> {
+        match self.tape {
+            Some(tape) => Box::new(Taped { io, tape: Tape::clone(tape) }),
+            None => io,
+        }
+    }
+}
+
 /// Connects, sends the PROXY header, does the TLS handshake.
 pub(super) async fn connect(
     target: &Target,
     step: &Connect,
     timeouts: &Timeouts,
     close: Close,
+    seen: &Seen<'_>,
 ) -> Result<Connection, Verdict> {
     let connect_by = Instant::now() + timeouts.connect;
-    let endpoint = step.endpoint(&target.endpoint);
+    let endpoint = step.endpoint(&target.endpoint, &seen.received);
     let close = if step.linger { Close::InOrder } else { close };
+    let default = step.is_default();
+    let socks4 = target.socks4.filter(|_| step.via_socks4 || target.via_socks4 && default);
     let opened = async {
-        match (target.socks4, &endpoint) {
+        match (socks4, &endpoint) {
             (Some(proxy), Endpoint::Tcp(SocketAddr::V4(address))) => {
                 let mut io = open(&Endpoint::Tcp(proxy), target.source, close).await?;
                 socks4::ask(&mut io, *address).await?;
@@ -180,15 +215,16 @@ pub(super) async fn connect(
         Ok(Ok(io)) => io,
     };
     let answer_by = timeouts.answer_by(connect_by);
-    if let Some(header) = step.send_proxy.or(target.send_proxy.filter(|_| step.is_default())) {
+    if let Some(header) = step.send_proxy.or(target.send_proxy.filter(|_| default)) {
         match timeout_at(answer_by, io.write_all(header.bytes())).await {
             Err(_) => return Err(Verdict::new(CheckStatus::Layer4Timeout, "")),
             Ok(Err(error)) => return Err(Verdict::new(CheckStatus::SocketError, os_text(&error))),
             Ok(Ok(())) => {}
         }
     }
-    if !(step.ssl || target.ssl && step.is_default()) {
-        return Ok(Connection { io, answer_by, ssl: false });
+    let told = step.http2.or(target.http2.filter(|_| default));
+    if !(step.ssl || target.ssl && default) {
+        return Ok(Connection { io: seen.taped(io), answer_by, ssl: false, http2: told.unwrap_or(false) });
     }
     let Some(tls) = &target.tls else {
         return Err(Verdict::new(CheckStatus::SocketError, "TLS is not available for checks"));
@@ -198,7 +234,10 @@ pub(super) async fn connect(
     match timeout_at(answer_by, tls.handshake(io, sni, alpn)).await {
         Err(_) => Err(Verdict::new(CheckStatus::Layer6Timeout, "")),
         Ok(Err(error)) => Err(Verdict::new(CheckStatus::Layer6Response, error.to_string())),
-        Ok(Ok(io)) => Ok(Connection { io, answer_by, ssl: true }),
+        Ok(Ok(Secured { io, alpn })) => {
+            let http2 = told.unwrap_or(alpn.as_deref() == Some(b"h2"));
+            Ok(Connection { io: seen.taped(io), answer_by, ssl: true, http2 })
+        }
     }
 }
 
@@ -222,16 +261,17 @@ async fn open_tcp(address: SocketAddr, source: Option<IpAddr>, close: Close) -> 
     Ok(stream)
 }
 
-/// HAProxy's words for a failed connection: the plain error if it came from the network, wrapped if the connection
-/// could not even be tried.
-fn connect_text(error: &io::Error) -> String {
+/// HAProxy's words for a failed connection (manual, `fc_err_str`), with the C library's behind them: by the error's
+/// name if it came from the network, in general if the connection could not even be tried.
+pub(super) fn connect_text(error: &io::Error) -> String {
     use nix::errno::Errno;
-    match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::ENETUNREACH | Errno::EADDRNOTAVAIL | Errno::EACCES | Errno::EPERM | Errno::EINVAL) => {
-            format!("General socket error ({})", os_text(error))
-        }
-        _ => os_text(error),
-    }
+    let what = match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ECONNREFUSED) => "ECONNREFUSED returned by OS",
+        Some(Errno::ECONNRESET) => "ECONNRESET returned by OS",
+        Some(Errno::ENETUNREACH | Errno::EADDRNOTAVAIL | Errno::EACCES | Errno::EPERM | Errno::EINVAL) => "General socket error",
+        _ => return os_text(error),
+    };
+    format!("{what} ({})", os_text(error))
 }
 
 /// The C library's words for an error, which HAProxy shows.

@@ -1,6 +1,6 @@
-//! Runs a program over HTTP/1: `option httpchk` and `http-check`.
+//! Runs a program over HTTP: `option httpchk` and `http-check`.
 //!
-//! hyper's client speaks the protocol. Each send uses a connection of its own, as `http-check send` has no keep-alive.
+//! hyper's client speaks HTTP/1, [`super::http2`] the other. Each send uses a connection of its own, as `http-check send` has no keep-alive.
 
 use std::error::Error as _;
 use std::io;
@@ -14,7 +14,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::time::{Instant, timeout_at};
 
-use super::connect::{Close, Connection, Target, Timeouts, connect, os_text};
+use super::connect::{Close, Connection, Seen, Target, Timeouts, connect, os_text};
 use super::raw::{finds, status_code, wanted_bytes};
 use super::steps::{Action, Connect, Expect, HttpRequest, Pattern, Program, Received, Step};
 use super::{Context, RECEIVED_MAX_BYTES, Verdict};
@@ -44,17 +44,24 @@ async fn steps(
     for (at, step) in program.steps.iter().enumerate() {
         match &step.action {
             Action::Comment => comment = step.comment.as_deref(),
+            Action::Evaluate(text) => {
+                text.bytes(&response.received(context));
+            }
             Action::Connect(options) => {
-                connection = Some(connect(target, options, timeouts, Close::InOrder).await?)
+                let seen = Seen { received: response.received(context), tape: context.tape.as_ref() };
+                connection = Some(connect(target, options, timeouts, Close::InOrder, &seen).await?);
             }
             Action::SendHttp(request) => {
                 let connection = match connection.take() {
                     Some(connection) => connection,
-                    None => connect(target, &Connect::default(), timeouts, Close::InOrder).await?,
+                    None => {
+                        let seen = Seen { received: response.received(context), tape: context.tape.as_ref() };
+                        connect(target, &Connect::default(), timeouts, Close::InOrder, &seen).await?
+                    }
                 };
                 let expects = program.steps.iter().skip(at + 1).map_while(|s| match &s.action {
                     Action::Expect(expect) => Some(Some(expect)),
-                    Action::Comment => Some(None),
+                    action if action.is_silent() => Some(None),
                     _ => None,
                 });
                 let expects: Vec<&Expect> = expects.flatten().collect();
@@ -64,7 +71,7 @@ async fn steps(
                 if let Some(verdict) = not_found(program, &response, context) {
                     return Ok(verdict);
                 }
-                success = judge(step, expect, comment, &response)?;
+                success = judge(step, expect, comment, &response, context)?;
             }
             // Only raw programs have these, and they are not run here.
             Action::Send(_) => {}
@@ -83,17 +90,20 @@ fn not_found(program: &Program, response: &Response, context: &Context) -> Optio
     })
 }
 
+/// What has come of the last response; trailers stand behind the headers.
 #[derive(Debug, Default)]
-struct Response {
-    status: u16,
-    reason: String,
-    headers: Vec<(String, Vec<u8>)>,
-    body: Vec<u8>,
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) reason: String,
+    pub(super) headers: Vec<(String, Vec<u8>)>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Response {
-    fn received(&self) -> Received<'_> {
-        Received { status: Some(self.status), headers: &self.headers, bytes: &self.body }
+    fn received<'a>(&'a self, context: &'a Context) -> Received<'a> {
+        let status = (self.status != 0).then_some(self.status);
+        let scene = context.scene.as_deref();
+        Received { status, headers: &self.headers, bytes: &self.body, scene }
     }
 }
 
@@ -106,13 +116,23 @@ async fn exchange(
     context: &Context,
 ) -> Result<Response, Verdict> {
     let timeout = expects.first().and_then(|e| e.timeout_status).unwrap_or(CheckStatus::Layer7Timeout);
-    let Connection { io, answer_by, .. } = connection;
+    let Connection { io, answer_by, ssl, http2 } = connection;
+    let received = before.received(context);
+    let enough = |answer: &Response, ended| expects.iter().all(|e| is_conclusive(e, answer, ended, context));
+    if http2 {
+        let request = build(request, &received, context, Wire::Http2 { ssl })?;
+        return match timeout_at(answer_by, super::http2::exchange(io, request, enough)).await {
+            Err(_) => Err(Verdict::new(timeout, "")),
+            Ok(answer) => answer,
+        };
+    }
     let exchange = async {
         let mut client = http1::Builder::new();
         client.max_buf_size(RECEIVED_MAX_BYTES);
         let (mut sender, driver) = client.handshake(TokioIo::new(io)).await.map_err(|e| failure(&e))?;
         let interim = Arc::new(Mutex::new(None));
-        let mut request = build(request, before, context)?;
+        let request = build(request, &received, context, Wire::Http1)?;
+        let mut request = request.map(|body| Full::new(Bytes::from(body)));
         let seen = Arc::clone(&interim);
         hyper::ext::on_informational(&mut request, move |response| {
             if let Ok(mut seen) = seen.lock() {
@@ -120,7 +140,7 @@ async fn exchange(
             }
         });
         let mut driver = pin!(driver);
-        let mut ask = pin!(ask(&mut sender, request, expects));
+        let mut ask = pin!(ask(&mut sender, request, enough));
         let mut open = true;
         let answer = loop {
             tokio::select! {
@@ -146,26 +166,44 @@ async fn exchange(
     }
 }
 
+/// What a request is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wire {
+    Http1,
+    /// The scheme follows from the transport, the authority from the `Host` header.
+    Http2 { ssl: bool },
+}
+
 fn build(
     request: &HttpRequest,
-    before: &Response,
+    received: &Received<'_>,
     context: &Context,
-) -> Result<hyper::Request<Full<Bytes>>, Verdict> {
-    let received = before.received();
-    let body = request.body.as_ref().map(|body| body.bytes(&received).into_owned());
-    let version = if request.http11 { hyper::Version::HTTP_11 } else { hyper::Version::HTTP_10 };
-    let mut built = hyper::Request::builder()
-        .method(request.method.as_str())
-        .uri(request.uri.string(&received))
-        .version(version);
+    wire: Wire,
+) -> Result<hyper::Request<Vec<u8>>, Verdict> {
+    let body = request.body.as_ref().map(|body| body.bytes(received).into_owned());
+    let http11 = request.http11 || wire != Wire::Http1;
+    let mut uri = request.uri.string(received);
+    let mut built = hyper::Request::builder().method(request.method.as_str());
     let mut connection_given = false;
     for (name, value) in &request.headers {
         // The length is the body's, whatever the configuration says (manual, "http-check send").
         if name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding") {
             continue;
         }
+        let value = value.bytes(received);
+        if let Wire::Http2 { ssl } = wire {
+            if name.eq_ignore_ascii_case("host") {
+                let scheme = if ssl { "https" } else { "http" };
+                uri = format!("{scheme}://{}{uri}", String::from_utf8_lossy(&value));
+                continue;
+            }
+            // These have no meaning there and would be a protocol error (RFC 9113 §8.2.2).
+            if ["connection", "upgrade", "keep-alive"].iter().any(|known| name.eq_ignore_ascii_case(known)) {
+                continue;
+            }
+        }
         connection_given |= name.eq_ignore_ascii_case("connection");
-        built = built.header(name.as_str(), &*value.bytes(&received));
+        built = built.header(name.as_str(), &*value);
     }
     if let Some(state) = &context.state_header {
         built = built.header("x-haproxy-server-state", state.as_str());
@@ -173,18 +211,21 @@ fn build(
     if let Some(body) = &body {
         built = built.header("content-length", body.len());
     }
-    if request.http11 && !connection_given {
+    if wire == Wire::Http1 && http11 && !connection_given {
         built = built.header("connection", "close");
     }
+    let version = if http11 { hyper::Version::HTTP_11 } else { hyper::Version::HTTP_10 };
     built
-        .body(Full::new(Bytes::from(body.unwrap_or_default())))
+        .uri(uri)
+        .version(version)
+        .body(body.unwrap_or_default())
         .map_err(|error| Verdict::new(CheckStatus::SocketError, error.to_string()))
 }
 
 async fn ask(
     sender: &mut http1::SendRequest<Full<Bytes>>,
     request: hyper::Request<Full<Bytes>>,
-    expects: &[&Expect],
+    enough: impl Fn(&Response, bool) -> bool,
 ) -> Result<Response, Verdict> {
     let response = sender.send_request(request).await.map_err(|e| failure(&e))?;
     let status = response.status();
@@ -196,8 +237,7 @@ async fn ask(
         response.headers().iter().map(|(n, v)| (n.as_str().to_owned(), v.as_bytes().to_vec())).collect();
     let mut answer = Response { status: status.as_u16(), reason, headers, body: Vec::new() };
     let mut body = response.into_body();
-    let conclusive = |answer: &Response, ended| expects.iter().all(|e| is_conclusive(e, answer, ended));
-    while !conclusive(&answer, body.is_end_stream()) && answer.body.len() < RECEIVED_MAX_BYTES {
+    while !enough(&answer, body.is_end_stream()) && answer.body.len() < RECEIVED_MAX_BYTES {
         if !read_more(&mut body, &mut answer.body).await {
             break;
         }
@@ -220,10 +260,11 @@ async fn read_more(body: &mut Incoming, received: &mut Vec<u8>) -> bool {
 }
 
 /// Whether more of the body could not change what an expect says.
-fn is_conclusive(expect: &Expect, response: &Response, ended: bool) -> bool {
+fn is_conclusive(expect: &Expect, response: &Response, ended: bool, context: &Context) -> bool {
     match &expect.pattern {
+        Pattern::GrpcServing => ended,
         Pattern::String(_) | Pattern::Regex(_) | Pattern::Binary(_) | Pattern::BinaryRegex(_) => {
-            let received = response.received();
+            let received = response.received(context);
             ended
                 || response.body.len() >= wanted_bytes(expect, &received) && finds(&expect.pattern, &received)
         }
@@ -236,9 +277,11 @@ fn judge(
     expect: &Expect,
     comment: Option<&str>,
     response: &Response,
+    context: &Context,
 ) -> Result<Verdict, Verdict> {
-    let received = response.received();
+    let received = response.received(context);
     let found = match &expect.pattern {
+        Pattern::GrpcServing => return super::grpc::judge(response),
         Pattern::Status(ranges) => ranges.iter().any(|(from, to)| (*from..=*to).contains(&response.status)),
         Pattern::StatusRegex(regex) => regex.is_match(format!("{:03}", response.status).as_bytes()),
         Pattern::Header(pattern) => response.headers.iter().any(|(name, value)| {

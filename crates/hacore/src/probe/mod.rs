@@ -8,20 +8,28 @@ mod agent;
 pub mod builtin;
 mod connect;
 mod external;
+pub mod grpc;
 mod http;
+mod http2;
 mod raw;
+pub mod sentinel;
 mod socks4;
 pub mod steps;
 #[cfg(test)]
 mod tests;
+mod transcript;
+
+use std::any::Any;
+use std::rc::Rc;
 
 use tokio::time::Instant;
 
 use crate::health::{CheckResult, CheckStatus};
 
 pub use agent::agent;
-pub use connect::{Endpoint, Io, ProxyHeader, Target, Timeouts, TlsClient, TlsHandshake};
+pub use connect::{Endpoint, Io, ProxyHeader, Secured, Target, Timeouts, TlsClient, TlsHandshake};
 pub use external::{ExternalCheck, external};
+pub use transcript::{TRANSCRIPT_MAX_BYTES, Tape, Transcript};
 
 /// How much of an answer is kept (HAProxy's default `tune.bufsize`).
 pub const RECEIVED_MAX_BYTES: usize = 16_384;
@@ -33,6 +41,10 @@ pub struct Context {
     pub server_up: bool,
     /// The value of `X-Haproxy-Server-State` for `http-check send-state`.
     pub state_header: Option<String>,
+    /// What dynamic texts know besides the answer; see [`steps::Received::scene`].
+    pub scene: Option<Rc<dyn Any>>,
+    /// Where to write down what is said; none: it is not kept.
+    pub tape: Option<Tape>,
 }
 
 /// Runs one check.
@@ -43,14 +55,14 @@ pub async fn run(
     context: &Context,
 ) -> CheckResult {
     match program.protocol {
-        steps::Protocol::Raw => raw::run(program, target, timeouts).await,
+        steps::Protocol::Raw => raw::run(program, target, timeouts, context).await,
         steps::Protocol::Http => http::run(program, target, timeouts, context).await,
     }
 }
 
 /// The check of a bare `check`: a connection, and a TLS handshake with `check-ssl`.
 pub async fn tcp(target: &Target, timeouts: &Timeouts) -> CheckResult {
-    raw::run(&steps::Program::default(), target, timeouts).await
+    raw::run(&steps::Program::default(), target, timeouts, &Context::default()).await
 }
 
 /// How a check ended before its time-out was looked at.

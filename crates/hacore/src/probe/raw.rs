@@ -3,20 +3,27 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{Instant, timeout_at};
 
-use super::connect::{Close, Connection, Target, Timeouts, connect, os_text};
+use super::connect::{Close, Connection, Seen, Target, Timeouts, connect, os_text};
 use super::steps::{Action, Connect, Expect, Judgement, Pattern, Program, Received, Step, Text};
-use super::{RECEIVED_MAX_BYTES, Verdict};
+use super::{Context, RECEIVED_MAX_BYTES, Verdict};
 use crate::health::{CheckResult, CheckStatus};
 
 /// Runs the steps in order until one fails.
-pub(super) async fn run(program: &Program, target: &Target, timeouts: &Timeouts) -> CheckResult {
+pub(super) async fn run(
+    program: &Program,
+    target: &Target,
+    timeouts: &Timeouts,
+    context: &Context,
+) -> CheckResult {
     let start = Instant::now();
-    let mut run = Run { program, received: Vec::new(), connection: None, comment: None, stale: false };
+    let mut run =
+        Run { program, context, received: Vec::new(), connection: None, comment: None, stale: false };
     run.steps(target, timeouts).await.into_result(start)
 }
 
 struct Run<'a> {
     program: &'a Program,
+    context: &'a Context,
     connection: Option<Connection>,
     received: Vec<u8>,
     /// The comment of the last `comment` step.
@@ -27,15 +34,15 @@ struct Run<'a> {
 
 /// Whether a step is the last that does anything.
 fn is_last(program: &Program, at: usize) -> bool {
-    program.steps.iter().skip(at + 1).all(|s| matches!(s.action, Action::Comment))
+    program.steps.iter().skip(at + 1).all(|s| s.action.is_silent())
 }
 
 impl<'a> Run<'a> {
     async fn steps(&mut self, target: &Target, timeouts: &Timeouts) -> Verdict {
         let program = self.program;
-        let first = program.steps.iter().find(|s| !matches!(s.action, Action::Comment));
+        let first = program.steps.iter().find(|s| !s.action.is_silent());
         if !matches!(first.map(|s| &s.action), Some(Action::Connect(_))) {
-            match connect(target, &Connect::default(), timeouts, Close::Reset).await {
+            match connect(target, &Connect::default(), timeouts, Close::Reset, &self.seen()).await {
                 Ok(connection) => self.connection = Some(connection),
                 Err(verdict) => return self.explained(verdict, None),
             }
@@ -55,6 +62,10 @@ impl<'a> Run<'a> {
                 Action::Send(text) => {
                     let done = self.send(text).await;
                     done.map_err(|verdict| self.explained(verdict, Some((at, step))))
+                }
+                Action::Evaluate(text) => {
+                    text.bytes(&self.received());
+                    Ok(())
                 }
                 // Only HTTP programs have these, and they are not run here.
                 Action::SendHttp(_) => Ok(()),
@@ -76,10 +87,19 @@ impl<'a> Run<'a> {
         success.unwrap_or_else(|| self.success())
     }
 
+    /// What has come so far, as dynamic texts see it.
+    fn received(&self) -> Received<'_> {
+        Received { bytes: &self.received, scene: self.context.scene.as_deref(), ..Received::default() }
+    }
+
+    fn seen(&self) -> Seen<'_> {
+        Seen { received: self.received(), tape: self.context.tape.as_ref() }
+    }
+
     /// What a program without an expect at its end finds.
     fn success(&self) -> Verdict {
-        let only_connects =
-            self.program.steps.iter().all(|s| matches!(s.action, Action::Connect(_) | Action::Comment));
+        let silent = |action: &Action| matches!(action, Action::Connect(_)) || action.is_silent();
+        let only_connects = self.program.steps.iter().all(|s| silent(&s.action));
         let ssl = self.connection.as_ref().is_some_and(|c| c.ssl);
         let status = match (only_connects, ssl) {
             (true, false) => CheckStatus::Layer4Ok,
@@ -97,12 +117,12 @@ impl<'a> Run<'a> {
     ) -> Result<(), Verdict> {
         self.connection = None;
         self.received.clear();
-        self.connection = Some(connect(target, options, timeouts, Close::Reset).await?);
+        self.connection = Some(connect(target, options, timeouts, Close::Reset, &self.seen()).await?);
         Ok(())
     }
 
     async fn send(&mut self, text: &Text) -> Result<(), Verdict> {
-        let bytes = text.bytes(&Received { bytes: &self.received, ..Received::default() }).into_owned();
+        let bytes = text.bytes(&self.received()).into_owned();
         let Some(connection) = &mut self.connection else { return Ok(()) };
         self.stale = true;
         match timeout_at(connection.answer_by, connection.io.write_all(&bytes)).await {
@@ -165,7 +185,7 @@ impl<'a> Run<'a> {
                 Judgement::Fail(status, code, text) => Some(Err(Verdict { status, code, description: text })),
             };
         }
-        let received = Received { bytes: &self.received, ..Received::default() };
+        let received = self.received();
         if !ended && self.received.len() < wanted_bytes(expect, &received) {
             return None;
         }
@@ -189,14 +209,14 @@ impl<'a> Run<'a> {
     }
 
     fn matched(&self, expect: &Expect, code: Option<u32>, text: String) -> Verdict {
-        let received = Received { bytes: &self.received, ..Received::default() };
+        let received = self.received();
         let description = expect.on_success.as_ref().map_or(text, |on_success| on_success.string(&received));
         let code = status_code(expect, &received).or(code);
         Verdict { status: expect.ok_status.unwrap_or(CheckStatus::Layer7Ok), code, description }
     }
 
     fn failure(&self, step: &Step, expect: &Expect, code: Option<u32>, text: String) -> Verdict {
-        let received = Received { bytes: &self.received, ..Received::default() };
+        let received = self.received();
         let description = match (&expect.on_error, step.comment.as_deref().or(self.comment)) {
             (Some(on_error), _) => on_error.string(&received),
             (None, Some(comment)) => format!("{text} comment: {comment}"),
@@ -231,10 +251,13 @@ impl<'a> Run<'a> {
 
 fn step_text(action: &Action) -> String {
     match action {
-        Action::Connect(Connect { port: Some(port), .. }) => format!("connect port {port}"),
+        Action::Connect(Connect { port: Some(Text::Fixed(port)), .. }) => {
+            format!("connect port {}", String::from_utf8_lossy(port))
+        }
         Action::Connect(_) => "connect".to_owned(),
         Action::Send(_) | Action::SendHttp(_) => "send".to_owned(),
         Action::Comment => "comment".to_owned(),
+        Action::Evaluate(_) => "action".to_owned(),
         Action::Expect(expect) => match &expect.pattern {
             Pattern::String(Text::Fixed(text)) => {
                 format!("expect string '{}'", String::from_utf8_lossy(text))
@@ -248,7 +271,7 @@ fn step_text(action: &Action) -> String {
             Pattern::BinaryRegex(_) => "expect binary regex".to_owned(),
             Pattern::Status(_) | Pattern::StatusRegex(_) => "expect status".to_owned(),
             Pattern::Header(_) => "expect header".to_owned(),
-            Pattern::Protocol(_) => "expect".to_owned(),
+            Pattern::Protocol(_) | Pattern::GrpcServing => "expect".to_owned(),
         },
     }
 }
@@ -270,7 +293,11 @@ pub(super) fn finds(pattern: &Pattern, received: &Received<'_>) -> bool {
         }
         Pattern::Regex(regex) => regex.is_match(received.bytes),
         Pattern::BinaryRegex(regex) => regex.is_match(&hexadecimal(received.bytes)),
-        Pattern::Status(_) | Pattern::StatusRegex(_) | Pattern::Header(_) | Pattern::Protocol(_) => false,
+        Pattern::Status(_)
+        | Pattern::StatusRegex(_)
+        | Pattern::Header(_)
+        | Pattern::Protocol(_)
+        | Pattern::GrpcServing => false,
     }
 }
 

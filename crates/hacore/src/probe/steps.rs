@@ -3,6 +3,7 @@
 //! A configuration parser builds a [`Program`]; [`super::run`] carries it out. What a log-format string would give is
 //! behind [`Render`], so that the expression engine stays outside.
 
+use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
@@ -20,6 +21,8 @@ pub struct Received<'a> {
     pub headers: &'a [(String, Vec<u8>)],
     /// The body, or all bytes that are not HTTP.
     pub bytes: &'a [u8],
+    /// What the caller of [`super::run`] gave for this run: what its [`Render`]s know besides the answer.
+    pub scene: Option<&'a dyn Any>,
 }
 
 /// A log-format string or expression, compiled by the caller.
@@ -140,8 +143,17 @@ pub enum Action {
     SendHttp(HttpRequest),
     /// `expect`.
     Expect(Expect),
+    /// `set-var`, `set-var-fmt`, `unset-var`: rendered for what it does to the caller's scene.
+    Evaluate(Text),
     /// `comment`: what the descriptions of the steps after it say if they have no comment of their own.
     Comment,
+}
+
+impl Action {
+    /// Whether it may stand before a ruleset's first `connect`: it does nothing on the network.
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Action::Comment | Action::Evaluate(_))
+    }
 }
 
 /// `tcp-check connect` and `http-check connect`: what differs from the server's check settings.
@@ -149,8 +161,8 @@ pub enum Action {
 pub struct Connect {
     /// `default`: the server's check settings hold in spite of the options given here.
     pub default: bool,
-    /// `port`.
-    pub port: Option<u16>,
+    /// `port`; as an expression it is rendered when the connection is made.
+    pub port: Option<Text>,
     /// `addr`.
     pub addr: Option<IpAddr>,
     /// `send-proxy`.
@@ -161,6 +173,10 @@ pub struct Connect {
     pub sni: Option<String>,
     /// `alpn`.
     pub alpn: Vec<String>,
+    /// `via-socks4`.
+    pub via_socks4: bool,
+    /// `proto`: whether it is HTTP/2.
+    pub http2: Option<bool>,
     /// `linger`: close in order. Otherwise a raw check ends its connection with a reset, which leaves nothing behind on
     /// this side however many checks a second there are. HTTP checks always close in order.
     pub linger: bool,
@@ -169,18 +185,26 @@ pub struct Connect {
 impl Connect {
     /// Whether the server's settings apply: no transport option is given, or `default` is.
     pub(super) fn is_default(&self) -> bool {
-        self.default || !self.ssl && self.send_proxy.is_none() && self.sni.is_none() && self.alpn.is_empty()
+        self.default
+            || !self.ssl
+                && !self.via_socks4
+                && self.send_proxy.is_none()
+                && self.sni.is_none()
+                && self.alpn.is_empty()
+                && self.http2.is_none()
     }
 
-    pub(super) fn endpoint(&self, server: &Endpoint) -> Endpoint {
-        match server {
-            Endpoint::Tcp(address) => {
+    pub(super) fn endpoint(&self, server: &Endpoint, received: &Received<'_>) -> Endpoint {
+        let port = self.port.as_ref().and_then(|port| port.string(received).trim().parse().ok());
+        match (server, self.addr) {
+            (Endpoint::Tcp(address), _) => {
                 let mut address = *address;
                 address.set_ip(self.addr.unwrap_or(address.ip()));
-                address.set_port(self.port.unwrap_or(address.port()));
+                address.set_port(port.unwrap_or(address.port()));
                 Endpoint::Tcp(address)
             }
-            Endpoint::Unix(_) => server.clone(),
+            (Endpoint::Unix(_), Some(address)) => Endpoint::Tcp((address, port.unwrap_or(0)).into()),
+            (Endpoint::Unix(_), None) => server.clone(),
         }
     }
 }
@@ -301,6 +325,8 @@ pub enum Pattern {
     Header(HeaderPattern),
     /// The answer of a protocol that a built-in check knows.
     Protocol(Judge),
+    /// A gRPC health service that says `SERVING` (HTTP/2 only).
+    GrpcServing,
 }
 
 /// `expect hdr` and `expect fhdr`.

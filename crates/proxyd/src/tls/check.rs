@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use hacore::probe::{Io, TlsClient, TlsHandshake};
+use hacore::probe::{Io, Secured, TlsClient, TlsHandshake};
 use rustls::{CertificateError, ClientConfig, Error};
 use tokio_rustls::TlsConnector;
 
@@ -41,7 +41,8 @@ impl TlsClient for CheckTls {
         let name = server_name(sni, None);
         Box::pin(async move {
             let stream = TlsConnector::from(client).connect(name, stream).await.map_err(told)?;
-            Ok(Box::new(stream) as Box<dyn Io>)
+            let alpn = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+            Ok(Secured { io: Box::new(stream), alpn })
         })
     }
 }
