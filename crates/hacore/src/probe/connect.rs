@@ -268,7 +268,9 @@ pub(super) fn connect_text(error: &io::Error) -> String {
     let what = match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ECONNREFUSED) => "ECONNREFUSED returned by OS",
         Some(Errno::ECONNRESET) => "ECONNRESET returned by OS",
-        Some(Errno::ENETUNREACH | Errno::EADDRNOTAVAIL | Errno::EACCES | Errno::EPERM | Errno::EINVAL) => "General socket error",
+        Some(Errno::ENETUNREACH | Errno::EADDRNOTAVAIL | Errno::EACCES | Errno::EPERM | Errno::EINVAL) => {
+            "General socket error"
+        }
         _ => return os_text(error),
     };
     format!("{what} ({})", os_text(error))

@@ -171,7 +171,9 @@ async fn exchange(
 enum Wire {
     Http1,
     /// The scheme follows from the transport, the authority from the `Host` header.
-    Http2 { ssl: bool },
+    Http2 {
+        ssl: bool,
+    },
 }
 
 fn build(
@@ -183,6 +185,9 @@ fn build(
     let body = request.body.as_ref().map(|body| body.bytes(received).into_owned());
     let http11 = request.http11 || wire != Wire::Http1;
     let mut uri = request.uri.string(received);
+    if uri.is_empty() {
+        uri.push('/');
+    }
     let mut built = hyper::Request::builder().method(request.method.as_str());
     let mut connection_given = false;
     for (name, value) in &request.headers {

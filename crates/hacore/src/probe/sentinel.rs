@@ -117,7 +117,8 @@ impl Votes {
 
 fn request(master: &str) -> Vec<u8> {
     let length = master.len();
-    format!("*3\r\n$8\r\nSENTINEL\r\n$23\r\nget-master-addr-by-name\r\n${length}\r\n{master}\r\n").into_bytes()
+    format!("*3\r\n$8\r\nSENTINEL\r\n$23\r\nget-master-addr-by-name\r\n${length}\r\n{master}\r\n")
+        .into_bytes()
 }
 
 async fn master_of(sentinel: SocketAddr, master: &str) -> std::io::Result<SocketAddr> {
@@ -216,8 +217,7 @@ mod tests {
         }
         let check = SentinelCheck { master: "db".to_owned(), sentinels, quorum: None };
         let timeouts = Timeouts::new(Duration::from_millis(300), None, None);
-        let result =
-            sentinel(&check, "10.0.0.1:6379".parse().unwrap(), &timeouts, &Context::default()).await;
+        let result = sentinel(&check, "10.0.0.1:6379".parse().unwrap(), &timeouts, &Context::default()).await;
         (result.status.word(), result.description)
     }
 

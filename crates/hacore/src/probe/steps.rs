@@ -95,6 +95,39 @@ pub struct Program {
 }
 
 impl Program {
+    /// Whether it holds texts that are made when they are needed, so that a run must bring a scene.
+    pub fn is_dynamic(&self) -> bool {
+        let dynamic = |text: &Text| matches!(text, Text::Dynamic(_));
+        let matcher = |matcher: &Matcher| match matcher {
+            Matcher::Exact(text)
+            | Matcher::Prefix(text)
+            | Matcher::Suffix(text)
+            | Matcher::Contains(text) => dynamic(text),
+            Matcher::Regex(_) => false,
+        };
+        self.steps.iter().any(|step| match &step.action {
+            Action::Connect(connect) => connect.port.as_ref().is_some_and(dynamic),
+            Action::Send(text) | Action::Evaluate(text) => dynamic(text),
+            Action::SendHttp(request) => {
+                dynamic(&request.uri)
+                    || request.body.as_ref().is_some_and(dynamic)
+                    || request.headers.iter().any(|(_, value)| dynamic(value))
+            }
+            Action::Expect(expect) => {
+                let texts = [&expect.on_success, &expect.on_error, &expect.status_code];
+                let pattern = match &expect.pattern {
+                    Pattern::String(text) | Pattern::Binary(text) => dynamic(text),
+                    Pattern::Header(header) => {
+                        matcher(&header.name) || header.value.as_ref().is_some_and(matcher)
+                    }
+                    _ => false,
+                };
+                pattern || texts.into_iter().flatten().any(dynamic)
+            }
+            Action::Comment => false,
+        })
+    }
+
     /// `option tcp-check` with these `tcp-check` lines.
     pub fn tcp_check(steps: Vec<Step>) -> Self {
         let success = if steps.is_empty() { "" } else { "(tcp-check)" };

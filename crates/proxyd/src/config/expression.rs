@@ -142,6 +142,14 @@ pub fn expression(loader: &mut Loader, line: &mut Line<'_>) -> Result<Arc<Expr>,
     )
 }
 
+/// Runs a parser of `http-check` and `tcp-check` lines with the scope of their expressions.
+pub fn in_check<T>(
+    loader: &mut Loader,
+    parse: impl FnOnce(&ParseScope<'_>) -> Result<T, Diagnostic>,
+) -> Result<T, Diagnostic> {
+    scoped(loader, Contexts::BE_CHECK, |scope, _| parse(scope))
+}
+
 /// `sni`'s expression and its text.
 pub fn server_name(loader: &mut Loader, line: &mut Line<'_>) -> Result<(Arc<Expr>, String), Diagnostic> {
     scoped(loader, Contexts::BE_CONNECT, |scope, _| Expr::parse(&mut line.words, scope))

@@ -155,6 +155,8 @@ pub struct Loader {
     pub default_path: Option<std::path::PathBuf>,
     /// `userlist` sections.
     pub userlists: BTreeMap<String, crate::model::Userlist>,
+    /// `healthcheck` sections.
+    pub healthchecks: BTreeMap<String, crate::model::Check>,
     /// `group … users`: the list's name, the group, its members, checked at the end.
     pub group_members: Vec<(String, Word, Vec<String>)>,
     /// Names and files that expressions use.
@@ -185,6 +187,7 @@ impl Loader {
             skipping: false,
             default_path: None,
             userlists: BTreeMap::new(),
+            healthchecks: BTreeMap::new(),
             group_members: Vec::new(),
             expressions: std::rc::Rc::default(),
             facts: super::lints::Facts::default(),
@@ -219,6 +222,15 @@ impl Loader {
     /// The model of the proxy or defaults being read.
     pub fn proxy(&mut self) -> Result<&mut Proxy, Diagnostic> {
         self.draft().map(|draft| &mut draft.proxy)
+    }
+
+    /// The check of the proxy or `healthcheck` section being read.
+    pub fn check(&mut self) -> Result<&mut crate::model::Check, Diagnostic> {
+        let in_section = self.section.is_some_and(|section| section.place == Places::HEALTHCHECK);
+        match in_section {
+            true => Ok(self.healthchecks.entry(self.section_name.clone()).or_default()),
+            false => self.proxy().map(|proxy| &mut proxy.check),
+        }
     }
 
     /// Puts the section that was being read where it belongs.

@@ -4,6 +4,7 @@
 //! returns the model with everything that was found. Nothing here opens a listener or runs anything.
 
 pub mod arguments;
+pub(crate) mod check_rules;
 pub mod condition;
 pub mod dump;
 pub mod environment;

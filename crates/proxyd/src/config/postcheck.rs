@@ -8,7 +8,7 @@ use hacore::diag::{Diagnostic, PositionForm};
 
 use super::loader::{Draft, Loader};
 use super::{expression, lints, resolve};
-use crate::model::{Config, Mode, ProxyKind};
+use crate::model::{Check, Config, Mode, ProxyKind};
 use crate::tls::settings::{Settings, Side};
 use crate::tls::{Problem, Ready, backend};
 
@@ -40,6 +40,7 @@ pub fn finish(loader: &mut Loader) -> Config {
         global: std::mem::take(&mut loader.global),
         proxies: drafts.into_iter().map(|draft| draft.proxy).collect(),
         userlists: std::mem::take(&mut loader.userlists),
+        healthchecks: std::mem::take(&mut loader.healthchecks),
     };
     expression::resolve_names(loader, &config);
     config
@@ -175,7 +176,23 @@ fn server_tls(loader: &mut Loader, draft: &mut Draft) {
     }
     let global = loader.global.tls.clone();
     for (index, server) in draft.proxy.servers.iter_mut().enumerate() {
-        if !server.tls && server.check_tls != Some(true) {
+        let check = match &server.healthcheck {
+            Some(section) => loader.healthchecks.get(section),
+            None => Some(&draft.proxy.check),
+        };
+        if server.check && check.is_none() {
+            let section = server.healthcheck.as_deref().unwrap_or_default();
+            let message = format!(
+                "'server {}/{}' : unable to find the healthcheck section '{section}'.",
+                draft.proxy.name, server.name
+            );
+            let known = loader.healthchecks.keys().map(String::as_str);
+            let span = draft.server_spans.get(index).copied().unwrap_or(draft.span);
+            let diagnostic = Diagnostic::alert(message).at(span).did_you_mean(section, known);
+            loader.diagnostics.push(diagnostic.positioned(PositionForm::Between("[", "] : ")));
+        }
+        let by_step = server.check && check.is_some_and(Check::connects_by_tls);
+        if !server.tls && server.check_tls != Some(true) && !by_step {
             continue;
         }
         let mut problems = Vec::new();

@@ -146,13 +146,7 @@ pub const SECTIONS: &[SectionKind] = &[
         "Trace settings at start.",
     ),
     section("acme", Places::ACME, Start::Named, Support::Refused("ACME"), "A certificate authority account."),
-    section(
-        "healthcheck",
-        Places::HEALTHCHECK,
-        Start::Named,
-        Support::Refused("health-check sections"),
-        "A named health check.",
-    ),
+    section("healthcheck", Places::HEALTHCHECK, Start::Named, Support::Yes, "A named health check."),
 ];
 
 /// Reads one line of words; the first is not empty.
@@ -425,6 +419,7 @@ fn begin_defaults(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let base = if line.words.peek_str() == Some("from") { inherited(loader, line, name)? } else { None };
     let mut draft =
         base.unwrap_or_else(|| Draft::new(ProxyKind::Listen, name, line.location.clone(), line.span, true));
+    draft.proxy.check.inherited = true;
     draft.proxy.name = name.to_owned();
     draft.proxy.location = line.location.clone();
     draft.span = line.span;
@@ -455,6 +450,7 @@ fn begin_proxy(loader: &mut Loader, kind: ProxyKind, line: &mut Line<'_>) -> Par
         _ => Draft::new(kind, name.as_str(), line.location.clone(), name.span, false),
     };
     draft.proxy.kind = kind;
+    draft.proxy.check.inherited = true;
     draft.proxy.name = name.as_str().to_owned();
     draft.proxy.location = line.location.clone();
     draft.is_defaults = false;

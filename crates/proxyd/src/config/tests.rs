@@ -148,7 +148,7 @@ fn checks_are_compiled_and_the_tutorials_forms_are_taken_as_what_they_mean() {
     ));
     let [a, b, c] = config.proxies.as_slice() else { panic!() };
     assert_eq!(a.check.rules.len(), 2);
-    let CheckKind::Http { method, uri, version, headers } = &b.check.kind else { panic!() };
+    let CheckKind::Http { method, uri, version, headers, .. } = &b.check.kind else { panic!() };
     assert_eq!((method.as_str(), uri.as_str(), version.as_str()), ("GET", "/api/health", "HTTP/1.1"));
     assert_eq!(headers, &[("Host".to_owned(), "example.com".to_owned())]);
     assert_eq!((&c.check.kind, c.check.rules.len()), (&CheckKind::TcpSequence, 2));

@@ -6,7 +6,6 @@
 mod address;
 mod bind;
 mod check;
-pub mod check_steps;
 mod global;
 mod h2;
 mod log;
@@ -17,7 +16,7 @@ mod userlist;
 
 pub use address::{Address, SourceAddress};
 pub use bind::{Bind, TlsSetting};
-pub use check::{Check, CheckKind, CheckRule};
+pub use check::{Check, CheckKind, CheckRule, CheckStep, CheckText};
 pub use global::{Global, GlobalValue, GlobalVariable, StatsSocket, UnixBind, User};
 pub use h2::H2Tuning;
 pub use log::{LogFacility, LogLevel, LogSyslogFormat, LogTarget, LogTransport, SampleRange};
@@ -47,6 +46,8 @@ pub struct Config {
     pub proxies: Vec<Proxy>,
     /// `userlist` sections by name.
     pub userlists: std::collections::BTreeMap<String, Userlist>,
+    /// `healthcheck` sections by name.
+    pub healthchecks: std::collections::BTreeMap<String, Check>,
 }
 
 impl Config {

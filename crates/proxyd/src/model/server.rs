@@ -113,6 +113,9 @@ pub struct Server {
     /// `check-ssl`, `no-check-ssl`.
     pub check_tls: Option<bool>,
     pub check_send_proxy: bool,
+    pub check_via_socks4: bool,
+    /// `healthcheck`: the section whose check is used instead of the proxy's.
+    pub healthcheck: Option<String>,
     /// `check-proto`, `proto`.
     pub check_protocol: Option<String>,
     pub protocol: Option<String>,
@@ -186,6 +189,8 @@ impl Server {
             tls_name: crate::tls::Ready::default(),
             check_tls: None,
             check_send_proxy: false,
+            check_via_socks4: false,
+            healthcheck: None,
             check_protocol: None,
             protocol: None,
             send_proxy_tls: 0,

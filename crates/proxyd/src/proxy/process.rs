@@ -35,6 +35,8 @@ pub struct Process {
     pub pipes_free: AtomicU32,
     /// Log lines that no target would take without blocking (`DroppedLogs`).
     pub dropped_logs: AtomicU64,
+    /// `proc.` variables, once the process runs.
+    pub variables: std::sync::OnceLock<std::sync::Arc<crate::stream::ProcessVariables>>,
 }
 
 impl Process {
@@ -58,6 +60,7 @@ impl Process {
             pipes_used: AtomicU32::new(0),
             pipes_free: AtomicU32::new(0),
             dropped_logs: AtomicU64::new(0),
+            variables: std::sync::OnceLock::new(),
         }
     }
 

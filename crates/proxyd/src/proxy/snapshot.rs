@@ -16,6 +16,8 @@ use crate::model::{Config, Global, Proxy, ProxyId, UseBackendTarget};
 pub struct Snapshot {
     /// `userlist` sections, in the order in which expressions name them.
     pub userlists: Vec<crate::model::Userlist>,
+    /// `healthcheck` sections.
+    pub healthchecks: std::collections::BTreeMap<String, crate::model::Check>,
     pub process: Arc<Process>,
     pub global: Arc<Global>,
     /// The proxies' models in configuration order, as in [`Config::proxies`].
@@ -84,6 +86,7 @@ impl Snapshot {
             process: Arc::clone(process),
             global: Arc::new(config.global.clone()),
             userlists: config.userlists.values().cloned().collect(),
+            healthchecks: config.healthchecks.clone(),
             frontends,
             backends,
             backend_names,

@@ -6,6 +6,7 @@
 
 mod action_def;
 pub mod actions;
+pub mod check;
 mod txn;
 mod verdict;
 

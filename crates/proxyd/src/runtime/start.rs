@@ -33,6 +33,8 @@ impl Runtime {
         let count = snapshot.process.threads;
         let inboxes = Arc::new(Inboxes::new(count)?);
         let variables = Arc::new(ProcessVariables::at_start(&snapshot.global.variables));
+        // Checks use the same; a process starts once.
+        let _ = snapshot.process.variables.set(Arc::clone(&variables));
         let mut threads = Vec::with_capacity(count);
         for index in 0..count {
             let writer =

@@ -46,12 +46,13 @@ impl ProcessVariables {
         this
     }
 
-    fn get(&self, name: &VarName) -> Option<Sample<'static>> {
+    pub fn get(&self, name: &VarName) -> Option<Sample<'static>> {
         let values = self.values.lock();
         values.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
     }
 
-    fn set(&self, name: &VarName, value: Option<Sample<'static>>) {
+    /// Sets it, or forgets it.
+    pub fn set(&self, name: &VarName, value: Option<Sample<'static>>) {
         let mut values = self.values.lock();
         values.retain(|(known, _)| known != name);
         values.extend(value.map(|value| (name.clone(), value)));

@@ -69,14 +69,16 @@ impl Stream {
         let mut progress = self.progress;
         let mut scratch = std::mem::take(&mut core.rule_scratch);
         let decoded = self.decoded_body(session);
+        // A TCP stream has no message whose end could be known.
+        let announced = self.up.announced().filter(|_| self.has_request);
         let request_payload = match &decoded {
             Some((data, complete)) => {
                 Payload { data, complete: *complete, announced_bytes: complete.then_some(data.len() as u64) }
             }
             None => Payload {
                 data: session.input.as_slice(),
-                complete: self.up.announced().is_some_and(|bytes| session.input.len() as u64 >= bytes),
-                announced_bytes: self.up.announced(),
+                complete: announced.is_some_and(|bytes| session.input.len() as u64 >= bytes),
+                announced_bytes: announced,
             },
         };
         let mut txn = Txn {

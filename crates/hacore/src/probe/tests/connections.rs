@@ -56,7 +56,10 @@ async fn a_refused_connection_is_told_with_the_step_where_haproxy_does() {
         (httpchk(vec![]), "ECONNREFUSED returned by OS (Connection refused)"),
         (builtin::redis(), "ECONNREFUSED returned by OS (Connection refused)"),
         (builtin::smtp("HELO localhost"), "ECONNREFUSED returned by OS (Connection refused)"),
-        (tcp_check(vec![expect(string("a"))]), "ECONNREFUSED returned by OS (Connection refused) at initial connection step of tcp-check"),
+        (
+            tcp_check(vec![expect(string("a"))]),
+            "ECONNREFUSED returned by OS (Connection refused) at initial connection step of tcp-check",
+        ),
         (
             tcp_check(vec![commented, expect(string("a"))]),
             "ECONNREFUSED returned by OS (Connection refused) at step 1 of tcp-check (connect) comment: 'abc'",
@@ -117,7 +120,8 @@ async fn check_send_proxy_goes_first() {
 async fn check_via_socks4_asks_the_proxy_for_the_server() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let proxy = listener.local_addr().unwrap();
-    let target = Target { socks4: Some(proxy), via_socks4: true, ..Target::tcp("192.0.2.7:6379".parse().unwrap()) };
+    let target =
+        Target { socks4: Some(proxy), via_socks4: true, ..Target::tcp("192.0.2.7:6379".parse().unwrap()) };
     const REQUEST: &[u8] = b"\x04\x01\x18\xeb\xc0\0\x02\x07\0";
     let server = tokio::spawn(async move {
         let mut asked = Vec::new();

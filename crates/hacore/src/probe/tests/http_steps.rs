@@ -225,7 +225,8 @@ async fn serve_http2(status: u16, body: &'static [u8], trailer: Option<&'static 
             let mut connection = h2::server::handshake(stream).await.unwrap();
             while let Some(Ok((request, mut respond))) = connection.accept().await {
                 let asked = format!("{} {}", request.method(), request.uri());
-                let response = hyper::Response::builder().status(status).header("asked", asked).body(()).unwrap();
+                let response =
+                    hyper::Response::builder().status(status).header("asked", asked).body(()).unwrap();
                 let mut stream = respond.send_response(response, false).unwrap();
                 stream.send_data(bytes::Bytes::from_static(body), trailer.is_none()).unwrap();
                 if let Some(status) = trailer {
@@ -308,7 +309,8 @@ async fn texts_are_made_when_they_are_needed_from_the_callers_scene() {
     struct Count;
     impl Render for Count {
         fn render(&self, received: &Received<'_>) -> Vec<u8> {
-            let count = received.scene.and_then(|scene| scene.downcast_ref::<std::cell::Cell<u32>>()).unwrap();
+            let count =
+                received.scene.and_then(|scene| scene.downcast_ref::<std::cell::Cell<u32>>()).unwrap();
             count.set(count.get() + 1);
             format!("/{}", count.get()).into_bytes()
         }

@@ -10,14 +10,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hacore::health::{AgentAnswer, CheckStatus, spread};
-use hacore::probe::{self, Context, Target};
+use hacore::probe::{self, Context, Tape, Target};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+use super::environment::CheckEnvironment;
 use super::program;
 use super::reporter::Reporter;
+use crate::expr::Now;
+use crate::model::{Address, ProxyId};
 use crate::proxy::{Backend, Server, Snapshot};
+use crate::rules::check::CheckScene;
 
 /// How many checks may be under way at once: each holds a descriptor.
 const CONCURRENT_MAX: usize = 4096;
@@ -27,6 +31,7 @@ struct Task {
     place: RefCell<Rc<Place>>,
     reporter: Arc<Reporter>,
     running: Rc<tokio::sync::Semaphore>,
+    hostname: Arc<str>,
 }
 
 /// The server in the configuration in force.
@@ -48,7 +53,9 @@ pub async fn run(snapshot: Arc<Snapshot>, reporter: Arc<Reporter>) {
 /// checked on in its time.
 pub async fn follow(mut configurations: watch::Receiver<Arc<Snapshot>>, reporter: Arc<Reporter>) {
     let running = Rc::new(tokio::sync::Semaphore::new(CONCURRENT_MAX));
-    let mut driver = Driver { reporter, running, checked: HashMap::new() };
+    let hostname = nix::unistd::gethostname().map(|name| name.to_string_lossy().into_owned());
+    let hostname = hostname.unwrap_or_default().into();
+    let mut driver = Driver { reporter, running, hostname, checked: HashMap::new() };
     loop {
         let snapshot = Arc::clone(&configurations.borrow_and_update());
         driver.adopt(&snapshot);
@@ -62,6 +69,7 @@ pub async fn follow(mut configurations: watch::Receiver<Arc<Snapshot>>, reporter
 struct Driver {
     reporter: Arc<Reporter>,
     running: Rc<tokio::sync::Semaphore>,
+    hostname: Arc<str>,
     /// By [`Server::identity`].
     checked: HashMap<usize, Checked>,
 }
@@ -86,16 +94,9 @@ impl Driver {
         let total = with_check().count() as u32;
         let smallest = with_check().map(|(_, server)| server.model.inter).min().unwrap_or_default();
         let mut position = 0;
-        let mut program = None;
+        let mut programs = Programs::default();
         for (backend, server) in servers() {
-            let program = match &program {
-                Some((of, program)) if *of == backend.id => Rc::clone(program),
-                _ => {
-                    let fresh = Rc::new(program::check(backend));
-                    program = Some((backend.id, Rc::clone(&fresh)));
-                    fresh
-                }
-            };
+            let program = programs.of(snapshot, backend, server);
             let place = Rc::new(Place {
                 snapshot: Arc::clone(snapshot),
                 backend: Arc::clone(backend),
@@ -126,6 +127,7 @@ impl Driver {
             place: RefCell::new(place),
             reporter: Arc::clone(&self.reporter),
             running: Rc::clone(&self.running),
+            hostname: Arc::clone(&self.hostname),
         });
         let mut running = JoinSet::new();
         if kinds[0] {
@@ -141,6 +143,38 @@ impl Driver {
     }
 }
 
+/// Made programs: servers come by backend, so that only the last of each backend is asked for again.
+#[derive(Default)]
+struct Programs {
+    backend: Option<(ProxyId, Rc<program::Check>)>,
+    /// Of servers with a `healthcheck` section, by backend too, because external checks are told about it.
+    section: Option<(ProxyId, String, Rc<program::Check>)>,
+}
+
+impl Programs {
+    fn of(&mut self, snapshot: &Snapshot, backend: &Backend, server: &Server) -> Rc<program::Check> {
+        let named = server.model.healthcheck.as_ref();
+        if let Some((name, check)) = named.and_then(|name| Some((name, snapshot.healthchecks.get(name)?))) {
+            return match &self.section {
+                Some((of, known, made)) if *of == backend.id && known == name => Rc::clone(made),
+                _ => {
+                    let made = Rc::new(program::check(backend, check));
+                    self.section = Some((backend.id, name.clone(), Rc::clone(&made)));
+                    made
+                }
+            };
+        }
+        match &self.backend {
+            Some((of, made)) if *of == backend.id => Rc::clone(made),
+            _ => {
+                let made = Rc::new(program::check(backend, &backend.model.check));
+                self.backend = Some((backend.id, Rc::clone(&made)));
+                made
+            }
+        }
+    }
+}
+
 impl Task {
     /// Where the server stands now.
     fn place(&self) -> Rc<Place> {
@@ -148,8 +182,11 @@ impl Task {
     }
 
     async fn check(self: Rc<Self>, delay: Duration) {
-        tokio::time::sleep(delay).await;
         let handle = self.reporter.handle(&self.place().server);
+        tokio::select! {
+            () = tokio::time::sleep(delay) => {}
+            () = handle.now.notified() => {}
+        }
         loop {
             let Some(interval) = self.interval() else {
                 // Maintenance, or `disable health`: until a command changes it.
@@ -178,6 +215,7 @@ impl Task {
             let due = started + spread::jitter(interval, percent, seed(&self.place().server, started));
             tokio::select! {
                 () = tokio::time::sleep_until(due) => return,
+                () = handle.now.notified() => return,
                 () = handle.sooner.notified() => {
                     if self.interval().is_none_or(|now| now < before) {
                         continue;
@@ -195,34 +233,55 @@ impl Task {
             (kept.address, kept.port)
         };
         let timeouts = program::timeouts(&place.backend, &place.server);
+        let tape = Tape::default();
         let result = match &*place.program {
-            program::Check::Steps(steps) => {
-                let Some(target) = program::target(&place.backend, &place.server, address, port) else {
-                    return;
-                };
-                probe::run(steps, &target, &timeouts, &self.context()).await
+            program::Check::Steps { program, send_state, http2 } => {
+                let target = program::target(&place.backend, &place.server, address, port);
+                let Some(mut target) = target else { return };
+                if *http2 {
+                    target.http2 = Some(true);
+                }
+                let context = self.context(*send_state, program.is_dynamic(), &tape);
+                probe::run(program, &target, &timeouts, &context).await
             }
             program::Check::External(check) => {
                 let limit = timeouts.answer.unwrap_or(timeouts.connect);
                 probe::external(&program::external(check, &place.server), limit).await
+            }
+            program::Check::Sentinel(check) => {
+                let Address::Inet(server) = place.server.address() else { return };
+                let context = Context { tape: Some(Tape::clone(&tape)), ..Context::default() };
+                probe::sentinel::sentinel(check, server, &timeouts, &context).await
             }
         };
         // The server may have gone into maintenance meanwhile; then nobody asked for this.
         if self.interval().is_some() {
             // A reload may have come while it ran.
             let place = self.place();
-            self.reporter.checked(&place.snapshot, &place.backend, &place.server, result);
+            self.reporter.checked(&place.snapshot, &place.backend, &place.server, result, tape.take());
         }
     }
 
-    fn context(&self) -> Context {
+    fn context(&self, send_state: bool, dynamic: bool, tape: &Tape) -> Context {
         let place = self.place();
-        let node = place.snapshot.global.node.as_deref().unwrap_or_default();
-        let send_state = place.backend.model.check.send_state;
+        let node = place.snapshot.global.node.as_deref().unwrap_or(&self.hostname);
+        // A guard in the value below would live until the header takes the same lock.
+        let server_up = place.server.health.lock().is_up();
         Context {
-            server_up: self.place().server.health.lock().is_up(),
+            server_up,
             state_header: send_state.then(|| program::state_header(&place.backend, &place.server, node)),
+            scene: dynamic.then(|| self.scene(&place)),
+            tape: Some(Tape::clone(tape)),
         }
+    }
+
+    fn scene(&self, place: &Place) -> Rc<dyn std::any::Any> {
+        let (process, backend, server) = (&place.snapshot.process, &place.backend, &place.server);
+        let seed = u64::from(seed(server, Instant::now())) << 32 | u64::from(process.pid);
+        let environment = CheckEnvironment::new(&place.snapshot, &self.hostname, seed);
+        let now = Now { wall_us: hacore::time::wall_us(), monotonic_us: process.now_us() };
+        let unique_id = backend.model.unique_id_format.as_deref();
+        Rc::new(CheckScene::new(backend.id, server.id, Box::new(environment), now, unique_id))
     }
 
     async fn ask_agent(self: Rc<Self>) {

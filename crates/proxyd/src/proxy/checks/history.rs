@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use hacore::health::CheckResult;
+use hacore::probe::Transcript;
 
 /// How many checks are remembered per server.
 pub const HISTORY_LENGTH: usize = 8;
@@ -15,6 +16,8 @@ pub struct PastCheck {
     pub result: CheckResult,
     /// Whether the server was up after it.
     pub up: bool,
+    /// The beginning of what was said.
+    pub transcript: Transcript,
 }
 
 /// The last [`HISTORY_LENGTH`] checks, oldest first.

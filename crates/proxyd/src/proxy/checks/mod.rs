@@ -11,6 +11,7 @@
 //! sockets and time only, so it does not hold that thread up.
 
 mod driver;
+mod environment;
 mod history;
 mod program;
 mod reporter;

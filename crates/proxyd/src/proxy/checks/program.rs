@@ -5,38 +5,45 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use crate::tls::check::CheckTls;
+use hacore::probe::sentinel::SentinelCheck;
 use hacore::probe::steps::{HttpRequest, Program, Text};
-use hacore::probe::{Endpoint, ExternalCheck, ProxyHeader, Target, Timeouts, builtin};
+use hacore::probe::{Endpoint, ExternalCheck, ProxyHeader, Target, Timeouts, builtin, grpc};
 
-use crate::model::{Address, CheckKind, Mode, check_steps};
+use crate::model::{Address, CheckKind, Mode};
 use crate::proxy::{Backend, Server};
 use crate::services::stats::collect;
 
 /// How a backend's servers are checked; made once, run for each of its servers.
 pub(super) enum Check {
-    Steps(Program),
+    Steps {
+        program: Program,
+        /// `http-check send-state`.
+        send_state: bool,
+        /// HTTP/2 whatever the server says.
+        http2: bool,
+    },
     /// `option external-check`: told about each server when it is run.
     External(ExternalCheck),
+    /// `option sentinel-check`.
+    Sentinel(SentinelCheck),
 }
 
-/// The check of a backend. Its rules were judged when the configuration was read; a line that cannot be carried out
-/// never comes this far.
-pub(super) fn check(backend: &Backend) -> Check {
+/// The check of a backend, or of a `healthcheck` section in its place. Its rules were judged when the configuration was
+/// read.
+pub(super) fn check(backend: &Backend, check: &crate::model::Check) -> Check {
     let model = &backend.model;
-    let check = &model.check;
-    let steps = |family, request: &HttpRequest| {
-        check_steps::steps(&check.rules, family, request).unwrap_or_else(|error| {
-            tracing::error!(backend = model.name, %error, "check rules left out");
-            Vec::new()
-        })
-    };
-    Check::Steps(match &check.kind {
+    let mut http2 = false;
+    let program = match &check.kind {
         CheckKind::Tcp => Program::default(),
-        CheckKind::TcpSequence => Program::tcp_check(steps("tcp", &HttpRequest::default())),
+        CheckKind::TcpSequence => Program::tcp_check(check.steps("tcp", &HttpRequest::default())),
         CheckKind::Protocol { name, .. } if name == "external-check" => {
+            let bind = model.kind.is_frontend().then(|| model.binds.first()).flatten();
+            let (proxy_address, proxy_port) = bind.map(|bind| place(&bind.address)).unwrap_or_default();
             return Check::External(ExternalCheck {
                 command: check.external_command.clone().unwrap_or_default(),
                 path: check.external_path.clone(),
+                proxy_address,
+                proxy_port,
                 proxy_id: model.numeric_id,
                 proxy_name: model.name.clone(),
                 server_protocol: if model.mode == Mode::Http { "h1" } else { "tcp" },
@@ -44,39 +51,61 @@ pub(super) fn check(backend: &Backend) -> Check {
             });
         }
         CheckKind::Protocol { name, argument } => service(name, argument),
-        CheckKind::Http { method, uri, version, headers } => {
+        CheckKind::Http { method, uri, version, headers, host } => {
+            let old = headers.iter().map(|(name, value)| (name.clone(), Text::from(value.as_str())));
+            let host = host.as_ref().and_then(|host| host.ready.0.as_deref());
             let request = HttpRequest {
                 method: method.clone(),
                 uri: Text::from(uri.as_str()),
                 http11: version.as_str() >= "HTTP/1.1",
-                headers: headers
-                    .iter()
-                    .map(|(name, value)| (name.clone(), Text::from(value.as_str())))
-                    .collect(),
+                headers: host.map(|host| ("Host".to_owned(), host.clone())).into_iter().chain(old).collect(),
                 ..HttpRequest::default()
             };
-            let steps = steps("http", &request);
+            let steps = check.steps("http", &request);
             Program { disable_on_404: check.disable_on_404, ..Program::http_check(request, steps) }
         }
-    })
+        CheckKind::Grpc { service } => {
+            http2 = true;
+            grpc::health(service)
+        }
+        CheckKind::Sentinel { master, quorum, sentinels } => {
+            return Check::Sentinel(SentinelCheck {
+                master: master.clone(),
+                sentinels: sentinels.clone(),
+                quorum: *quorum,
+            });
+        }
+    };
+    Check::Steps { program, send_state: check.send_state, http2 }
+}
+
+/// An address and port as an external check is told.
+fn place(address: &Address) -> (Option<String>, Option<u16>) {
+    match address {
+        Address::Inet(address) => (Some(address.ip().to_string()), Some(address.port())),
+        Address::Name { host, port } => (Some(host.clone()), Some(*port)),
+        Address::Unix(path) => (Some(path.display().to_string()), None),
+        Address::Abstract(name) => (Some(name.clone()), None),
+        Address::Fd(_) | Address::SocketPair(_) => (None, None),
+    }
 }
 
 /// `external-check` as one server's run is told.
 pub(super) fn external(check: &ExternalCheck, server: &Server) -> ExternalCheck {
-    let (server_address, server_port) = match server.address() {
-        Address::Inet(address) => (address.ip().to_string(), Some(address.port())),
-        Address::Name { host, port } => (host, Some(port)),
-        Address::Unix(path) => (path.display().to_string(), None),
-        Address::Abstract(name) => (name, None),
-        Address::Fd(_) | Address::SocketPair(_) => (String::new(), None),
-    };
+    let (server_address, server_port) = place(&server.address());
     ExternalCheck {
-        server_address,
+        server_address: server_address.unwrap_or_default(),
         server_port,
         server_id: server.model.numeric_id,
         server_name: server.model.name.clone(),
         server_maxconn: server.maxconn.load(Relaxed),
         server_connections: server.sessions.current(),
+        server_ssl: server.model.tls,
+        server_protocol: match server.model.protocol.as_deref() {
+            Some("h2") => "h2",
+            Some("h1") => "h1",
+            _ => check.server_protocol,
+        },
         ..check.clone()
     }
 }
@@ -116,6 +145,7 @@ fn service(name: &str, argument: &str) -> Program {
         ("mysql-check", ..) => builtin::mysql(),
         ("pgsql-check", Some("user"), Some(user)) => builtin::pgsql(user),
         // A fixed random keeps the check free of surprises; the server's answer does not depend on it.
+        ("spop-check", ..) => builtin::spop(),
         ("ssl-hello-chk", ..) => builtin::ssl_hello([0x5a, 0x17, 0xc3, 0x2e]),
         _ => Program::default(),
     }
@@ -146,13 +176,20 @@ pub(super) fn target(
     let source = model.source.as_ref().or(backend.model.source.as_ref());
     target.source = source.and_then(|source| source.address);
     // A check that goes elsewhere (`port`, `addr`) does not speak the PROXY protocol unless told to.
-    if model.check_port.is_none() && model.check_address.is_none() {
-        target.send_proxy = match model.send_proxy {
-            Some(1) => Some(ProxyHeader::V1),
-            Some(_) => Some(ProxyHeader::V2),
-            None => None,
-        };
-    }
+    let elsewhere = model.check_port.is_some() || model.check_address.is_some();
+    target.send_proxy = match model.send_proxy {
+        _ if elsewhere && !model.check_send_proxy => None,
+        Some(1) => Some(ProxyHeader::V1),
+        Some(_) => Some(ProxyHeader::V2),
+        None => model.check_send_proxy.then_some(ProxyHeader::V1),
+    };
+    target.via_socks4 = model.check_via_socks4;
+    // What the server's traffic speaks counts as long as the check goes the same way.
+    target.http2 = match (&model.check_protocol, &model.protocol) {
+        (Some(protocol), _) => Some(protocol == "h2"),
+        (None, Some(protocol)) if !elsewhere => Some(protocol == "h2"),
+        (None, _) => None,
+    };
     tls(&mut target, model);
     Some(target)
 }

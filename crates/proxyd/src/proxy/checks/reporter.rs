@@ -11,6 +11,7 @@ use hacore::health::{
     Change, CheckResult, Event, Health, Left, LogLevel, Observation, Outcome, Subject, no_server_available,
 };
 use hacore::logging::syslog::Level;
+use hacore::probe::Transcript;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
@@ -39,6 +40,8 @@ type Place = (ProxyId, ServerId);
 pub(super) struct Handle {
     /// Wakes the server's check task.
     pub(super) sooner: Notify,
+    /// Lets it check at once, whenever the next check is due.
+    pub(super) now: Notify,
     pub(super) kept: Mutex<Kept>,
 }
 
@@ -144,11 +147,12 @@ impl Reporter {
         backend: &Backend,
         server: &Server,
         result: CheckResult,
+        transcript: Transcript,
     ) {
         let remembered = result.clone();
         self.apply(snapshot, backend, server, |health, now| health.on_check(result, now));
         let up = server.health.lock().is_up();
-        let past = PastCheck { wall_us: hacore::time::wall_us(), result: remembered, up };
+        let past = PastCheck { wall_us: hacore::time::wall_us(), result: remembered, up, transcript };
         self.handle(server).kept.lock().history.push(past);
     }
 
@@ -160,6 +164,11 @@ impl Reporter {
     /// Lets a server's check begin now if it may (it was enabled, or should be faster).
     pub fn wake(&self, server: &Server) {
         self.handle(server).sooner.notify_one();
+    }
+
+    /// Lets a server's next check begin at once; one that is under way is not disturbed.
+    pub fn check_now(&self, server: &Server) {
+        self.handle(server).now.notify_one();
     }
 
     /// `set server … check-addr`, `check-port`: from the next check on.

@@ -19,6 +19,18 @@ use crate::proxy::{Process, Snapshot};
 /// Nothing here takes longer, however busy the machine is.
 const LIMIT: Duration = Duration::from_secs(20);
 
+/// A line of `http-check` or `tcp-check`.
+fn rule(family: &'static str, words: &[&str]) -> CheckRule {
+    use crate::expr::{Contexts, LoadState, NoFiles};
+    let span = hacore::diag::Span::line(hacore::diag::FileId(0), 1);
+    let state = LoadState::default();
+    let scope = state.scope(Contexts::BE_CHECK, crate::model::Mode::Tcp, Some("b"), &NoFiles);
+    let line: Vec<_> = words.iter().map(|word| hacore::diag::Word::new((*word).into(), span)).collect();
+    let step = crate::config::check_rules::step(family, &line, &scope).unwrap().into();
+    let words = words.iter().map(|word| (*word).to_owned()).collect();
+    CheckRule { family, words, location: Location::default(), step }
+}
+
 struct Channel(UnboundedSender<String>);
 
 impl Hooks for Channel {
@@ -110,7 +122,7 @@ fn a_server_goes_down_with_its_listener_and_comes_back() {
         let line = line.split("check duration").collect::<Vec<_>>();
         assert_eq!(
             line[0],
-            "<1>Server b/s1 is DOWN, reason: Layer4 connection problem, info: \"Connection refused\", "
+            "<1>Server b/s1 is DOWN, reason: Layer4 connection problem, info: \"ECONNREFUSED returned by OS (Connection refused)\", "
         );
         assert!(line[1].ends_with(
             "ms. 1 active and 0 backup servers left. 0 sessions active, 0 requeued, 0 remaining in queue."
@@ -181,6 +193,7 @@ fn httpchk_wants_a_good_status() {
         uri: "/health".into(),
         version: String::new(),
         headers: Vec::new(),
+        host: None,
     };
     config.proxies[0].check.log = true;
     Bench::new(&config).run(async |bench| {
@@ -209,11 +222,7 @@ fn the_lines_of_tcp_check_are_carried_out() {
     for line in
         [vec!["send", "PING\r\n"], vec!["expect", "rstring", "^[+]NOPE"], vec!["expect", "string", "+PONG"]]
     {
-        check.rules.push(CheckRule {
-            family: "tcp",
-            words: line.into_iter().map(str::to_owned).collect(),
-            location: Location::default(),
-        });
+        check.rules.push(rule("tcp", &line));
     }
     Bench::new(&config).run(async |bench| {
         let line = bench.line("<1>Server b/s1 is DOWN").await;

@@ -13,7 +13,7 @@ mod replace;
 mod reply;
 mod stream;
 mod target;
-mod variable;
+pub(crate) mod variable;
 mod wait;
 
 use super::ActionDef;

@@ -23,7 +23,7 @@ pub(super) const ACTIONS: &[ActionDef] = &[
 
 /// Conditions within the parentheses; all must hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Test {
+pub enum Test {
     Exists,
     NotExists,
     Empty,
@@ -44,6 +44,13 @@ const TESTS: [(&str, Test); 8] = [
     ("ifgt", Test::Greater),
     ("iflt", Test::Less),
 ];
+
+impl Test {
+    /// The condition of this name.
+    pub(crate) fn named(name: &str) -> Option<Test> {
+        TESTS.iter().find(|(known, _)| *known == name).map(|(_, test)| *test)
+    }
+}
 
 #[derive(Debug)]
 enum Value {
@@ -85,12 +92,12 @@ fn set(words: &mut ActionWords<'_, '_>, is_format: bool) -> Result<Arc<dyn Actio
     let name = name(words, parts.next().unwrap_or_default())?;
     let mut tests = Vec::new();
     for part in parts {
-        let Some((_, test)) = TESTS.iter().find(|(known, _)| *known == part.trim()) else {
+        let Some(test) = Test::named(part.trim()) else {
             let message = format!("unknown condition \"{part}\".");
             let known = TESTS.iter().map(|(known, _)| *known);
             return Err(Diagnostic::alert(message).at(words.name.span).did_you_mean(part.trim(), known));
         };
-        tests.push(*test);
+        tests.push(test);
     }
     let value = if is_format {
         let word = words.required("missing format string.")?;
@@ -145,7 +152,8 @@ fn get(txn: &Txn<'_>, name: &VarName) -> Option<Sample<'static>> {
     }
 }
 
-fn holds(test: Test, old: Option<&Sample<'static>>, new: &Sample<'static>) -> bool {
+/// Whether a condition holds for the variable's old value and the new one.
+pub(crate) fn holds(test: Test, old: Option<&Sample<'static>>, new: &Sample<'static>) -> bool {
     let is_empty = |sample: &Sample<'static>| match sample {
         Sample::Str(data) | Sample::Bin(data) => data.is_empty(),
         _ => false,

@@ -5,13 +5,15 @@ use hacore::diag::Diagnostic;
 use super::{listed, old};
 use crate::config::keyword::{Keyword, Line, Parsed, Places, Prefix};
 use crate::config::loader::Loader;
-use crate::model::{CheckKind, CheckRule, check_steps};
+use crate::config::{check_rules, expression};
+use crate::expr::{LogFormat, LogFormatOptions};
+use crate::model::{CheckKind, CheckRule, CheckText};
 
 pub const KEYWORDS: &[Keyword] = &[
     old(
         "option httpchk",
         Places::BACK,
-        "[ [<method>] <uri> [<version>] ]",
+        "[ [<method>] <uri> [<version> [<host>]] ]",
         "Checks servers by an HTTP request.",
         httpchk,
     ),
@@ -37,6 +39,20 @@ pub const KEYWORDS: &[Keyword] = &[
     old("option ldap-check", Places::BACK, "", "Checks LDAP servers.", protocol),
     old("option spop-check", Places::BACK, "", "Checks SPOP agents.", protocol),
     old("option external-check", Places::BACK, "", "Checks servers by a program.", protocol),
+    old(
+        "option grpc-check",
+        Places::BACK,
+        "[ service <name> ]",
+        "Ours alone: asks the gRPC health service of servers over HTTP/2.",
+        grpc,
+    ),
+    old(
+        "option sentinel-check",
+        Places::BACK,
+        "master <name> [ quorum <count> ] { sentinel <addr>:<port> }...",
+        "Ours alone: asks Redis sentinels whether a server is the master.",
+        sentinel,
+    ),
     listed(
         "external-check",
         Places::BACK,
@@ -62,16 +78,28 @@ pub const KEYWORDS: &[Keyword] = &[
 
 /// An `option …-check` ends whatever check was set before it.
 fn set(loader: &mut Loader, line: &Line<'_>, kind: CheckKind) -> Parsed {
-    let check = &mut loader.proxy()?.check;
+    let check = loader.check()?;
+    check.disinherit();
     check.kind = if line.prefix == Prefix::None { kind } else { CheckKind::Tcp };
     Ok(())
 }
 
 fn httpchk(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let host = line.words.peek_at(3);
     let words: Vec<&str> = line.words.by_ref().map(|word| word.as_str()).collect();
-    if let Some(extra) = words.get(3) {
+    if let Some(extra) = words.get(4) {
         return Err(line.alert(format!("'option httpchk' cannot handle unexpected argument '{extra}'.")));
     }
+    let host = match host {
+        None => None,
+        Some(word) => {
+            let format =
+                expression::in_check(loader, |scope| LogFormat::parse(word, LogFormatOptions::HTTP, scope))
+                    .map_err(|diagnostic| line.alert(format!("'option httpchk' : {}", diagnostic.message)))?;
+            let ready = crate::rules::check::format_text(format).into();
+            Some(CheckText { text: word.as_str().to_owned(), ready })
+        }
+    };
     let (method, uri, version) = match words.as_slice() {
         [] => ("OPTIONS", "/", ""),
         [uri] => ("OPTIONS", *uri, ""),
@@ -85,7 +113,7 @@ fn httpchk(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
         ));
     }
     let version = if version.is_empty() { "HTTP/1.0".to_owned() } else { version };
-    let kind = CheckKind::Http { method: method.to_owned(), uri: uri.to_owned(), version, headers };
+    let kind = CheckKind::Http { method: method.to_owned(), uri: uri.to_owned(), version, headers, host };
     set(loader, line, kind)
 }
 
@@ -131,18 +159,78 @@ fn protocol(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
         "external-check" if !loader.global.external_check => {
             return wrong("'option external-check' requires 'external-check' in the 'global' section.");
         }
-        "spop-check" => {
-            return wrong("'option spop-check' is not supported yet: SPOE will come with a later release.");
-        }
         _ => {}
     }
     set(loader, line, CheckKind::Protocol { name, argument })
 }
 
+/// `option grpc-check [service NAME]`.
+fn grpc(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let mut service = String::new();
+    if line.words.take_if("service") {
+        let word = line.required("'service' followed by a name.")?;
+        let limit = hacore::probe::grpc::SERVICE_LENGTH_MAX;
+        if word.as_str().len() > limit {
+            return Err(line.alert_at(word, format!("a service's name has at most {limit} bytes.")));
+        }
+        service = word.as_str().to_owned();
+    }
+    line.end()?;
+    set(loader, line, CheckKind::Grpc { service })
+}
+
+/// `option sentinel-check master NAME [quorum N] sentinel ADDRESS…`.
+fn sentinel(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let (mut master, mut quorum, mut sentinels) = (None, None, Vec::new());
+    while let Some(word) = line.words.next() {
+        match word.as_str() {
+            "master" => master = Some(line.required("'master' followed by a name.")?.as_str().to_owned()),
+            "quorum" => {
+                quorum = Some(line.integer(1..=hacore::probe::sentinel::SENTINELS_MAX as i64)? as usize)
+            }
+            "sentinel" => {
+                let at = line.required("'sentinel' followed by an address.")?;
+                let Ok(address) = at.as_str().parse() else {
+                    return Err(line.alert_at(at, format!("'{}' is no <ip>:<port>.", at.as_str())));
+                };
+                sentinels.push(address);
+            }
+            other => {
+                return Err(line
+                    .alert_at(word, format!("'option sentinel-check' does not know '{other}'."))
+                    .did_you_mean(other, ["master", "quorum", "sentinel"]));
+            }
+        }
+    }
+    let limit = hacore::probe::sentinel::SENTINELS_MAX;
+    match master {
+        Some(master) if (1..=limit).contains(&sentinels.len()) && quorum.unwrap_or(1) <= sentinels.len() => {
+            set(loader, line, CheckKind::Sentinel { master, quorum, sentinels })
+        }
+        Some(_) => Err(line.alert(format!(
+            "'option sentinel-check' requires 1 to {limit} sentinels, and no greater quorum."
+        ))),
+        None => Err(line.alert("'option sentinel-check' requires 'master' followed by a name.".to_owned())),
+    }
+}
+
+/// `type KIND …` of a `healthcheck` section: what `option KIND` is in a proxy.
+pub fn section_type(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let word = line.required("a type of health check.")?;
+    let known = KEYWORDS.iter().filter_map(|keyword| Some((keyword, keyword.name.strip_prefix("option ")?)));
+    let known = known.filter(|(_, name)| !matches!(*name, "external-check" | "tcpchk"));
+    let Some((keyword, _)) = known.clone().find(|(_, name)| *word == **name) else {
+        let message = format!("unknown health check type '{}'.", word.as_str());
+        return Err(line.alert_at(word, message).did_you_mean(word.as_str(), known.map(|(_, name)| name)));
+    };
+    line.name = keyword.name;
+    (keyword.parse)(loader, line)
+}
+
 fn external(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let what = line.required("'command' or 'path' as argument.")?;
     let value = line.required("a value.")?.as_str().to_owned();
-    let check = &mut loader.proxy()?.check;
+    let check = loader.check()?;
     match what.as_str() {
         "command" => check.external_command = Some(value),
         "path" => check.external_path = Some(value),
@@ -152,12 +240,17 @@ fn external(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 }
 
 fn rule(loader: &mut Loader, line: &mut Line<'_>, family: &'static str) -> Parsed {
-    let words: Vec<String> = line.words.by_ref().map(|word| word.as_str().to_owned()).collect();
-    if let Err(error) = check_steps::step(family, &words) {
-        return Err(line.alert(format!("'{}' : {error}", line.name)));
-    }
+    let words = line.words.rest();
+    line.words.seek(usize::MAX);
+    let step = expression::in_check(loader, |scope| {
+        check_rules::step(family, words, scope)
+            .map_err(|error| line.alert(format!("'{}' : {error}", line.name)))
+    })?;
     let location = line.location.clone();
-    loader.proxy()?.check.rules.push(CheckRule { family, words, location });
+    let words = words.iter().map(|word| word.as_str().to_owned()).collect();
+    let check = loader.check()?;
+    check.disinherit();
+    check.rules.push(CheckRule { family, words, location, step: step.into() });
     Ok(())
 }
 
@@ -199,17 +292,17 @@ fn step(line: &Line<'_>) -> String {
     word.split('(').next().unwrap_or_default().to_owned()
 }
 
-fn http_check(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+pub fn http_check(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let step = step(line);
     match step.as_str() {
         "disable-on-404" => {
             line.words.next();
-            loader.proxy()?.check.disable_on_404 = line.prefix == Prefix::None;
+            loader.check()?.disable_on_404 = line.prefix == Prefix::None;
             line.end()
         }
         "send-state" => {
             line.words.next();
-            loader.proxy()?.check.send_state = line.prefix == Prefix::None;
+            loader.check()?.send_state = line.prefix == Prefix::None;
             line.end()
         }
         method if method.chars().all(|c| c.is_ascii_uppercase()) && !method.is_empty() => {
@@ -237,12 +330,15 @@ fn old_request(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let message = format!("'http-check {method} ...' is taken as '{modern}'.");
     loader.push(line.warning(message).help(format!("write 'option httpchk' and '{modern}'")));
     let version = if version.is_empty() { "HTTP/1.0".to_owned() } else { version };
-    let check = &mut loader.proxy()?.check;
-    check.kind = CheckKind::Http { method: method.to_owned(), uri: uri.to_owned(), version, headers };
+    let kind =
+        CheckKind::Http { method: method.to_owned(), uri: uri.to_owned(), version, headers, host: None };
+    let check = loader.check()?;
+    check.disinherit();
+    check.kind = kind;
     Ok(())
 }
 
-fn tcp_check(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+pub fn tcp_check(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let step = step(line);
     if !TCP_STEPS.contains(&step.as_str()) {
         return Err(unknown(line, line.words.peek(), TCP_STEPS));

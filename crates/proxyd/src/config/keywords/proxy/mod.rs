@@ -2,7 +2,7 @@
 
 mod balance;
 mod capture;
-mod check;
+pub(super) mod check;
 mod cookie;
 mod errors;
 mod general;

@@ -1,6 +1,7 @@
 //! Sections that are read and refused, or read and skipped with a warning: their words are known, so that a typo is
 //! still found.
 
+use super::super::proxy::check;
 use super::word;
 use crate::config::keyword::{Keyword, LineParser, Places, any};
 
@@ -104,7 +105,7 @@ pub const KEYWORDS: &[Keyword] = &[
     shown("provider-name", Places::ACME, "<string>", "The DNS provider."),
     shown("reuse-key", Places::ACME, "{ on | off }", "Whether keys are kept."),
     // healthcheck
-    hidden("type", Places::HEALTHCHECK, "<type>", "The kind of check."),
-    hidden("http-check", Places::HEALTHCHECK, "...", "A step."),
-    hidden("tcp-check", Places::HEALTHCHECK, "...", "A step."),
+    word("type", Places::HEALTHCHECK, "<type>", "The kind of check.", check::section_type).unlisted(),
+    word("http-check", Places::HEALTHCHECK, "...", "A step.", check::http_check).unlisted(),
+    word("tcp-check", Places::HEALTHCHECK, "...", "A step.", check::tcp_check).unlisted(),
 ];

@@ -5,6 +5,7 @@ use std::time::Duration;
 use hacore::units::TimeUnit;
 
 use super::{ServerKeyword, nothing, server, skip_one};
+use crate::config::check_rules;
 use crate::config::keyword::{Line, Parsed};
 use crate::config::loader::Loader;
 use crate::model::{InitialState, Server};
@@ -33,13 +34,12 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("no-check-sni-auto", "", "Undoes 'check-sni-auto'.", nothing),
     server("check-ssl", "", "Checks over TLS.", check_ssl),
     server("no-check-ssl", "", "Undoes 'check-ssl'.", check_ssl),
-    server("check-via-socks4", "", "Checks through the SOCKS4 proxy.", nothing).refused("SOCKS4"),
+    server("check-via-socks4", "", "Checks through the SOCKS4 proxy.", check_via_socks4),
     server("downinter", "<delay>", "Time between checks of a server that is down.", downinter),
     server("error-limit", "<count>", "How many observed errors are too many.", error_limit),
     server("fall", "<count>", "Failed checks until the server is down.", fall),
     server("fastinter", "<delay>", "Time between checks while the state changes.", fastinter),
-    server("healthcheck", "<name>", "The healthcheck section that is used.", skip_one)
-        .refused("health-check sections"),
+    server("healthcheck", "<name>", "The healthcheck section that is used.", healthcheck),
     server("init-state", "{ fully-up | up | down | fully-down }", "The state at start.", init_state),
     server("inter", "<delay>", "Time between checks.", inter),
     server("observe", "{ layer4 | layer7 }", "Counts errors of live traffic.", observe)
@@ -62,6 +62,14 @@ fn ip(line: &mut Line<'_>) -> Result<std::net::IpAddr, hacore::diag::Diagnostic>
 }
 
 fn addr(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    // A port behind the address holds unless `port` gives another one.
+    let with_port = line.words.peek_str().and_then(|word| word.parse::<std::net::SocketAddr>().ok());
+    if let Some(address) = with_port {
+        line.words.next();
+        server.check_address = Some(address.ip());
+        server.check_port.get_or_insert(address.port());
+        return Ok(());
+    }
     server.check_address = Some(ip(line)?);
     Ok(())
 }
@@ -97,12 +105,27 @@ fn check(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
 }
 
 fn check_proto(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
-    server.check_protocol = Some(line.required("a MUX name.")?.as_str().to_owned());
+    let word = line.required("a MUX name.")?;
+    if let Err(error) = check_rules::http2(word.as_str()) {
+        return Err(line.alert_at(word, format!("'{}' : {error}", line.name)));
+    }
+    server.check_protocol = Some(word.as_str().to_owned());
     Ok(())
 }
 
 fn check_send_proxy(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
     server.check_send_proxy = line.name == "check-send-proxy";
+    Ok(())
+}
+
+fn check_via_socks4(server: &mut Server, _: &mut Loader, _: &mut Line<'_>) -> Parsed {
+    server.check_via_socks4 = true;
+    Ok(())
+}
+
+/// The section may follow: whether there is one is judged at the end.
+fn healthcheck(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    server.healthcheck = Some(line.required("a health check section.")?.as_str().to_owned());
     Ok(())
 }
 

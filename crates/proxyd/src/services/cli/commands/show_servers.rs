@@ -29,6 +29,20 @@ pub(super) const TABLE: &[CommandDef] = &[
         show_conn,
     ),
     def(
+        &["show", "server", "health"],
+        "show server health <backend>/<server>",
+        "tell a server's last checks: when, how long, what was sent, what came back, the verdict",
+        Level::Operator,
+        show_health,
+    ),
+    def(
+        &["check", "now"],
+        "check now <backend>/<server>",
+        "check a server at once ('show server health' tells the outcome)",
+        Level::Operator,
+        check_now,
+    ),
+    def(
         &["show", "checks"],
         "show checks <backend>/<server>",
         "list a server's last checks: why it is down",
@@ -45,7 +59,6 @@ fn show_checks(context: &mut Context<'_>, words: &[&str]) -> Reply {
     };
     let mut out = "# date status code duration_ms state description\n".to_owned();
     for past in context.admin.reporter.history(server) {
-        let t = hacore::time::local_time((past.wall_us / 1_000_000) as i64);
         let code = past.result.shown_code().map_or_else(|| "-".to_owned(), |code| code.to_string());
         let description = match past.result.description.as_str() {
             "" => past.result.status.sentence(),
@@ -53,14 +66,8 @@ fn show_checks(context: &mut Context<'_>, words: &[&str]) -> Reply {
         };
         let _ = writeln!(
             out,
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03} {} {code} {} {} {description}",
-            t.year,
-            t.month,
-            t.day,
-            t.hour,
-            t.minute,
-            t.second,
-            past.wall_us / 1000 % 1000,
+            "{} {} {code} {} {} {description}",
+            moment(past.wall_us),
             past.result.status.word(),
             past.result.duration.as_millis(),
             if past.up { "UP" } else { "DOWN" },
@@ -68,6 +75,75 @@ fn show_checks(context: &mut Context<'_>, words: &[&str]) -> Reply {
     }
     let _ = writeln!(out, "{}/{} is {} now", backend.name(), server.name(), server.health.lock().status());
     Reply::Data(out)
+}
+
+/// A time of the wall clock, to the millisecond.
+fn moment(wall_us: u64) -> String {
+    let t = hacore::time::local_time((wall_us / 1_000_000) as i64);
+    let (year, month, day, ms) = (t.year, t.month, t.day, wall_us / 1000 % 1000);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{ms:03}", t.hour, t.minute, t.second)
+}
+
+/// Ours alone: "why is it down", each of the last checks as a paragraph, oldest first.
+fn show_health(context: &mut Context<'_>, words: &[&str]) -> Reply {
+    let (backend, server) = match find_server(context, words.first()) {
+        Ok(found) => found,
+        Err(refusal) => return refusal,
+    };
+    let mut out = String::new();
+    {
+        let health = server.health.lock();
+        let _ = writeln!(out, "server: {}/{}", backend.name(), server.name());
+        let _ = writeln!(out, "status: {}", health.status());
+        let changed = Instant::now().saturating_duration_since(health.changed_at());
+        let _ = writeln!(out, "for: {}s", changed.as_secs());
+        if let Some([rise, fall, value]) = health.check_fields(false).counters {
+            let _ = writeln!(out, "counter: {value} of {} (rise {rise}, fall {fall})", rise + fall - 1);
+        }
+        match health.check_interval() {
+            Some(interval) => {
+                let _ = writeln!(out, "interval: {}ms", interval.as_millis());
+            }
+            None => out.push_str("interval: not checked now\n"),
+        }
+    }
+    for past in context.admin.reporter.history(server) {
+        let result = &past.result;
+        let code = result.shown_code().map(|code| format!(" code {code}")).unwrap_or_default();
+        let _ = writeln!(
+            out,
+            "\ncheck: {}\nverdict: {}{code} ({}), server {}\nduration: {}us",
+            moment(past.wall_us),
+            result.status.word(),
+            result.status.sentence(),
+            if past.up { "UP" } else { "DOWN" },
+            result.duration.as_micros(),
+        );
+        if !result.description.is_empty() {
+            let _ = writeln!(out, "info: {}", result.description);
+        }
+        let said = &past.transcript;
+        for (name, bytes, total) in
+            [("sent", &said.sent, said.sent_bytes), ("received", &said.received, said.received_bytes)]
+        {
+            let more = if total > bytes.len() as u64 { "..." } else { "" };
+            let _ = writeln!(out, "{name}: {total} bytes \"{}\"{more}", bytes.escape_ascii());
+        }
+    }
+    Reply::Data(out)
+}
+
+/// Ours alone.
+fn check_now(context: &mut Context<'_>, words: &[&str]) -> Reply {
+    let (backend, server) = match find_server(context, words.first()) {
+        Ok(found) => found,
+        Err(refusal) => return refusal,
+    };
+    if server.health.lock().check_interval().is_none() {
+        return Reply::error(format!("{}/{} is not checked now.", backend.name(), server.name()));
+    }
+    context.admin.reporter.check_now(server);
+    Reply::Done
 }
 
 fn show_backend(context: &mut Context<'_>, _: &[&str]) -> Reply {
@@ -119,7 +195,8 @@ fn state_line(backend: &Backend, server: &Server, now: Instant, out: &mut String
         Address::Name { host, port } => ("-".to_owned(), *port, host.as_str()),
         _ => ("-".to_owned(), 0, "-"),
     };
-    let check_health = health.check_fields(false).counters.map_or(0, |[_, _, health]| health);
+    // A server without check stands where a good check would have brought it.
+    let check_health = health.check_fields(false).counters.map_or(server.model.rise, |[_, _, health]| health);
     let status = health.last_check().map_or(CheckStatus::Initializing, |check| check.status);
     let changed = now.saturating_duration_since(health.changed_at()).as_secs();
     // Writing to a String cannot fail.
@@ -223,7 +300,7 @@ const CHECK_IS_AGENT: u8 = 16;
 fn check_mask(health: &Health, server: &Server) -> u8 {
     let paused = if health.admin() == AdminState::Maintenance { CHECK_PAUSED } else { 0 };
     let enabled = if health.check_interval().is_some() || paused != 0 { CHECK_ENABLED } else { 0 };
-    if server.model.check { CHECK_CONFIGURED | enabled | paused } else { paused }
+    if server.model.check { CHECK_CONFIGURED | enabled | paused } else { 0 }
 }
 
 /// `srv_agent_state`.
