@@ -139,7 +139,7 @@ fn fields(headers: &HeaderList, framing: Framing, skip: impl Fn(&[u8]) -> bool) 
             fields.append(name, value);
         }
     }
-    if let Framing::Length(length) = framing
+    if let Framing::Length(length @ 1..) = framing
         && !fields.contains_key(http::header::CONTENT_LENGTH)
     {
         fields.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));

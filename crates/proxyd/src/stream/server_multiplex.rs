@@ -111,12 +111,15 @@ impl Core {
         let connection = self.connections.get_mut(key)?;
         connection.owner = Owner::Multiplexer(token.slot);
         let greeting = connection.greeting().to_vec();
+        let waker = self.woken.waker(Woken::Server(token));
+        // The preface waits to be sent.
+        waker.wake_by_ref();
         *servers.slots.get_mut(slot)? = Some(Box::new(ServerConnection {
             key,
             frames,
             requests,
             wire,
-            waker: self.woken.waker(Woken::Server(token)),
+            waker,
             pool,
             name,
             greeting,

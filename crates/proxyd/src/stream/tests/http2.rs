@@ -393,3 +393,13 @@ fn a_request_that_a_server_refused_is_sent_again() {
     drop((client, proxyd));
     serving.join().unwrap();
 }
+
+#[test]
+fn a_server_that_waits_for_the_preface_gets_it_at_once() {
+    let origin = Origin::new();
+    let proxyd = Proxyd::start(vec![listen_h2(&origin)]);
+    let mut client = proxyd.client();
+    client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
+    let mut server = origin.accept();
+    assert_eq!(server.bytes(24), "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+}
