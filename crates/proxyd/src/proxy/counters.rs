@@ -5,9 +5,12 @@
 //! is counted, or how `show stat` names it.
 
 use std::cell::Cell;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 
 use parking_lot::Mutex;
+
+use super::histogram::Histogram;
 
 thread_local! {
     static THREAD: Cell<usize> = const { Cell::new(0) };
@@ -149,6 +152,8 @@ struct Shard {
     times: [AtomicU64; TIMES],
     samples: [AtomicU64; TIMES],
     maxima_ms: [AtomicU64; TIMES],
+    /// Of [`RequestTime::Response`] and [`RequestTime::Total`]; made when the first request has ended.
+    histograms: OnceLock<Box<[Histogram; 2]>>,
 }
 
 impl Default for Shard {
@@ -159,6 +164,7 @@ impl Default for Shard {
             times: std::array::from_fn(|_| zeros()),
             samples: std::array::from_fn(|_| zeros()),
             maxima_ms: std::array::from_fn(|_| zeros()),
+            histograms: OnceLock::new(),
         }
     }
 }
@@ -227,6 +233,24 @@ impl Counters {
         }
     }
 
+    /// Counts a request's time in its histogram; of a response and in total only.
+    pub fn record_latency(&self, time: RequestTime, value_us: u64) {
+        let shard = self.shards.get(thread_index());
+        if let (Some(shard), Some(at)) = (shard, histogram_of(time)) {
+            shard.histograms.get_or_init(Box::default)[at].record(value_us);
+        }
+    }
+
+    /// The histogram of all threads; `None` before the first request.
+    pub fn histogram(&self, time: RequestTime) -> Option<Histogram> {
+        let at = histogram_of(time)?;
+        let sum = Histogram::default();
+        for shard in self.shards.iter().filter_map(|shard| shard.histograms.get()) {
+            sum.merge(&shard[at]);
+        }
+        (sum.count() > 0).then_some(sum)
+    }
+
     /// The sum over all threads since the start or `clear counters all`.
     pub fn value(&self, counter: Counter) -> u64 {
         self.raw(counter).saturating_sub(self.cleared.lock()[counter as usize])
@@ -265,6 +289,14 @@ impl Counters {
 
     fn raw(&self, counter: Counter) -> u64 {
         self.shards.iter().map(|shard| shard.counters[counter as usize].load(Relaxed)).sum()
+    }
+}
+
+fn histogram_of(time: RequestTime) -> Option<usize> {
+    match time {
+        RequestTime::Response => Some(0),
+        RequestTime::Total => Some(1),
+        RequestTime::Queue | RequestTime::Connect => None,
     }
 }
 

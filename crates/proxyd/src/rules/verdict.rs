@@ -16,6 +16,8 @@ pub enum Verdict {
     Deny,
     /// Send [`super::Txn::reply`]; an answer of the proxy's own (`return`, `redirect`: termination state `LR`).
     Return,
+    /// Answer with the metrics of the process (`use-service prometheus-exporter`).
+    Metrics,
     /// As `Deny` after `timeout tarpit` (termination state `PT`).
     Tarpit,
     /// Close the connection without a word.

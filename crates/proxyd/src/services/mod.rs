@@ -1,4 +1,5 @@
 //! What the daemon offers besides traffic: statistics and the admin sockets.
 
 pub mod cli;
+pub mod prometheus;
 pub mod stats;

@@ -157,7 +157,7 @@ impl Stream {
             server.counters.increment(Counter::Requests);
         }
         let timing = &info.timing;
-        let span = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?) / 1000);
+        let span = |from: Option<u64>, to: Option<u64>| Some(to?.saturating_sub(from?));
         let times = [
             (RequestTime::Queue, span(timing.request_done_us, timing.queue_done_us)),
             (RequestTime::Connect, span(timing.queue_done_us, timing.connect_done_us)),
@@ -166,8 +166,10 @@ impl Stream {
         ];
         for (time, value) in times {
             if let Some(value) = value {
-                server.counters.record_time(time, value);
-                backend.counters.record_time(time, value);
+                server.counters.record_time(time, value / 1000);
+                backend.counters.record_time(time, value / 1000);
+                server.counters.record_latency(time, value);
+                backend.counters.record_latency(time, value);
             }
         }
     }

@@ -24,6 +24,7 @@ mod follow;
 mod greeting;
 mod handshake;
 mod idle_pool;
+mod metrics;
 mod multiplex;
 pub mod password;
 mod persistence;

@@ -214,6 +214,7 @@ impl Stream {
                 self.count_intercepted(session);
                 return self.send_rule_reply(session, core);
             }
+            Verdict::Metrics => return self.serve_metrics(session, core),
             Verdict::Tarpit => {
                 self.count_denied(session, of);
                 self.enter(Activity::Tarpit, core.clock.monotonic_ms());

@@ -239,14 +239,19 @@ impl Action for DisableL7Retry {
     }
 }
 
+#[derive(Debug)]
+struct PrometheusExporter;
+
+impl Action for PrometheusExporter {
+    fn run(&self, _: &mut Txn<'_>) -> Verdict {
+        Verdict::Metrics
+    }
+}
+
 fn use_service(words: &mut ActionWords<'_, '_>) -> Result<Arc<dyn Action>, Diagnostic> {
     let word = words.required("expects a service name.")?;
     match word.as_str() {
-        "prometheus-exporter" => {
-            let message =
-                "'prometheus-exporter' is not supported: this version does not have the exporter yet.";
-            Err(Diagnostic::alert(message).at(word.span))
-        }
+        "prometheus-exporter" => Ok(Arc::new(PrometheusExporter)),
         other if other.starts_with("lua.") => {
             Err(Diagnostic::alert(format!("'{other}' needs Lua, which is not supported.")).at(word.span))
         }

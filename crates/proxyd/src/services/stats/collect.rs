@@ -49,7 +49,21 @@ impl Filter {
 }
 
 /// Gives every wanted row to `each`, in HAProxy's order: per proxy the frontend, its listeners, servers, the backend.
-pub fn rows(snapshot: &Snapshot, filter: &Filter, mut each: impl FnMut(StatRow)) {
+pub fn rows(snapshot: &Snapshot, filter: &Filter, each: impl FnMut(StatRow)) {
+    rows_of(snapshot, filter, |proxy| proxy.options.socket_stats, each);
+}
+
+/// The same with the listeners of all frontends.
+pub fn rows_with_listeners(snapshot: &Snapshot, filter: &Filter, each: impl FnMut(StatRow)) {
+    rows_of(snapshot, filter, |_| true, each);
+}
+
+fn rows_of(
+    snapshot: &Snapshot,
+    filter: &Filter,
+    with_listeners: impl Fn(&crate::model::Proxy) -> bool,
+    mut each: impl FnMut(StatRow),
+) {
     let clock = Clock { now: Instant::now(), now_ms: snapshot.process.now_ms() };
     for (id, proxy) in (0u32..).map(crate::model::ProxyId).zip(&snapshot.proxies) {
         let other = filter.proxy_number.is_some_and(|wanted| wanted != proxy.numeric_id);
@@ -60,7 +74,7 @@ pub fn rows(snapshot: &Snapshot, filter: &Filter, mut each: impl FnMut(StatRow))
             if filter.wants(ObjectKind::Frontend, 0) {
                 each(frontend_row(frontend, &clock));
             }
-            if proxy.options.socket_stats {
+            if with_listeners(proxy) {
                 let wanted = |l: &&std::sync::Arc<Listener>| filter.wants(ObjectKind::Listener, l.id);
                 frontend
                     .listeners
