@@ -253,3 +253,131 @@ static_rules {{
     assert_eq!(during, expected, "{output}");
     assert_eq!(after, before, "something was left behind:\n{output}");
 }
+
+/// A mail server on a host: takes everything and keeps the letters, headers and body, without their dates.
+struct MailServer {
+    letters: std::sync::Arc<std::sync::Mutex<Vec<String>>>,
+}
+
+impl MailServer {
+    const PORT: u16 = 2525;
+
+    fn start(segment: &Segment, host: Host) -> Self {
+        use std::net::TcpListener;
+        let letters = std::sync::Arc::default();
+        let kept = std::sync::Arc::clone(&letters);
+        let namespace = std::fs::File::open(format!("/run/netns/{}", segment.node(host))).unwrap();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+            let listener = TcpListener::bind(("127.0.0.1", Self::PORT)).unwrap();
+            ready.send(()).unwrap();
+            for stream in listener.incoming().flatten() {
+                let kept: std::sync::Arc<std::sync::Mutex<Vec<String>>> = std::sync::Arc::clone(&kept);
+                std::thread::spawn(move || Self::converse(stream, &kept));
+            }
+        });
+        is_ready.recv().unwrap();
+        Self { letters }
+    }
+
+    fn converse(stream: std::net::TcpStream, letters: &std::sync::Mutex<Vec<String>>) -> Option<()> {
+        use std::io::{BufRead, BufReader, Write};
+        let mut writer = stream.try_clone().ok()?;
+        writer.write_all(b"220 here\r\n").ok()?;
+        let (mut letter, mut in_text) = (String::new(), false);
+        for line in BufReader::new(stream).lines() {
+            let line = line.ok()?;
+            if !line.starts_with("Date: ") {
+                letter.push_str(&line);
+                letter.push('\n');
+            }
+            let answer = match (in_text, line.as_str()) {
+                (true, ".") => "250 kept\r\n",
+                (true, _) => continue,
+                (false, "DATA") => "354 go\r\n",
+                (false, "QUIT") => "221 bye\r\n",
+                _ => "250 ok\r\n",
+            };
+            in_text = answer.starts_with("354");
+            writer.write_all(answer.as_bytes()).ok()?;
+        }
+        letters.lock().ok()?.push(letter);
+        Some(())
+    }
+
+    /// What has arrived, in order of the alphabet: keepalived sends letters beside each other.
+    fn sorted(&self) -> Vec<String> {
+        let mut letters = self.letters.lock().unwrap().clone();
+        letters.sort();
+        letters
+    }
+}
+
+#[test]
+fn smtp_alerts_are_word_for_word_keepaliveds() {
+    let test = "smtp_alerts_are_word_for_word_keepaliveds";
+    let (Some(ours), Some(theirs)) = (vrrpd(test), environment::installed("keepalived")) else { return };
+    let text = format!(
+        "global_defs {{
+    router_id LB_ONE
+    notification_email {{
+        a@example.com
+        b@example.com
+    }}
+    notification_email_from lb@example.com
+    smtp_server 127.0.0.1 {}
+    smtp_connect_timeout 10
+    smtp_alert
+}}
+vrrp_sync_group SG {{
+    group {{
+        VI_1
+    }}
+}}
+{}",
+        MailServer::PORT,
+        instance("")
+    );
+    let run = |program: &PathBuf| {
+        let segment = Segment::new().unwrap();
+        let server = MailServer::start(&segment, Host::One);
+        let daemon = segment.start(Host::One, program, &text).unwrap();
+        assert!(segment.await_owner(VIP, Host::One), "{}", daemon.output());
+        assert_until(&daemon, "told that it is master", || server.sorted().len() >= 4);
+        segment.ip(Host::One, &format!("link set {INTERFACE} down")).unwrap();
+        assert_until(&daemon, "told of the fault", || server.sorted().len() >= 6);
+        assert_line(&daemon, "SMTP alert successfully sent.");
+        server.sorted()
+    };
+    assert_eq!(run(&ours), run(&theirs));
+}
+
+#[test]
+fn a_tracked_process_decides_whether_there_is_a_master() {
+    let Some(program) = vrrpd("a_tracked_process_decides") else { return };
+    let segment = Segment::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let tracked = folder.path().join("vrrp-tracked");
+    std::fs::copy("/bin/sleep", &tracked).unwrap();
+    let text = format!(
+        "vrrp_track_process tp {{
+    process {} 600
+    quorum 2
+    terminate_delay 0.1
+}}
+{}",
+        tracked.display(),
+        instance("track_process {\n        tp\n    }")
+    );
+    let daemon = segment.start(Host::One, &program, &text).unwrap();
+    assert_line(&daemon, "(VI_1) entering FAULT state (tracked process tp quorum not achieved)");
+    let start = || Daemon::start(&tracked, &["600"], &[]).unwrap();
+    let (one, two) = (start(), start());
+    assert_line(&daemon, "Quorum gained for tracked process tp");
+    assert!(segment.await_owner(VIP, Host::One), "{}", daemon.output());
+    drop(one);
+    assert_line(&daemon, "Quorum lost for tracked process tp");
+    assert_until(&daemon, "without address", || segment.owners(VIP).is_empty());
+    drop(two);
+}

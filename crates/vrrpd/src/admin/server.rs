@@ -25,6 +25,8 @@ const CONNECTIONS_MAX: usize = 16;
 const LINE_BYTES_MAX: u64 = 1024;
 /// How long a peer may take to say what it wants, and to read the answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Reads of what nobody wanted to know before the connection is closed all the same.
+const DISCARDED_READS_MAX: usize = 64;
 /// After an accept that failed for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -127,9 +129,21 @@ async fn converse(mut stream: UnixStream, level: AdminLevel, questions: &mpsc::S
     // A peer that does not read its answer has none.
     let _ = timeout(PATIENCE, async {
         stream.write_all(text.as_bytes()).await?;
-        stream.shutdown().await
+        stream.shutdown().await?;
+        discard(&mut stream).await
     })
     .await;
+}
+
+/// Reads what a peer still sends, up to a limit: closing before that would take its answer away.
+async fn discard(stream: &mut UnixStream) -> io::Result<()> {
+    let mut buffer = [0; 1024];
+    for _ in 0..DISCARDED_READS_MAX {
+        if stream.read(&mut buffer).await? == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn is_trusted(uid: u32) -> bool {

@@ -1,10 +1,11 @@
-//! Telling the outside about state changes: scripts in order, and FIFOs.
+//! Telling the outside about state changes: scripts in order, FIFOs, mail.
 //!
 //! Each instance and each group has a queue of its own, so that its scripts run in the order of its states, one after
 //! the other (keepalived starts them all at once). Nothing here blocks the actor: full queues and FIFOs lose lines and
-//! say so. SMTP alerts are not sent yet.
+//! say so.
 
 mod fifo;
+mod mail;
 mod queue;
 pub mod security;
 
@@ -17,6 +18,8 @@ use tokio::sync::mpsc::Sender;
 use crate::model::{CommandLine, GlobalDefs, NotifyScripts};
 use crate::runtime::outside::{Happening, Kind, Outside, Stimulus, What};
 use crate::vrrp::State;
+
+pub use mail::Mailer;
 
 use fifo::Fifo;
 use queue::{Pending, Queue};

@@ -22,7 +22,7 @@ use crate::logging::Log;
 use crate::model::{Config, DynamicInterfaces};
 use crate::net::{Announcer, Channel, Inbound, Listener, SocketError, Transmitter, receive};
 use crate::netlink::{Interfaces, Netlink, NetlinkError};
-use crate::notify::{self, Drain};
+use crate::notify::{self, Drain, Mailer};
 use crate::status::Life;
 use crate::supervisor::{Board, Record};
 use crate::track::{self, Condition, Trackers};
@@ -123,6 +123,7 @@ pub struct Actor {
     /// What `use_vmac` asks for, made or not.
     pub(super) vmacs: Vec<Vmac>,
     pub(super) outside: Box<dyn Outside>,
+    pub(super) mailer: Mailer,
     /// Scripts that [`Actor::outside`] has yet to see end.
     pub(super) scripts: Drain,
     pub(super) trackers: Option<Trackers>,
@@ -180,7 +181,7 @@ impl Actor {
         let routers: Vec<Router> =
             build::settings(&config, deaf_until_us).into_iter().map(Router::new).collect();
         let groups = build::groups(&config, &routers);
-        let actor = Actor {
+        let mut actor = Actor {
             group_states: groups.iter().map(|_| State::Init).collect(),
             domain: Domain::new(routers, groups),
             instances: config.vrrp_instances.iter().cloned().map(Instance::new).collect(),
@@ -194,6 +195,7 @@ impl Actor {
             sysctls: Sysctls::inherited(inheritance.host.sysctls),
             vmacs,
             outside: Box::new(notifier),
+            mailer: Mailer::default(),
             scripts,
             trackers: None,
             stimuli,
@@ -211,6 +213,7 @@ impl Actor {
             unknown_vrids: BTreeSet::new(),
             config,
         };
+        actor.mailer.configure(&actor.config.global, &actor.stimuli);
         Ok((actor, Inbox { datagrams, stimuli: stimuli_from, questions: questions_from }))
     }
 

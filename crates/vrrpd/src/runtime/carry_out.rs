@@ -82,13 +82,10 @@ impl Actor {
             Notice::MasterRxLowerPriority => What::MasterRxLowerPriority,
             Notice::Priority(state) => What::Priority(state),
         };
-        self.outside.happened(&Happening {
-            kind: Kind::Instance,
-            name: &instance.model.name,
-            what,
-            priority,
-            scripts: &instance.model.notify,
-        });
+        let (kind, name, scripts) = (Kind::Instance, &*instance.model.name, &instance.model.notify);
+        let happening = Happening { kind, name, what, priority, scripts };
+        self.outside.happened(&happening);
+        self.mailer.happened(&happening);
     }
 
     fn notify_groups(&mut self) {
@@ -104,13 +101,11 @@ impl Actor {
             }
             *known = group.state;
             if let Some(model) = self.config.sync_groups.get(index) {
-                self.outside.happened(&Happening {
-                    kind: Kind::Group,
-                    name: &group.name,
-                    what: What::State(group.state),
-                    priority: 0,
-                    scripts: &model.notify,
-                });
+                let (what, scripts) = (What::State(group.state), &model.notify);
+                let happening =
+                    Happening { kind: Kind::Group, name: &group.name, what, priority: 0, scripts };
+                self.outside.happened(&happening);
+                self.mailer.happened(&happening);
             }
         }
     }

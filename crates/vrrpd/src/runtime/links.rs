@@ -101,7 +101,10 @@ impl Actor {
                     let reason = instance.model.config_fault.as_deref().unwrap_or("configuration");
                     self.log.info(&format!("({name}) entering FAULT state ({reason})"));
                 }
-                Tracker::Script(_) | Tracker::File(_) | Tracker::Process(_) => {}
+                Tracker::Process(process) => self.log.info(&format!(
+                    "({name}) entering FAULT state (tracked process {process} quorum not achieved)"
+                )),
+                Tracker::Script(_) | Tracker::File(_) => {}
             }
         }
     }

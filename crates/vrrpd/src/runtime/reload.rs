@@ -61,6 +61,7 @@ impl Actor {
         self.domain = Domain::new(routers, groups);
         self.change_static_addresses(&config).await;
         self.change_fifos(&config);
+        self.mailer.configure(&config.global, &self.stimuli);
         self.config = config;
         let former_vmacs = self.change_vmacs(vmacs).await;
         let tracked = track::initial_stimuli(&self.config);

@@ -25,6 +25,11 @@ impl Followers {
         Self::of(config, name, |set| &set.files)
     }
 
+    /// Those of a `vrrp_track_process`.
+    pub fn of_process(config: &Config, name: &str) -> Self {
+        Self::of(config, name, |set| &set.processes)
+    }
+
     fn of(config: &Config, name: &str, list: impl Fn(&TrackSet) -> &Vec<Tracked>) -> Self {
         let find = |set: &TrackSet| list(set).iter().find(|tracked| tracked.name == name).cloned();
         let followers = config.vrrp_instances.iter().filter_map(|instance| {

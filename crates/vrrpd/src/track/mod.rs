@@ -1,4 +1,4 @@
-//! What instances follow besides their interfaces: scripts and files. Pure states, and the tasks that feed them.
+//! What instances follow besides their interfaces: scripts, files, processes. Pure states, and the tasks that feed them.
 //!
 //! Every tracker sends a [`Stimulus`] to the actor when what it does to an instance changes. Dropping [`Trackers`] ends
 //! all of them; scripts that run get SIGTERM.
@@ -6,23 +6,26 @@
 mod condition;
 mod file;
 mod followers;
+mod process;
 mod script;
 
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 
-use crate::model::Config;
+use crate::model::{Config, TrackProcess};
 use crate::runtime::outside::Stimulus;
 
 pub use condition::Condition;
 pub use file::{FileState, file_effect};
 pub use followers::{Follower, Followers};
+use process::ProcessState;
 pub use script::{ScriptChange, ScriptResult, ScriptState};
 
 /// The running trackers of one configuration.
 #[derive(Debug)]
 pub struct Trackers {
     tasks: Vec<JoinHandle<()>>,
+    _processes: Option<process::Watch>,
 }
 
 impl Drop for Trackers {
@@ -32,7 +35,7 @@ impl Drop for Trackers {
 }
 
 impl Trackers {
-    /// Starts a task for each script and file that somebody follows. Needs a tokio runtime with I/O and time.
+    /// Starts what follows each script, file and process that somebody follows. Needs a tokio runtime with I/O and time.
     pub fn start(config: &Config, stimuli: &Sender<Stimulus>) -> Self {
         let mut tasks = Vec::new();
         for script in &config.scripts {
@@ -50,11 +53,33 @@ impl Trackers {
         if !files.is_empty() {
             tasks.push(tokio::spawn(file::watch_forever(files, stimuli.clone())));
         }
-        Self { tasks }
+        let processes = followed_processes(config);
+        let watch = (!processes.is_empty()).then(|| {
+            let receive_buffer = config.global.process_monitor_rcv_bufs.map(|(bytes, _)| bytes);
+            process::Watch::start(processes, receive_buffer, stimuli.clone())
+        });
+        let watch = match watch.transpose() {
+            Ok(watch) => watch,
+            Err(error) => {
+                let _ = stimuli.try_send(Stimulus::Log(format!("Cannot watch processes: {error}")));
+                None
+            }
+        };
+        Self { tasks, _processes: watch }
     }
 }
 
-/// What every tracker does to every instance before its first result: files are read at once, scripts of weight 0 hold
+/// The processes that somebody follows.
+fn followed_processes(config: &Config) -> Vec<(TrackProcess, Followers)> {
+    config
+        .track_processes
+        .iter()
+        .map(|process| (process.clone(), Followers::of_process(config, &process.name)))
+        .filter(|(_, followers)| !followers.is_empty())
+        .collect()
+}
+
+/// What every tracker does to every instance before its first result: files are read and processes counted at once, scripts of weight 0 hold
 /// their instances back, the others count as neither good nor bad unless `init_fail`.
 pub fn initial_stimuli(config: &Config) -> Vec<Stimulus> {
     let scripts = config.scripts.iter().flat_map(|script| {
@@ -66,5 +91,11 @@ pub fn initial_stimuli(config: &Config) -> Vec<Stimulus> {
         file::prepare(file);
         FileState::read(&file.path).stimuli(&file.name, &followers)
     });
-    scripts.chain(files).collect()
+    let processes = followed_processes(config);
+    let counts = if processes.is_empty() { Vec::new() } else { process::counts(&processes) };
+    let processes = processes
+        .iter()
+        .zip(counts)
+        .flat_map(|((process, followers), count)| ProcessState::new(process, count).stimuli(followers));
+    scripts.chain(files).chain(processes).collect()
 }

@@ -65,6 +65,11 @@ impl Router {
             return;
         }
         self.since_us = now_us;
+        if self.priority != self.settings.priority {
+            let text =
+                format!("Changing effective priority from {} to {}", self.settings.priority, self.priority);
+            self.log(Level::Info, text, out);
+        }
         if self.faults().next().is_none() && self.has_own_fault() {
             self.waiting = true;
             return;

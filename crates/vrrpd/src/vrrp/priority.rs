@@ -22,14 +22,15 @@ pub enum Effect {
 
 /// The effect of a tracker with this configured weight, 0 meaning FAULT when bad.
 ///
-/// A positive weight is added while good, a negative one while bad; `reverse` swaps good and bad.
+/// A positive weight is added while good, a negative one while bad. `reverse` negates what is added, and with weight 0
+/// it makes good bad (tried with keepalived 2.2.7).
 pub fn effect(weight: i32, reverse: bool, good: bool) -> Effect {
     match weight {
         0 if good != reverse => Effect::None,
         0 => Effect::Fault,
         _ => {
-            let good = good != reverse;
-            if (weight > 0) == good { Effect::Weight(weight) } else { Effect::None }
+            let weighs = (weight > 0) == good;
+            if weighs { Effect::Weight(if reverse { -weight } else { weight }) } else { Effect::None }
         }
     }
 }
@@ -56,6 +57,14 @@ mod tests {
         assert_eq!(effect(10, false, false), Effect::None);
         assert_eq!(effect(-10, false, true), Effect::None);
         assert_eq!(effect(-10, false, false), Effect::Weight(-10));
+    }
+
+    #[test]
+    fn reverse_negates_what_is_added() {
+        assert_eq!(effect(10, true, true), Effect::Weight(-10));
+        assert_eq!(effect(10, true, false), Effect::None);
+        assert_eq!(effect(-10, true, false), Effect::Weight(10));
+        assert_eq!(effect(-10, true, true), Effect::None);
     }
 
     #[test]

@@ -322,7 +322,7 @@ pub(in crate::config) struct ProcessDraft {
     pub(in crate::config) full_command: bool,
     pub(in crate::config) weight: i32,
     pub(in crate::config) weight_reverse: bool,
-    pub(in crate::config) quorum: u32,
+    pub(in crate::config) quorum: Option<u32>,
     pub(in crate::config) quorum_max: Option<u32>,
     pub(in crate::config) terminate_delay_us: u64,
     pub(in crate::config) fork_delay_us: u64,

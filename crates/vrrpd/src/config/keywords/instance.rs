@@ -140,9 +140,9 @@ const TRACKING: &[Keyword<InstanceDraft>] = &[
     keyword("track_file", "{…}", 0, "FILE [weight N [reverse|noreverse]]", |i, s, c| {
         tracked(i, Kind::File, s, c)
     }),
-    not_yet(keyword("track_process", "{…}", 0, "PROCESS [weight N [reverse|noreverse]]", |i, s, c| {
+    keyword("track_process", "{…}", 0, "PROCESS [weight N [reverse|noreverse]]", |i, s, c| {
         tracked(i, Kind::Process, s, c)
-    })),
+    }),
     not_yet(keyword("track_bfd", "{…}", 0, "BFD [weight N [reverse|noreverse]]", |i, s, c| {
         tracked(i, Kind::Bfd, s, c)
     })),
@@ -184,10 +184,10 @@ const TRACKING: &[Keyword<InstanceDraft>] = &[
         "program run when a master hears a lower priority advert",
         |i, s, c| notify::script(&mut i.notify, s, c),
     ),
-    not_yet(keyword("smtp_alert", "[<BOOL>]", 0, "mail on state changes", |i, s, c| match s.flag() {
+    keyword("smtp_alert", "[<BOOL>]", 0, "mail on state changes", |i, s, c| match s.flag() {
         Ok(on) => i.notify.smtp_alert = Some(on),
         Err(text) => c.warn(s.last_span(), format!("Invalid vrrp_instance smtp_alert parameter {text}")),
-    })),
+    }),
     keyword(
         "notify_priority_changes",
         "[<BOOL>]",

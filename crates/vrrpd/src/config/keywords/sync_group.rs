@@ -19,9 +19,9 @@ pub(super) const TABLE: &[Keyword<GroupDraft>] = &[
     keyword("track_file", "{…}", 0, "FILE [weight N [reverse|noreverse]]", |g, s, c| {
         tracked(g, Kind::File, s, c)
     }),
-    not_yet(keyword("track_process", "{…}", 0, "PROCESS [weight N [reverse|noreverse]]", |g, s, c| {
+    keyword("track_process", "{…}", 0, "PROCESS [weight N [reverse|noreverse]]", |g, s, c| {
         tracked(g, Kind::Process, s, c)
-    })),
+    }),
     not_yet(keyword("track_bfd", "{…}", 0, "BFD [weight N [reverse|noreverse]]", |g, s, c| {
         tracked(g, Kind::Bfd, s, c)
     })),
@@ -56,10 +56,10 @@ pub(super) const TABLE: &[Keyword<GroupDraft>] = &[
         "program run for every change, with four arguments appended",
         |g, s, c| notify::script(&mut g.notify, s, c),
     ),
-    not_yet(keyword("smtp_alert", "[<BOOL>]", 0, "mail on group changes", |g, s, c| match s.flag() {
+    keyword("smtp_alert", "[<BOOL>]", 0, "mail on group changes", |g, s, c| match s.flag() {
         Ok(on) => g.notify.smtp_alert = Some(on),
         Err(text) => c.warn(s.last_span(), format!("Invalid vrrp_group smtp_alert parameter {text}")),
-    })),
+    }),
     no_effect(keyword("global_tracking", "", 0, "deprecated: let weights differ per member", |g, s, c| {
         c.warn(
             s.span(),

@@ -164,7 +164,7 @@ pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
             d.scripts.push(draft);
         },
     ),
-    not_yet(keyword(
+    keyword(
         "vrrp_track_process",
         "<NAME> {…}",
         1,
@@ -180,9 +180,10 @@ pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
                 parameters: Vec::new(),
                 param_match: None,
                 full_command: false,
-                weight: 1,
+                // The manual says 1; keepalived 2.2.7 holds an instance in FAULT.
+                weight: 0,
                 weight_reverse: false,
-                quorum: 1,
+                quorum: None,
                 quorum_max: None,
                 terminate_delay_us: 0,
                 fork_delay_us: 0,
@@ -195,7 +196,7 @@ pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
             Rc::make_mut(&mut d.known.processes).push(draft.name.clone());
             d.processes.push(draft);
         },
-    )),
+    ),
     keyword(
         "track_file",
         "<NAME> {…}",

@@ -4,8 +4,8 @@ use crate::model::{InitFile, ParamMatch};
 
 use super::super::keyword::{Context, Keyword, Statement};
 use super::draft::{FileDraft, ProcessDraft, TrackDraft, TrackedDraft};
+use super::keyword;
 use super::numbers::{int, timer};
-use super::{keyword, not_yet};
 
 /// `[reverse]` after a weight; `unknown` starts the message about any other word.
 pub(super) fn reverse(s: &mut Statement<'_>, c: &mut Context<'_>, unknown: &str) -> bool {
@@ -146,22 +146,16 @@ pub(super) const FILE: &[Keyword<FileDraft>] = &[
 ];
 
 pub(super) const PROCESS: &[Keyword<ProcessDraft>] = &[
-    not_yet(keyword(
-        "process",
-        "<NAME> [<ARGUMENT>…]",
-        1,
-        "name and optional arguments",
-        |process, s, _| {
-            let Some(mut command) = super::notify::whole_command(s) else { return };
-            if command.argv.is_empty() {
-                return;
-            }
-            let parameters = command.argv.split_off(1);
-            process.process = command.argv.pop();
-            process.parameters = parameters;
-        },
-    )),
-    not_yet(keyword(
+    keyword("process", "<NAME> [<ARGUMENT>…]", 1, "name and optional arguments", |process, s, _| {
+        let Some(mut command) = super::notify::whole_command(s) else { return };
+        if command.argv.is_empty() {
+            return;
+        }
+        let parameters = command.argv.split_off(1);
+        process.process = command.argv.pop();
+        process.parameters = parameters;
+    }),
+    keyword(
         "param_match",
         "[initial|partial]",
         0,
@@ -179,7 +173,7 @@ pub(super) const PROCESS: &[Keyword<ProcessDraft>] = &[
                 }
             };
         },
-    )),
+    ),
     keyword("weight", "<-254..254> [reverse]", 1, "default weight", |process, s, c| {
         let name = process.name.clone();
         let wrong = |text: &str| {
@@ -192,39 +186,43 @@ pub(super) const PROCESS: &[Keyword<ProcessDraft>] = &[
         }
         process.weight_reverse = reverse(s, c, &format!("vrrp_track_process {name} unknown weight option"));
     }),
-    not_yet(keyword("quorum", "<NUMBER>", 1, "fewest processes (1)", |process, s, c| {
+    keyword("quorum", "<NUMBER>", 1, "fewest processes (1)", |process, s, c| {
         let name = process.name.clone();
         let wrong = |text: &str| {
             format!(
                 "Quorum ({text}) for vrrp_track_process {name} must be between 1 and 65535 inclusive. Ignoring..."
             )
         };
-        process.quorum = int(s, c, 1..=65535, wrong).map_or(process.quorum, |quorum| quorum as u32);
-    })),
-    not_yet(keyword("quorum_max", "<NUMBER>", 1, "most processes", |process, s, c| {
+        process.quorum = int(s, c, 1..=65535, wrong).map(|quorum| quorum as u32).or(process.quorum);
+    }),
+    keyword("quorum_max", "<NUMBER>", 1, "most processes", |process, s, c| {
         let name = process.name.clone();
         let wrong = |text: &str| {
             format!(
                 "Quorum_max ({text}) for vrrp_track_process {name} must be between 0 and 65535 inclusive. Ignoring..."
             )
         };
-        process.quorum_max = int(s, c, 0..=65535, wrong).map(|quorum| quorum as u32);
-    })),
-    not_yet(keyword("delay", "<TIMER>", 1, "sets both delays", |process, s, c| {
+        let max = int(s, c, 0..=65535, wrong).map(|quorum| quorum as u32);
+        if max.is_some_and(|max| process.quorum.is_some_and(|quorum| quorum > max)) {
+            return c.warn(s.span(), "quorum_max is less than quorum - ignoring");
+        }
+        process.quorum_max = max;
+    }),
+    keyword("delay", "<TIMER>", 1, "sets both delays", |process, s, c| {
         if let Some(us) = delay(process, s, c) {
             process.fork_delay_us = us;
             process.terminate_delay_us = us;
         }
-    })),
-    not_yet(keyword("terminate_delay", "<TIMER>", 1, "seconds before a loss counts", |process, s, c| {
+    }),
+    keyword("terminate_delay", "<TIMER>", 1, "seconds before a loss counts", |process, s, c| {
         process.terminate_delay_us = delay(process, s, c).unwrap_or(process.terminate_delay_us);
-    })),
-    not_yet(keyword("fork_delay", "<TIMER>", 1, "seconds before a gain counts", |process, s, c| {
+    }),
+    keyword("fork_delay", "<TIMER>", 1, "seconds before a gain counts", |process, s, c| {
         process.fork_delay_us = delay(process, s, c).unwrap_or(process.fork_delay_us);
-    })),
-    not_yet(keyword("full_command", "", 0, "match the command line, not the name", |process, _, _| {
+    }),
+    keyword("full_command", "", 0, "match the command line, not the name", |process, _, _| {
         process.full_command = true
-    })),
+    }),
 ];
 
 fn delay(process: &ProcessDraft, s: &mut Statement<'_>, c: &mut Context<'_>) -> Option<u64> {

@@ -76,7 +76,8 @@ pub(super) fn resolve(draft: Draft, context: &mut Context<'_>) -> Config {
                 full_command: process.full_command,
                 weight: process.weight,
                 weight_reverse: process.weight_reverse,
-                quorum: process.quorum,
+                // None may run where a maximum of 0 is all that is asked for (keepalived's behaviour).
+                quorum: process.quorum.unwrap_or(u32::from(process.quorum_max != Some(0))),
                 quorum_max: process.quorum_max,
                 terminate_delay_us: process.terminate_delay_us,
                 fork_delay_us: process.fork_delay_us,
