@@ -113,7 +113,8 @@ fn load(options: Options, reporter: &mut Reporter) -> Result<Outcome, Verdict> {
     }
     // Nothing but the document belongs on standard output.
     let quiet = (options.quiet && !options.verbose) || options.format != Format::Text;
-    let listens = config.proxies.iter().any(|proxy| !proxy.disabled && !proxy.binds.is_empty());
+    let listens = !config.global.stats_sockets.is_empty()
+        || config.proxies.iter().any(|proxy| !proxy.disabled && !proxy.binds.is_empty());
     if options.check {
         if !listens {
             if !quiet {

@@ -153,9 +153,22 @@ fn decode_v2(bytes: &[u8], length_max: usize) -> Result<Option<Header<'_>>, Malf
         // LOCAL and UNSPEC: whatever follows is skipped (section 2.2).
         _ => (None, [].as_slice()),
     };
+    if !are_whole(tlvs) {
+        return Err(Malformed::Short);
+    }
     let header = Header { length, addresses, is_local, tlvs };
     let whole = bytes.get(..length).unwrap_or_default();
     if checksum_is_right(whole, &header) { Ok(Some(header)) } else { Err(Malformed::Checksum) }
+}
+
+/// Every addition ends within the header.
+fn are_whole(mut rest: &[u8]) -> bool {
+    while let Some(&[_, high, low]) = rest.first_chunk::<TLV_HEAD_BYTES>() {
+        let end = TLV_HEAD_BYTES + usize::from(u16::from_be_bytes([high, low]));
+        let Some(next) = rest.get(end..) else { return false };
+        rest = next;
+    }
+    rest.is_empty()
 }
 
 /// A receiver that knows the checksum must look at it (section 2.2.4).

@@ -69,7 +69,7 @@ fn sides(place: Places, frontend: Contexts, backend: Contexts) -> Contexts {
 /// Where the conditions of `line`'s keyword are evaluated.
 fn contexts(line: &Line<'_>) -> Contexts {
     match line.name {
-        "use_backend" => Contexts::FE_SWITCHING,
+        "use_backend" | "force-be-switch" => Contexts::FE_SWITCHING,
         "use-server" | "force-persist" | "ignore-persist" => Contexts::BE_SET_SERVER,
         _ => sides(line.place, Contexts::FE_HTTP_REQUEST, Contexts::BE_HTTP_REQUEST),
     }

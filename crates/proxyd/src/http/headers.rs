@@ -87,6 +87,11 @@ impl HeaderList {
         self.limit_bytes = limit_bytes;
     }
 
+    /// Allows no more than this, if that is less than before.
+    pub fn lower_limit(&mut self, limit_bytes: usize) {
+        self.limit_bytes = self.limit_bytes.min(limit_bytes);
+    }
+
     /// How many fields there are.
     pub fn len(&self) -> usize {
         self.slots.len()

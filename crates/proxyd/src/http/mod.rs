@@ -1,6 +1,7 @@
 //! HTTP as bytes: message heads, framing, the HTTP/1 codec, replies. Sans-IO.
 
 pub mod cookie;
+pub mod forwarded;
 pub mod framing;
 pub mod h1;
 pub mod h2;

@@ -105,6 +105,27 @@ pub struct ForwardFor {
     pub if_none: bool,
 }
 
+/// What `option forwarded` puts into a parameter.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum ForwardedValue {
+    /// What the connection or the request has.
+    Own,
+    /// `…-expr`.
+    Expression(Arc<Expr>),
+}
+
+/// `option forwarded`: the parameters of the header (RFC 7239 §5), in the order in which they are written.
+#[derive(Debug, Clone, PartialEq, Serialize, Default)]
+pub struct Forwarded {
+    pub proto: bool,
+    pub host: Option<ForwardedValue>,
+    pub by: Option<ForwardedValue>,
+    pub by_port: Option<ForwardedValue>,
+    /// `for`, `for_port`.
+    pub from: Option<ForwardedValue>,
+    pub from_port: Option<ForwardedValue>,
+}
+
 /// Every `option` that is a plain switch; the ones with arguments have fields of their own in [`Proxy`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
 pub struct ProxyOptions {
@@ -324,8 +345,7 @@ pub struct Proxy {
     pub dynamic_cookie_key: Option<String>,
     /// `option originalto`.
     pub original_to: Option<ForwardFor>,
-    /// `option forwarded`: its words.
-    pub forwarded: Option<Vec<String>>,
+    pub forwarded: Option<Forwarded>,
     /// `stats …` of a proxy; `Some` when the page is on.
     pub stats: Option<StatsPage>,
     /// `http-send-name-header`.
@@ -349,6 +369,10 @@ pub struct Proxy {
     pub server_state_file_name: Option<String>,
     pub guid: Option<String>,
     pub restrict_header_names: Option<RestrictNames>,
+    /// `be-unpublished`.
+    pub unpublished: bool,
+    /// `force-be-switch`: when one holds, unpublished backends may be chosen.
+    pub force_switch: Vec<Arc<Condition>>,
 }
 
 /// Parameters of TCP keep-alive; `None` is the kernel's.
@@ -420,6 +444,8 @@ impl Proxy {
             server_state_file_name: None,
             guid: None,
             restrict_header_names: None,
+            unpublished: false,
+            force_switch: Vec::new(),
         }
     }
 }

@@ -65,6 +65,8 @@ pub struct BackendLife {
     /// Since when it is up or down, and for how long it was down, milliseconds of the process's clock.
     pub changed_ms: AtomicU64,
     pub down_ms: AtomicU64,
+    /// Switching rules may choose it (`be-unpublished`, `publish backend`).
+    published: AtomicBool,
 }
 
 /// What came of asking for a slot on a server.
@@ -112,7 +114,7 @@ impl Backend {
         let server = |(index, server)| Arc::new(Server::new(id, ServerId(index), server, threads, now));
         let servers: Vec<Arc<Server>> = (0u32..).zip(&model.servers).map(server).collect();
         let balancer = fresh_balancer(model, &servers, now);
-        let life = Arc::new(BackendLife::new(threads));
+        let life = Arc::new(BackendLife::new(model, threads));
         Self::assemble(id, model, fullconn_default, servers, balancer, Arc::default(), life)
     }
 
@@ -187,6 +189,15 @@ impl Backend {
             has_older: AtomicBool::new(false),
             life,
         }
+    }
+
+    pub fn is_published(&self) -> bool {
+        self.published.load(Relaxed)
+    }
+
+    /// `publish backend`, `unpublish backend`.
+    pub fn set_published(&self, published: bool) {
+        self.published.store(published, Relaxed);
     }
 
     /// The same backend in earlier configurations whose requests have not all ended, oldest first.
@@ -368,7 +379,7 @@ impl Backend {
 }
 
 impl BackendLife {
-    fn new(threads: usize) -> Self {
+    fn new(model: &model::Proxy, threads: usize) -> Self {
         Self {
             counters: BackendCounters::new(threads),
             sessions: Gauge::default(),
@@ -377,6 +388,7 @@ impl BackendLife {
             last_session_ms: AtomicU64::new(u64::MAX),
             changed_ms: AtomicU64::new(0),
             down_ms: AtomicU64::new(0),
+            published: AtomicBool::new(!model.unpublished),
         }
     }
 }

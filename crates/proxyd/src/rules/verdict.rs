@@ -29,7 +29,9 @@ pub enum Verdict {
     /// `wait-for-body`: call again when this many bytes of the body (all with 0) have arrived, the buffer is full, or
     /// the time is over; then with `wait_expired`.
     WaitForBody { timeout: Duration, at_least_bytes: u64 },
-    /// A rewrite failed in strict mode: 500 for requests, 502 for responses.
+    /// A TCP stream goes on as HTTP (`switch-mode http`); on one that is HTTP no more rules of this set.
+    SwitchMode,
+    /// A rewrite failed in strict mode: 500.
     Failed,
 }
 

@@ -50,6 +50,8 @@ pub struct Transfer {
     pub streams: Streams,
     /// What follows the body on its way to a stream, as lines.
     pub trailers: Vec<u8>,
+    /// The receiver gets nothing of it: the answer to a `HEAD` that went to the server as another method.
+    pub discard: bool,
     limits: Limits,
     /// Encoded and not yet sent.
     pub pending: Buffer,
@@ -105,6 +107,7 @@ impl Transfer {
         self.splicing == Splicing::On
             && self.kept.is_none()
             && !self.chunked
+            && !self.discard
             && match self.incoming {
                 Incoming::Length(left) => left >= SPLICE_MIN_BYTES,
                 Incoming::UntilClose => true,
@@ -136,7 +139,7 @@ impl Transfer {
 
     /// The bytes can go out as they came in.
     pub fn is_plain(&self) -> bool {
-        !self.chunked && !matches!(self.incoming, Incoming::Chunked(_))
+        !self.chunked && !self.discard && !matches!(self.incoming, Incoming::Chunked(_))
     }
 
     /// How many of `available` bytes belong to a plain body.
@@ -207,6 +210,9 @@ impl Transfer {
     }
 
     fn append(&self, bytes: &[u8], out: &mut Vec<u8>) {
+        if self.discard {
+            return;
+        }
         if self.chunked && !bytes.is_empty() {
             encode_chunk_start(out, bytes.len());
             out.extend_from_slice(bytes);

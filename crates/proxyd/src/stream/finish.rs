@@ -211,7 +211,7 @@ impl Stream {
                 let server_works = !self.down.is_received() || self.up.has_unsent() || !self.response_started;
                 let client = if client_works { after(self.client_active_ms, client_ms) } else { u64::MAX };
                 let server = if server_works { after(self.server_active_ms, server_ms) } else { u64::MAX };
-                client.min(server)
+                client.min(server).min(self.response_wait_end_ms.unwrap_or(u64::MAX))
             }
             Activity::Relay => self.relay_deadline(client, backend),
             Activity::Start | Activity::Assign | Activity::Connect | Activity::Reply => {
@@ -272,6 +272,9 @@ impl Stream {
                 return;
             }
             Activity::Connecting => Fault::ConnectTimeout,
+            Activity::Exchange if self.response_wait_end_ms.is_some_and(|end_ms| end_ms <= now_ms) => {
+                Fault::ServerTimeout
+            }
             Activity::Exchange if server_late => Fault::ServerTimeout,
             Activity::Exchange => Fault::ClientTimeout,
             Activity::Relay if server_late && !client_late => Fault::ServerTimeout,

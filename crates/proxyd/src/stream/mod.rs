@@ -21,6 +21,7 @@ mod exchange;
 mod fault;
 mod finish;
 mod follow;
+mod forwarded;
 mod greeting;
 mod handshake;
 mod idle_pool;
@@ -61,6 +62,8 @@ pub(crate) enum Step {
     Wait,
     /// The phase changed: look again.
     Again,
+    /// A TCP connection whose bytes are to be read as HTTP from here on.
+    Upgrade,
     /// The request is over; whether the client connection serves another one.
     Done { keep_alive: bool },
 }

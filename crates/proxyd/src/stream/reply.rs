@@ -10,7 +10,7 @@ use super::state::{Activity, Stream};
 use crate::http::h1::{ConnectionField, EncodePlan, encode_response};
 use crate::http::h2;
 use crate::http::reply::{ErrorPages, StaticReply};
-use crate::http::{Framing, Method};
+use crate::http::Framing;
 use crate::proxy::Counter;
 use crate::runtime::Core;
 use crate::txn::{Cause, Phase};
@@ -21,8 +21,7 @@ impl Stream {
         let snapshot = Rc::clone(&session.snapshot);
         let proxy = self.info.backend.unwrap_or(session.frontend);
         let Some(policy) = snapshot.policies.get(proxy.0 as usize) else { return Step::Again };
-        self.reply_page(core, policy.error_pages.page(status));
-        self.info.status = status;
+        self.reply_page(session, core, policy.error_pages.page(status));
         Step::Again
     }
 
@@ -45,12 +44,12 @@ impl Stream {
         if failed {
             return self.reply_for(session, core, 503);
         }
-        self.reply_page(core, crate::http::reply::builtin(200));
+        self.reply_page(session, core, crate::http::reply::builtin(200));
         Step::Again
     }
 
     /// Queues a complete reply.
-    pub(super) fn reply_page(&mut self, core: &mut Core, page: &StaticReply) {
+    pub(super) fn reply_page(&mut self, session: &mut Session, core: &mut Core, page: &StaticReply) {
         if page.is_silent() {
             self.client_keep_alive = false;
             return self.start_reply(core);
@@ -58,11 +57,13 @@ impl Stream {
         let mut body = Vec::new();
         page.write_to(&mut self.response, &mut body);
         self.info.status = page.status();
-        self.queue_reply(core, &body);
+        self.after_response(session, core);
+        self.info.status = self.response.status();
+        self.queue_reply(session, core, &body);
     }
 
     /// Encodes `self.response` with this body as the reply.
-    pub(super) fn queue_reply(&mut self, core: &mut Core, body: &[u8]) {
+    pub(super) fn queue_reply(&mut self, session: &Session, core: &mut Core, body: &[u8]) {
         let connection =
             ConnectionField::for_response(&self.response, self.request.version(), self.client_keep_alive);
         let mut out = std::mem::take(&mut core.out);
@@ -77,9 +78,12 @@ impl Stream {
         self.head_unsent = self.down.streams.to;
         if !self.head_unsent {
             encode_response(&self.response, &mut out, EncodePlan { connection, framing });
+            if let Some(case) = session.policy().client_case.as_ref() {
+                case.adjust(&mut out);
+            }
         }
         let bodyless =
-            self.request.method() == Method::Head || matches!(self.response.status(), 100..=199 | 204 | 304);
+            self.is_head || matches!(self.response.status(), 100..=199 | 204 | 304);
         if !bodyless {
             out.extend_from_slice(body);
         }
@@ -118,7 +122,7 @@ impl Stream {
         let length = self.down.pending.len() as u64;
         let framing = match self.response.framing() {
             // To HEAD the length is that of the body that is not sent.
-            _ if self.request.method() == Method::Head || length == 0 => Framing::None,
+            _ if self.is_head || length == 0 => Framing::None,
             _ => Framing::Length(length),
         };
         stream.respond(h2::write_response(&self.response, framing), length == 0)

@@ -81,10 +81,12 @@ impl Stream {
         if self.has_request {
             self.count_request(session, core);
             self.info.bytes_uploaded = super::response::counted_request_bytes(&self.request);
+            self.is_head = self.request.method() == crate::http::Method::Head;
             self.note_request_line(session);
             self.decide_client_keep_alive(session);
             self.capture_request(session);
             let framing = self.request.framing();
+            self.limit_rewriting(session);
             self.up.start(framing, framing == crate::http::Framing::Chunked, session.policy().request_limits);
             let snapshot = std::rc::Rc::clone(&session.snapshot);
             let proxy = snapshot.proxies.get(session.frontend.0 as usize);
@@ -97,6 +99,14 @@ impl Stream {
             }
         }
         self.run_request_stages(session, core)
+    }
+
+    /// What of the body is in the buffer leaves less room for changes of the head, but always `tune.maxrewrite`.
+    pub(super) fn limit_rewriting(&mut self, session: &Session) {
+        let body_bytes = session.input.len();
+        if body_bytes > 0 {
+            super::response::limit_rewriting(&mut self.request.headers, body_bytes, &session.snapshot.global);
+        }
     }
 
     /// More of the request has come, or the time for it is over.
@@ -113,6 +123,9 @@ impl Stream {
     /// The frontend's rules are done: into the backend.
     pub(super) fn switch_backend(&mut self, session: &mut Session, core: &mut Core) -> Flow {
         match self.choose_backend(session, core) {
+            Some(backend) if !self.has_request && is_http(session, backend) => {
+                Flow::Stop(self.switch_to_http(session, core))
+            }
             Some(backend) => self.enter_backend(session, core, backend),
             None => Flow::Stop(self.fail(session, core, Fault::NoServer)),
         }
@@ -120,6 +133,9 @@ impl Stream {
 
     /// All rules are done: what options add, then a server.
     pub(super) fn request_ready(&mut self, session: &mut Session, core: &mut Core) -> Step {
+        if self.is_cut {
+            return self.fail(session, core, Fault::ClientGone);
+        }
         if self.has_request && !self.add_option_headers(session, core) {
             return self.deny_too_large(session, core);
         }
@@ -142,6 +158,10 @@ impl Stream {
         if !self.add_forwarded_for(session, both.map(|proxy| proxy?.forward_for.as_ref()))
             || !self.add_original_to(session, both.map(|proxy| proxy?.original_to.as_ref()))
         {
+            return false;
+        }
+        let forwarded = backend.or(frontend).and_then(|proxy| proxy.forwarded.as_ref());
+        if forwarded.is_some_and(|option| !self.add_forwarded(session, core, option)) {
             return false;
         }
         let Some(frontend) = frontend else { return true };
@@ -223,18 +243,31 @@ impl Stream {
     /// `use_backend`, `default_backend`, or the `listen` itself.
     fn choose_backend(&mut self, session: &Session, core: &Core) -> Option<ProxyId> {
         let proxy = session.snapshot.proxies.get(session.frontend.0 as usize)?;
+        let forced = !proxy.force_switch.is_empty() && {
+            let context = self.context(session, core);
+            proxy.force_switch.iter().any(|condition| condition.eval(&context))
+        };
+        let takes = |id: ProxyId| {
+            session.snapshot.backend(id).is_some_and(|backend| {
+                !backend.model.disabled && (forced || backend.is_published())
+            })
+        };
         for rule in &proxy.use_backend {
             let context = self.context(session, core);
             if rule.condition.as_ref().is_some_and(|condition| !condition.eval(&context)) {
                 continue;
             }
             match &rule.target {
-                UseBackendTarget::Static(id) => return Some(*id),
+                UseBackendTarget::Static(id) if takes(*id) => return Some(*id),
+                UseBackendTarget::Static(_) => {}
                 UseBackendTarget::Dynamic(format) => {
                     let mut name = Vec::new();
                     format.render(&context, &mut name);
-                    if let Some(id) = core.environment.find_backend(&name) {
-                        return Some(id);
+                    match core.environment.find_backend(&name) {
+                        Some(id) if takes(id) => return Some(id),
+                        Some(_) => {}
+                        // A name that nobody has ends the rules.
+                        None => break,
                     }
                 }
             }
@@ -242,7 +275,7 @@ impl Stream {
         if proxy.kind.is_backend() && proxy.default_backend.is_none() {
             return Some(session.frontend);
         }
-        proxy.default_backend
+        proxy.default_backend.filter(|id| takes(*id))
     }
 
     /// The backend's counters and options.
@@ -276,6 +309,10 @@ impl Stream {
         self.info.termination.set_once(Cause::Proxy, Phase::Request);
         self.reply_for(session, core, 400)
     }
+}
+
+fn is_http(session: &Session, backend: ProxyId) -> bool {
+    session.snapshot.policies.get(backend.0 as usize).is_some_and(|policy| policy.is_http)
 }
 
 /// Text of an address without allocation.

@@ -2,7 +2,6 @@
 
 use super::Step;
 use super::body::Transfer;
-use super::fault::Fault;
 use super::rules::Flow;
 use super::session::Session;
 use super::state::{Activity, Stream};
@@ -16,16 +15,15 @@ impl Stream {
     pub(super) fn buffer_request(&mut self, session: &mut Session, core: &mut Core, of: ProxyId) -> Flow {
         let wanted =
             session.snapshot.proxies.get(of.0 as usize).is_some_and(|p| p.options.http_buffer_request);
-        if !wanted || !self.has_request || self.has_whole_body(session) {
+        if !wanted || !self.has_request || self.is_cut {
             return Flow::Next;
         }
-        if core.connections.get(session.client).is_none_or(|client| client.is_hung_up()) {
-            return Flow::Stop(self.fail(session, core, Fault::ClientGone));
+        if self.has_whole_body(session) {
+            self.limit_rewriting(session);
+            return Flow::Next;
         }
         if self.wait_expired {
-            self.info.termination.set_once(Cause::ClientTimeout, Phase::Data);
-            self.client_keep_alive = false;
-            return Flow::Stop(self.reply_for(session, core, 408));
+            return self.body_is_late(session, core);
         }
         self.allow_body(session, core);
         self.wait_ms = session.policy().request_ms;
@@ -34,6 +32,17 @@ impl Stream {
         }
         // Some of it may be there already: `inspect` reads before it waits.
         Flow::Stop(self.inspect_once(session, core))
+    }
+
+    /// The time for the body is over, or the client has gone: that is seen where the request would go to a server.
+    pub(super) fn body_is_late(&mut self, session: &mut Session, core: &mut Core) -> Flow {
+        if core.connections.get(session.client).is_none_or(|client| client.is_hung_up()) {
+            self.is_cut = true;
+            return Flow::Next;
+        }
+        self.info.termination.set_once(Cause::ClientTimeout, Phase::Request);
+        self.client_keep_alive = false;
+        Flow::Stop(self.reply_for(session, core, 408))
     }
 
     /// What can be read now is read; a body that is complete then goes on.

@@ -10,6 +10,7 @@ use crate::http::h1::{
 use crate::http::h2;
 use crate::http::headers::HeaderList;
 use crate::http::{Framing, RequestHead, ResponseHead, Version};
+use crate::model::Global;
 use crate::net::Received;
 use crate::rules::Verdict;
 use crate::runtime::Core;
@@ -18,6 +19,9 @@ use crate::txn::{Cause, Phase};
 impl Stream {
     /// Reads until there is a whole final head, which is then on its way to the client; false: it must wait.
     pub(super) fn read_response(&mut self, session: &mut Session, core: &mut Core) -> Result<bool, Fault> {
+        if self.response_held {
+            return self.resume_response(session, core);
+        }
         loop {
             if !self.server_input.is_empty() && self.parse_held(session, core)? {
                 return Ok(true);
@@ -54,6 +58,9 @@ impl Stream {
             if outcome? {
                 return Ok(true);
             }
+            if self.response_held {
+                return self.resume_response(session, core);
+            }
         }
     }
 
@@ -86,8 +93,7 @@ impl Stream {
                 Parsed::Head { consumed } => {
                     bytes = bytes.get(consumed..).unwrap_or_default();
                     if !self.response.is_interim() {
-                        self.start_response(session, core, bytes)?;
-                        return Ok(true);
+                        return self.start_response(session, core, bytes);
                     }
                     self.forward_interim(session, core)?;
                 }
@@ -119,13 +125,13 @@ impl Stream {
         sent
     }
 
-    /// The final head, and as much of the body as came with it, in one write.
+    /// The final head has come; false while rules wait for its body.
     pub(super) fn start_response(
         &mut self,
         session: &mut Session,
         core: &mut Core,
         rest: &[u8],
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         self.info.timing.response_head_us = Some(core.clock.monotonic_us);
         self.info.status = self.response.status();
         if self.is_retryable(session, self.info.status) {
@@ -141,17 +147,83 @@ impl Stream {
             Verdict::Continue | Verdict::Allow | Verdict::Wait => {}
             _ => return Err(Fault::Denied),
         }
+        let limits = self.response_limits(session);
+        self.down.start(self.response.framing(), false, limits);
+        if !rest.is_empty() {
+            limit_rewriting(&mut self.response.headers, rest.len(), &session.snapshot.global);
+        }
+        self.judge_response(session, core, rest)
+    }
+
+    /// Rules about the response, and then out with it; false while they wait for its body.
+    fn judge_response(&mut self, session: &mut Session, core: &mut Core, rest: &[u8]) -> Result<bool, Fault> {
         match self.response_rules(session, core) {
             Verdict::Continue | Verdict::Allow => {}
+            Verdict::WaitForBody { timeout, at_least_bytes } => {
+                let wait_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+                let end_ms = core.clock.monotonic_ms().saturating_add(wait_ms);
+                self.response_wait_end_ms.get_or_insert(end_ms);
+                self.response_held = true;
+                // The server has seen that its answer is on its way: no second attempt.
+                self.up.kept = None;
+                self.body_wait_over = self.has_enough_body(session, rest, at_least_bytes);
+                core.buffers.append(&mut self.server_input, rest);
+                return Ok(false);
+            }
             verdict => {
                 self.replace_response(session, core, verdict);
-                return Ok(());
+                return Ok(true);
             }
         }
+        self.send_response(session, core, rest)?;
+        Ok(true)
+    }
+
+    /// Of the response's body `rest` is there: is that what the rule waits for, or all that the buffer holds?
+    fn has_enough_body(&self, session: &Session, rest: &[u8], at_least_bytes: u64) -> bool {
+        let whole = match self.down.announced() {
+            Some(bytes) => rest.len() as u64 >= bytes,
+            None if self.response.framing() == Framing::Chunked => {
+                let mut probe = super::body::Transfer::default();
+                probe.start(Framing::Chunked, false, self.response_limits(session));
+                probe.take(rest, &mut Vec::new()).is_err() || probe.is_received()
+            }
+            None => self.server_closed,
+        };
+        whole
+            || self.server_closed
+            || at_least_bytes > 0 && rest.len() as u64 >= at_least_bytes
+            || rest.len() >= session.snapshot.global.bufsize_bytes
+    }
+
+    /// More of the body that a rule waits for may have come.
+    fn resume_response(&mut self, session: &mut Session, core: &mut Core) -> Result<bool, Fault> {
+        loop {
+            if !self.body_wait_over {
+                let before = self.server_input.len();
+                self.read_response_start(session, core);
+                if self.server_input.len() == before && !self.server_closed {
+                    return Ok(false);
+                }
+            }
+            let mut held = std::mem::take(&mut self.server_input);
+            let judged = self.judge_response(session, core, held.as_slice());
+            core.buffers.release(&mut held);
+            if judged? {
+                self.response_held = false;
+                self.response_wait_end_ms = None;
+                return Ok(true);
+            }
+        }
+    }
+
+    /// The head, and as much of the body as came with it, in one write.
+    fn send_response(&mut self, session: &mut Session, core: &mut Core, rest: &[u8]) -> Result<(), Fault> {
         self.after_response(session, core);
         self.info.status = self.response.status();
         self.log_early(session, core);
-        let framing = self.client_framing();
+        let bodyless = self.is_head && self.response.framing() != Framing::Tunnel;
+        let framing = if bodyless { Framing::None } else { self.client_framing() };
         let connection = self.client_connection_field(core, framing);
         let mut out = std::mem::take(&mut core.out);
         out.clear();
@@ -167,6 +239,7 @@ impl Stream {
         };
         let limits = self.response_limits(session);
         self.down.start(self.response.framing(), framing == Framing::Chunked, limits);
+        self.down.discard = bodyless;
         self.down.splicing = self.splicing(session, |policy| policy.splice_response);
         let taken = self.down.take(rest, &mut out);
         let sent = responded && (out.is_empty() || send_or_keep(core, session.client, &mut self.down, &out));
@@ -200,7 +273,8 @@ impl Stream {
                 }
                 self.info.termination.set_once(Cause::Proxy, Phase::Headers);
                 self.keep_alive_only_if_received();
-                self.reply_for(session, core, 502);
+                // A rewrite that failed is an error of our own.
+                self.reply_for(session, core, if other == Verdict::Failed { 500 } else { 502 });
             }
         }
     }
@@ -251,6 +325,12 @@ pub(super) fn counted_request_bytes(head: &RequestHead) -> u64 {
     const VERSION: usize = 8;
     let line = VERSION + head.method_bytes().len() + head.target().len();
     (START_LINE + line + field_bytes(&head.headers) + 1) as u64
+}
+
+/// The room that a body in the buffer leaves for a head's changes (configuration manual, "tune.maxrewrite").
+pub(super) fn limit_rewriting(headers: &mut HeaderList, body_bytes: usize, global: &Global) {
+    let left = global.bufsize_bytes.saturating_sub(body_bytes);
+    headers.lower_limit(left.max(headers.live_bytes() + global.maxrewrite_bytes));
 }
 
 const START_LINE: usize = 20;

@@ -71,7 +71,7 @@ impl Stream {
     }
 
     /// Reads what has come from the server, up to a buffer's worth.
-    fn read_response_start(&mut self, session: &Session, core: &mut Core) {
+    pub(super) fn read_response_start(&mut self, session: &Session, core: &mut Core) {
         let limit = session.snapshot.global.bufsize_bytes;
         let Some(key) = self.server_connection else { return };
         while self.server_input.len() < limit && !self.server_closed {

@@ -128,6 +128,7 @@ impl Stream {
         self.up.reset(&mut core.buffers);
         core.buffers.release(&mut self.server_input);
         self.response.clear();
+        self.backend_has_judged = false;
         self.request_sent = false;
         let framing = self.request.framing();
         self.up.start(framing, framing == crate::http::Framing::Chunked, session.policy().request_limits);

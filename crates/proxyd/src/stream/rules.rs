@@ -97,7 +97,7 @@ impl Stream {
             now: super::access_log::now(core),
             direction: if is_response { Direction::Response } else { Direction::Request },
             is_final,
-            wait_expired: self.wait_expired,
+            wait_expired: self.body_wait_over,
             pages: &policy.error_pages,
             reply: &mut self.reply,
             effects: &mut self.effects,
@@ -177,6 +177,7 @@ impl Stream {
     fn stage_done(&mut self, core: &Core, next: Stage) {
         self.stage = next;
         self.wait_expired = false;
+        self.body_wait_over = false;
         if self.activity == Activity::Inspect {
             // What waits next has its own time.
             self.enter(Activity::Start, core.clock.monotonic_ms());
@@ -200,6 +201,8 @@ impl Stream {
     fn obey(&mut self, session: &mut Session, core: &mut Core, verdict: Verdict, of: ProxyId) -> Flow {
         let status = match verdict {
             Verdict::Continue | Verdict::Allow => return Flow::Next,
+            Verdict::SwitchMode if self.has_request => return Flow::Next,
+            Verdict::SwitchMode => return Flow::Stop(self.switch_to_http(session, core)),
             Verdict::Wait => return self.wait_for_content(session, core, of),
             Verdict::WaitForBody { timeout, at_least_bytes } => {
                 return self.wait_for_body(session, core, timeout, at_least_bytes);
@@ -236,6 +239,15 @@ impl Stream {
         Flow::Stop(self.reply_for(session, core, status))
     }
 
+    /// A TCP stream becomes HTTP, unless its `bind` line says that it may not.
+    pub(super) fn switch_to_http(&mut self, session: &mut Session, core: &mut Core) -> Step {
+        if session.listener.model.protocol.as_deref() == Some("none") {
+            self.info.termination.set_once(Cause::Proxy, Phase::Request);
+            return self.finish(session, core);
+        }
+        Step::Upgrade
+    }
+
     fn wait_for_content(&mut self, session: &Session, core: &mut Core, of: ProxyId) -> Flow {
         let delay = session.snapshot.proxies.get(of.0 as usize).and_then(|proxy| proxy.request_inspect_delay);
         if delay.is_none() {
@@ -258,9 +270,19 @@ impl Stream {
         at_least_bytes: u64,
     ) -> Flow {
         let enough = at_least_bytes > 0 && session.input.len() as u64 >= at_least_bytes;
-        if enough || self.has_whole_body(session) || self.wait_expired {
-            self.wait_expired = true;
+        if enough || self.has_whole_body(session) || self.is_cut {
+            self.limit_rewriting(session);
+            self.body_wait_over = true;
             return Flow::Stop(Step::Again);
+        }
+        if self.wait_expired {
+            return match self.body_is_late(session, core) {
+                Flow::Next => {
+                    self.body_wait_over = true;
+                    Flow::Stop(Step::Again)
+                }
+                stop => stop,
+            };
         }
         self.allow_body(session, core);
         self.wait_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
@@ -308,7 +330,7 @@ impl Stream {
         self.info.status = self.response.status();
         let body = std::mem::take(&mut self.reply.body);
         self.after_response(session, core);
-        self.queue_reply(core, &body);
+        self.queue_reply(session, core, &body);
         self.reply.body = body;
         Flow::Stop(Step::Again)
     }
@@ -322,10 +344,18 @@ impl Stream {
     /// `http-response` of backend and frontend; a status to answer with instead if a rule says so.
     pub(super) fn response_rules(&mut self, session: &mut Session, core: &mut Core) -> Verdict {
         for of in self.both_proxies(session) {
+            let is_last = of == session.frontend;
+            if self.backend_has_judged && !is_last {
+                continue;
+            }
             let verdict = self.run_rules(session, core, RuleSet::HttpResponse, of);
+            if !matches!(verdict, Verdict::WaitForBody { .. }) {
+                self.backend_has_judged = true;
+                self.body_wait_over = false;
+            }
             match verdict {
-                Verdict::Continue => {}
-                Verdict::Allow => break,
+                // `allow` ends the rules of its section only.
+                Verdict::Continue | Verdict::Allow => {}
                 Verdict::Deny => {
                     self.count_denied_response(session);
                     return verdict;
@@ -339,9 +369,7 @@ impl Stream {
     /// `http-after-response`: for every answer, the proxy's own ones too.
     pub(super) fn after_response(&mut self, session: &mut Session, core: &mut Core) {
         for of in self.both_proxies(session) {
-            if self.run_rules(session, core, RuleSet::HttpAfterResponse, of) == Verdict::Allow {
-                break;
-            }
+            self.run_rules(session, core, RuleSet::HttpAfterResponse, of);
         }
     }
 

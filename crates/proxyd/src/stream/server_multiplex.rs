@@ -360,8 +360,7 @@ impl Stream {
                         limits,
                     )
                     .map_err(|_| Fault::BadResponse)?;
-                    self.start_response(session, core, &[])?;
-                    return Ok(true);
+                    return self.start_response(session, core, &[]);
                 }
             }
         }

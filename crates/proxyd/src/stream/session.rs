@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use super::entry::Entry;
 use super::fault::Fault;
 use super::multiplex::{Multiplexer, PREFACE, Parent};
+use super::rules::Stage;
 use super::state::{Activity, Stream};
 use super::{FrontendPolicy, Step};
 use crate::expr::Vars;
@@ -33,6 +34,10 @@ pub struct Session {
     pub(super) input: Buffer,
     pub(super) stream: Option<Box<Stream>>,
     pub(super) vars: Box<Vars>,
+    /// Requests are read; on a TCP frontend from `switch-mode` on.
+    pub(super) is_http: bool,
+    /// The next request is the one for which the connection became HTTP: its connection was judged already.
+    pub(super) is_upgraded: bool,
     /// With `http-reuse never` the server connection stays with the client.
     pub(super) private: Option<Private>,
     /// Where the last request went, for `option prefer-last-server`.
@@ -155,6 +160,8 @@ impl Session {
             input: Buffer::default(),
             stream: None,
             vars: Box::default(),
+            is_http: snapshot.policies.get(frontend.0 as usize).is_some_and(|policy| policy.is_http),
+            is_upgraded: false,
             private: None,
             last_server: None,
             deadline_ms: NEVER,
@@ -226,6 +233,12 @@ impl Session {
                     self.arm(core);
                     return true;
                 }
+                Step::Upgrade => {
+                    core.give_back_stream(stream);
+                    self.is_http = true;
+                    self.is_upgraded = true;
+                    self.info.requests_before = self.info.requests_before.saturating_sub(1);
+                }
                 Step::Done { keep_alive } => {
                     core.give_back_stream(stream);
                     self.idle_since_us = core.clock.monotonic_us;
@@ -247,7 +260,7 @@ impl Session {
         self.deadline_ms = NEVER;
         self.ends = (self.info.source.clone(), self.info.destination.clone());
         super::access_log::log_accept(self, core);
-        if !self.policy().is_http {
+        if !self.is_http {
             self.stream = Some(self.tcp_stream(core));
         } else if self.is_http2_from_the_start() {
             self.start_http2(core);
@@ -354,7 +367,7 @@ impl Session {
             core.close(self.client);
             return;
         }
-        core.close(self.client);
+        self.take_leave(core);
         let Some(frontend) = self.snapshot.frontend(self.frontend) else { return };
         let was_full = !has_room(core, frontend, &self.listener);
         frontend.sessions.decrement();
@@ -363,6 +376,21 @@ impl Session {
         if was_full {
             core.inboxes.broadcast(&crate::runtime::Message::ResumeAccept);
         }
+    }
+
+    /// Closes the client's connection. What it sent and nobody read would turn the end into a reset, which may overtake
+    /// our last words.
+    fn take_leave(&mut self, core: &mut Core) {
+        let mut scratch = std::mem::take(&mut core.scratch);
+        if let Some(client) = core.connections.get_mut(self.client)
+            && client.is_plain()
+            && client.is_readable()
+            && !client.is_broken()
+        {
+            client.receive(&mut scratch);
+        }
+        core.scratch = scratch;
+        core.close(self.client);
     }
 
     fn arm(&mut self, core: &mut Core) {
@@ -502,6 +530,9 @@ impl Session {
         let Some(mut stream) = self.stream.take() else { return Reading::Over };
         let first_byte_us = self.first_byte_us.take();
         stream.begin(self, core, first_byte_us);
+        if std::mem::take(&mut self.is_upgraded) {
+            stream.stage = Stage::FrontendBody;
+        }
         match parsing {
             Parsing::Head { .. } if self.body_is_bad(&stream) => {
                 self.refuse(core, &mut stream, Cause::Proxy, 400)
@@ -592,7 +623,7 @@ impl Session {
             frontend.counters.increment(Counter::FailedRequests);
         }
         let snapshot = Rc::clone(&self.snapshot);
-        stream.reply_page(core, snapshot.policies[self.frontend.0 as usize].error_pages.page(status));
+        stream.reply_page(self, core, snapshot.policies[self.frontend.0 as usize].error_pages.page(status));
     }
 
     /// A request that could not be read is answered with an error and ends the connection.

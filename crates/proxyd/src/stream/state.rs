@@ -54,6 +54,16 @@ pub struct Stream {
     pub activity: Activity,
     /// There is an HTTP request (not a TCP relay, not a request that could not be read).
     pub has_request: bool,
+    /// The client sent `HEAD`, whatever rules made of the method: it gets no body.
+    pub is_head: bool,
+    /// The client closed before its request was complete, while something waited for the rest.
+    pub is_cut: bool,
+    /// Enough of the body has come for the rule that waits for it.
+    pub body_wait_over: bool,
+    /// The response's head was read; a rule waits for its body in `server_input`.
+    pub response_held: bool,
+    /// `http-response` rules of the backend are done.
+    pub backend_has_judged: bool,
     pub server_connection: Option<ConnectionKey>,
     /// Requests that the server connection served before this one.
     pub server_requests: u32,

@@ -18,6 +18,8 @@ mod http2;
 mod keep_alive;
 mod persistence;
 mod request_keywords;
+mod retry;
+mod splice;
 mod tcp;
 mod tls;
 

@@ -69,8 +69,10 @@ fn check_bytes(args: &mut Args, scope: &ParseScope<'_>, span: hacore::diag::Span
     super::find_variables(args, scope, span)?;
     for index in 0..args.len() {
         let text = args.text(index).unwrap_or_default();
-        let is_number = text.parse::<u32>().is_ok();
-        if !is_number && VarName::parse(text).is_err() {
+        // A part of no bytes is none.
+        let is_number = text.parse::<u32>().is_ok_and(|number| index == 0 || number > 0);
+        let starts_as_number = text.starts_with(|c: char| c.is_ascii_digit());
+        if !is_number && (starts_as_number || VarName::parse(text).is_err()) {
             return Err(if index == 0 { "Invalid offset" } else { "Invalid length" }.to_owned());
         }
     }

@@ -45,7 +45,8 @@ fn connect(head: &mut RequestHead, has_host: bool) -> Result<(), ParseError> {
     }
     let is_default = matches!(port, b"80" | b"443");
     let host = head.headers.find(b"host").unwrap_or_default();
-    if !has_host || (is_default && host.eq_ignore_ascii_case(name)) {
+    let short = host.strip_suffix(b":").unwrap_or(host);
+    if !has_host || (is_default && short.eq_ignore_ascii_case(name)) {
         return Ok(());
     }
     if !host.eq_ignore_ascii_case(authority) {

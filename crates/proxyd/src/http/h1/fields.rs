@@ -199,9 +199,12 @@ fn note(facts: &mut Facts, bytes: &[u8], mut slot: Slot) -> Result<Option<Slot>,
             if first.is_some() {
                 return Ok(None);
             }
-            // Of a list of equal numbers HAProxy keeps the last as it was written.
+            // Of a list of equal numbers HAProxy keeps the last, without leading zeros.
             if last != slot.value.len() {
-                slot.value.start = slot.value.end - last as u32;
+                let text = value.get(value.len().saturating_sub(last)..).unwrap_or_default();
+                let zeros = text.iter().take_while(|digit| **digit == b'0').count();
+                let digits = last - zeros.min(last.saturating_sub(1));
+                slot.value.start = slot.value.end - digits as u32;
                 slot.canonical = false;
             }
         }

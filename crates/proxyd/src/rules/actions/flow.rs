@@ -58,6 +58,12 @@ pub(super) const ACTIONS: &[ActionDef] = &[
         expect_proxy,
     ),
     ActionDef::new(
+        "switch-mode",
+        &[RuleSet::TcpRequestContent],
+        "Goes on as HTTP with what came on a TCP connection.",
+        switch_mode,
+    ),
+    ActionDef::new(
         "strict-mode",
         HTTP,
         "Whether a failed rewrite in the rules that follow is an internal error.",
@@ -121,6 +127,21 @@ impl Action for ExpectProxy {
         txn.effects.expect_proxy = true;
         Verdict::Continue
     }
+}
+
+fn switch_mode(words: &mut ActionWords<'_, '_>) -> Result<Arc<dyn Action>, Diagnostic> {
+    let word = words.required("expects 'http'.")?;
+    if word != "http" {
+        return Err(Diagnostic::alert("expects 'http'.").at(word.span));
+    }
+    if words.words.take_if("proto") {
+        let word = words.required("'proto' expects a MUX protocol.")?;
+        if word != "h1" {
+            let message = format!("'proto' : '{}' is not supported here, only 'h1'.", word.as_str());
+            return Err(Diagnostic::alert(message).at(word.span));
+        }
+    }
+    Ok(Arc::new(Decide(Verdict::SwitchMode)))
 }
 
 #[derive(Debug)]

@@ -17,7 +17,6 @@ pub(super) const ACTIONS: &[ActionDef] = &[
     ActionDef::new("cache-store", STREAM, "Stores into the cache.", cache),
     ActionDef::new("do-resolve", STREAM, "Resolves a name.", resolvers).with_argument(),
     ActionDef::new("set-bandwidth-limit", STREAM, "Limits the rate of a stream.", filters),
-    ActionDef::new("switch-mode", STREAM, "Switches a TCP stream to HTTP.", switch_mode),
     ActionDef::new("expect-netscaler-cip", ALL, "Expects a NetScaler CIP header.", netscaler),
     ActionDef::new("attach-srv", ALL, "Attaches a reverse connection to a server.", reverse),
     ActionDef::new("pause", STREAM, "Holds a stream for a while.", pause),
@@ -57,10 +56,6 @@ fn resolvers(words: &mut ActionWords<'_, '_>) -> Parsed {
 
 fn filters(words: &mut ActionWords<'_, '_>) -> Parsed {
     refuse(words, "filters, which this version does not have yet")
-}
-
-fn switch_mode(words: &mut ActionWords<'_, '_>) -> Parsed {
-    refuse(words, "the switch from TCP to HTTP within a stream, which this version does not have yet")
 }
 
 fn netscaler(words: &mut ActionWords<'_, '_>) -> Parsed {

@@ -85,7 +85,10 @@ impl Answer {
     ) -> Result<(), HeadFull> {
         start(txn.reply, self.status, reason(self.status))?;
         for (name, format) in headers {
-            txn.with_text(format, |txn, value| txn.reply.head.headers.add(name, value))?;
+            // A field without a value is left out.
+            txn.with_text(format, |txn, value| {
+                if value.is_empty() { Ok(()) } else { txn.reply.head.headers.add(name, value) }
+            })?;
         }
         match body {
             Body::Empty => {}

@@ -230,3 +230,127 @@ fn http_auth_asks_the_user_list() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
     }
 }
+
+#[test]
+fn wait_for_body_ends_with_408_when_the_body_does_not_come() {
+    let proxyd = Proxyd::start(vec![configured(
+        " http-request wait-for-body time 30ms\n http-request return status 200\n",
+    )]);
+    let mut client = proxyd.client();
+    client.send("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 4\r\n\r\nab");
+    assert!(client.rest().starts_with("HTTP/1.1 408 "));
+}
+
+#[test]
+fn http_response_wait_for_body() {
+    let origin = Origin::new();
+    let mut proxy = configured(
+        " http-response wait-for-body time 10s\n http-response set-header x-body \"%[res.body]\"\n server s 127.0.0.1:1\n",
+    );
+    proxy.servers[0].address = Address::Inet(origin.address());
+    let proxyd = Proxyd::start(vec![proxy]);
+    let mut client = proxyd.client();
+    client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
+    let mut server = origin.accept();
+    server.head();
+    server.send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab");
+    server.send("cd");
+    assert_eq!(client.head(), "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nx-body: abcd\r\n\r\n");
+    assert_eq!(client.bytes(4), "abcd");
+}
+
+#[test]
+fn http_response_wait_for_body_ends_with_504() {
+    let origin = Origin::new();
+    let mut proxy = configured(" http-response wait-for-body time 30ms\n server s 127.0.0.1:1\n");
+    proxy.servers[0].address = Address::Inet(origin.address());
+    let proxyd = Proxyd::start(vec![proxy]);
+    let mut client = proxyd.client();
+    client.send(LAST);
+    let mut server = origin.accept();
+    server.head();
+    server.send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab");
+    assert!(client.rest().starts_with("HTTP/1.1 504 "));
+}
+
+#[test]
+fn a_head_request_gets_no_body_whatever_rules_made_of_its_method() {
+    let origin = Origin::new();
+    let mut proxy = configured(" http-request set-method GET\n server s 127.0.0.1:1\n");
+    proxy.servers[0].address = Address::Inet(origin.address());
+    let proxyd = Proxyd::start(vec![proxy]);
+    let mut client = proxyd.client();
+    client.send("HEAD / HTTP/1.1\r\nhost: h\r\n\r\n");
+    let mut server = origin.accept();
+    assert!(server.head().starts_with("GET / "));
+    server.send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nabcd");
+    assert_eq!(client.head(), "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n");
+    client.send("GET /2 HTTP/1.1\r\nhost: h\r\n\r\n");
+    assert!(server.head().starts_with("GET /2 "), "on the same connection");
+    server.send(EMPTY_ANSWER);
+    assert_eq!(client.head(), EMPTY_ANSWER);
+}
+
+#[test]
+fn switch_mode_goes_on_with_http() {
+    let mut proxy = configured(
+        " mode tcp\n tcp-request inspect-delay 10s\n tcp-request content switch-mode http if HTTP\n tcp-request content reject\n http-request return status 204\n",
+    );
+    proxy.mode = Mode::Tcp;
+    let proxyd = Proxyd::start(vec![proxy]);
+    let mut client = proxyd.client();
+    for _ in 0..2 {
+        client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
+        assert!(client.head().starts_with("HTTP/1.1 204 "));
+    }
+    let mut other = proxyd.client();
+    other.send("not HTTP at all\r\n");
+    assert_eq!(other.rest(), "");
+}
+
+#[test]
+fn option_forwarded() {
+    let origin = Origin::new();
+    let mut proxy = configured(" option forwarded proto for by by_port-expr int(10)\n server s 127.0.0.1:1\n");
+    proxy.servers[0].address = Address::Inet(origin.address());
+    let proxyd = Proxyd::start(vec![proxy]);
+    let mut client = proxyd.client();
+    client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
+    let head = origin.accept().head();
+    assert!(head.contains("\r\nforwarded: proto=http;by=\"127.0.0.1:10\";for=127.0.0.1\r\n"), "{head}");
+}
+
+#[test]
+fn h1_case_adjust() {
+    let origin = Origin::new();
+    let mut proxy = listen(&[origin.address()]);
+    proxy.options.h1_case_adjust_bogus_client = true;
+    proxy.options.h1_case_adjust_bogus_server = true;
+    let mut config = Config { proxies: vec![proxy], ..Config::default() };
+    config.global.h1_case_adjust.insert("host".into(), "Host".into());
+    config.global.h1_case_adjust.insert("content-length".into(), "Content-Length".into());
+    let proxyd = Proxyd::start_with(config);
+    let mut client = proxyd.client();
+    client.send("GET / HTTP/1.1\r\nhost: host:1\r\n\r\n");
+    let mut server = origin.accept();
+    assert_eq!(server.head(), "GET / HTTP/1.1\r\nHost: host:1\r\n\r\n");
+    server.send(EMPTY_ANSWER);
+    assert_eq!(client.head(), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+}
+
+#[test]
+fn unpublished_backends_are_passed_over() {
+    let text = "defaults\n mode http\n timeout client 10s\n timeout server 10s\n timeout connect 10s\n\
+        frontend web\n bind 127.0.0.1:1\n force-be-switch if { req.hdr(x-force) 1 }\n use_backend a\n default_backend b\n\
+        backend a\n be-unpublished\n http-request return status 201\n\
+        backend b\n http-request return status 202\n";
+    let loaded = crate::config::load_text("t.cfg", text, Default::default(), Default::default());
+    let mut config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+    config.proxies[0].binds[0].address = Address::Inet(([127, 0, 0, 1], 0).into());
+    let proxyd = Proxyd::start_with(config);
+    let mut client = proxyd.client();
+    client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
+    assert!(client.head().starts_with("HTTP/1.1 202 "));
+    client.send("GET / HTTP/1.1\r\nhost: h\r\nx-force: 1\r\n\r\n");
+    assert!(client.head().starts_with("HTTP/1.1 201 "));
+}

@@ -128,16 +128,6 @@ pub const KEYWORDS: &[Keyword] = &[
     listed("ssl-f-use", Places::FRONT_ONLY, "[<sslbindconf> ...]", "Chooses a certificate.", any)
         .refused("TLS"),
     old("crt", Places::FRONT_ONLY, "<cert>", "Adds a certificate.", any).refused("TLS"),
-    listed("be-unpublished", Places::BACK_ONLY, "", "Hides the backend from dynamic switching.", any)
-        .refused("unpublished backends"),
-    listed(
-        "force-be-switch",
-        Places::FRONT_ONLY,
-        "{ if | unless } <condition>",
-        "Switches to unpublished backends.",
-        any,
-    )
-    .refused("unpublished backends"),
     listed("log-steps", Places::FRONT, "<steps>", "When log lines are written.", any).refused("log steps"),
 ];
 

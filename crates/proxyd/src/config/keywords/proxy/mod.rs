@@ -5,6 +5,7 @@ mod capture;
 pub(super) mod check;
 mod cookie;
 mod errors;
+mod forwarded;
 mod general;
 mod legacy;
 pub mod logging;
@@ -28,6 +29,7 @@ pub const TABLES: &[&[Keyword]] = &[
     options::SWITCHES,
     logging::KEYWORDS,
     errors::KEYWORDS,
+    forwarded::KEYWORDS,
     balance::KEYWORDS,
     cookie::KEYWORDS,
     persistence::KEYWORDS,

@@ -123,14 +123,6 @@ pub const KEYWORDS: &[Keyword] = &[
         originalto,
     ),
     old(
-        "option forwarded",
-        Places::BACK,
-        "[ proto ] [ host | host-expr <e> ] [ by ... ] [ for ... ]",
-        "Adds Forwarded.",
-        forwarded,
-    )
-    .refused("the Forwarded header"),
-    old(
         "option redispatch",
         Places::BACK,
         "[ <interval> ]",
@@ -335,16 +327,6 @@ fn forwardfor(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 fn originalto(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     no_prefix(line)?;
     loader.proxy()?.original_to = Some(header_option(line, "X-Original-To", false)?);
-    Ok(())
-}
-
-fn forwarded(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
-    let proxy = loader.proxy()?;
-    if line.prefix == Prefix::None {
-        proxy.forwarded = Some(line.words.by_ref().map(|word| word.as_str().to_owned()).collect());
-    } else {
-        proxy.forwarded = None;
-    }
     Ok(())
 }
 

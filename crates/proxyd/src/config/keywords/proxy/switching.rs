@@ -1,6 +1,6 @@
 //! Which backend and which server: `use_backend`, `default_backend`, `use-server`, `monitor …`.
 
-use super::old;
+use super::{listed, old};
 use crate::config::expression::{self, FormatUse};
 use crate::config::keyword::{Keyword, Line, Parsed, Places, any};
 use crate::config::loader::{Loader, SwitchDraft};
@@ -9,6 +9,8 @@ use crate::model::ServerSwitch;
 pub const KEYWORDS: &[Keyword] = &[
     old("default_backend", Places::FRONT, "<backend>", "The backend when no rule chooses one.", default_backend),
     old("use_backend", Places::FRONT_ONLY, "<backend> [{if | unless} <condition>]", "Chooses a backend.", use_backend),
+    listed("be-unpublished", Places::BACK_ONLY, "", "Hides the backend from switching rules.", unpublished),
+    listed("force-be-switch", Places::FRONT_ONLY, "{ if | unless } <condition>", "When unpublished backends may be chosen.", force_switch),
     old("use-server", Places::BACK_ONLY, "<server> { if | unless } <condition>", "Chooses a server.", use_server),
     old("monitor-uri", Places::FRONT, "<uri>", "Answers this URI itself.", monitor_uri),
     old("monitor fail", Places::FRONT_ONLY, "{ if | unless } <condition>", "When the monitor URI fails.", monitor_fail),
@@ -33,6 +35,20 @@ fn use_backend(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let draft = loader.draft()?;
     draft.seen_rules.use_backend = true;
     draft.switches.push(SwitchDraft { name, condition, location: line.location.clone(), dynamic });
+    Ok(())
+}
+
+fn unpublished(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    loader.proxy()?.unpublished = true;
+    line.end()
+}
+
+fn force_switch(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    if !matches!(line.words.peek_str(), Some("if" | "unless")) {
+        return Err(line.alert("'force-be-switch' requires either 'if' or 'unless' followed by a condition."));
+    }
+    let condition = expression::condition(loader, line)?;
+    loader.proxy()?.force_switch.extend(condition);
     Ok(())
 }
 

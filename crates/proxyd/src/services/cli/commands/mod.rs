@@ -1,5 +1,6 @@
 //! The commands, by what they work on; each is one [`CommandDef`] next to its code.
 
+mod backend;
 mod console;
 mod frontend;
 mod process;
@@ -16,7 +17,7 @@ use crate::proxy::{Backend, Server};
 
 static ALL: LazyLock<Vec<CommandDef>> = LazyLock::new(|| {
     let mut all = Vec::new();
-    for table in [console::TABLE, frontend::TABLE, process::TABLE, server::TABLE, sessions::TABLE] {
+    for table in [backend::TABLE, console::TABLE, frontend::TABLE, process::TABLE, server::TABLE, sessions::TABLE] {
         all.extend(table.iter().map(CommandDef::copy));
     }
     all.extend(show::TABLE.iter().chain(show_servers::TABLE).chain(ssl::TABLE).map(CommandDef::copy));

@@ -1,0 +1,99 @@
+//! `option splice-request`, `splice-response`, `splice-auto`: nothing is lost, doubled or mixed up on the way through pipes.
+
+use super::*;
+
+const LENGTH: usize = 3_000_000;
+
+/// Bytes that show where they belong.
+fn pattern() -> Vec<u8> {
+    (0..LENGTH).map(|at| (at / 7 % 251) as u8).collect()
+}
+
+fn spliced(mode: Mode, server: SocketAddr) -> Proxyd {
+    let mut proxy = listen(&[server]);
+    proxy.mode = mode;
+    proxy.options.splice_request = true;
+    proxy.options.splice_response = true;
+    Proxyd::start(vec![proxy])
+}
+
+fn read_exactly(client: &mut Client, count: usize) -> Vec<u8> {
+    let mut bytes = vec![0; count];
+    client.stream.read_exact(&mut bytes).unwrap();
+    bytes
+}
+
+#[test]
+fn a_long_response_and_the_next_request() {
+    let origin = Origin::new();
+    let proxyd = spliced(Mode::Http, origin.address());
+    let server = std::thread::spawn(move || {
+        let mut server = origin.accept();
+        for _ in 0..2 {
+            server.head();
+            server.send(&format!("HTTP/1.1 200 OK\r\ncontent-length: {LENGTH}\r\n\r\n"));
+            server.stream.get_mut().write_all(&pattern()).unwrap();
+        }
+    });
+    let mut client = proxyd.client();
+    for _ in 0..2 {
+        client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
+        assert!(client.head().contains("content-length"));
+        assert!(read_exactly(&mut client, LENGTH) == pattern());
+    }
+    server.join().unwrap();
+}
+
+#[test]
+fn a_long_request() {
+    let origin = Origin::new();
+    let proxyd = spliced(Mode::Http, origin.address());
+    let mut client = proxyd.client();
+    let sender = std::thread::spawn(move || {
+        client.send(&format!("POST / HTTP/1.1\r\nhost: h\r\ncontent-length: {LENGTH}\r\n\r\n"));
+        client.stream.get_mut().write_all(&pattern()).unwrap();
+        client.head()
+    });
+    let mut server = origin.accept();
+    server.head();
+    assert!(read_exactly(&mut server, LENGTH) == pattern());
+    server.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    assert!(sender.join().unwrap().starts_with("HTTP/1.1 200"));
+}
+
+#[test]
+fn a_relay_both_ways_and_its_end() {
+    let origin = Origin::new();
+    let proxyd = spliced(Mode::Tcp, origin.address());
+    let server = std::thread::spawn(move || {
+        let mut server = origin.accept();
+        assert_eq!(server.bytes(5), "small");
+        server.stream.get_mut().write_all(&pattern()).unwrap();
+        let mut rest = Vec::new();
+        server.stream.read_to_end(&mut rest).unwrap();
+        server.send("bye");
+        rest
+    });
+    let mut client = proxyd.client();
+    client.send("small");
+    assert!(read_exactly(&mut client, LENGTH) == pattern());
+    client.stream.get_mut().write_all(&pattern()).unwrap();
+    client.finish_sending();
+    assert_eq!(client.rest(), "bye");
+    assert!(server.join().unwrap() == pattern());
+}
+
+#[test]
+fn a_client_that_leaves_in_the_middle() {
+    let origin = Origin::new();
+    let proxyd = spliced(Mode::Tcp, origin.address());
+    let client = proxyd.client();
+    let mut server = origin.accept();
+    let sender = std::thread::spawn(move || server.stream.get_mut().write_all(&pattern()).is_err());
+    drop(client);
+    sender.join().unwrap();
+    // The proxy lives on and serves the next one.
+    let mut client = proxyd.client();
+    client.send("x");
+    client.finish_sending();
+}
