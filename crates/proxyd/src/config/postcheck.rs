@@ -132,7 +132,10 @@ fn mode_conflicts(loader: &mut Loader, draft: &mut Draft) {
     let kind = kind_name(draft);
     let name = draft.proxy.name.clone();
     let mut told: Vec<&str> = Vec::new();
-    for (keyword, span) in std::mem::take(&mut draft.http_only) {
+    let becomes_http = |rule: &crate::rules::Rule| rule.text.starts_with("switch-mode");
+    let http_only = std::mem::take(&mut draft.http_only);
+    let is_asked = !draft.proxy.rules.tcp_request_content.iter().any(becomes_http);
+    for (keyword, span) in http_only.into_iter().filter(|_| is_asked) {
         if told.contains(&keyword) {
             continue;
         }

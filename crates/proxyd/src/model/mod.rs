@@ -21,9 +21,9 @@ pub use global::{Global, GlobalValue, GlobalVariable, StatsSocket, UnixBind, Use
 pub use h2::H2Tuning;
 pub use log::{LogFacility, LogLevel, LogSyslogFormat, LogTarget, LogTransport, SampleRange};
 pub use proxy::{
-    Balance, BalanceAlgorithm, ConnectionMode, Cookie, ErrorReply, ForwardFor, Forwarded, ForwardedValue, HashFunction, HashKind,
-    HashType, HttpReuse, Mode, Proxy, ProxyId, ProxyKind, ProxyOptions, RestrictNames, ServerSwitch,
-    TcpKeepAlive, Timeouts, UseBackend, UseBackendTarget,
+    Balance, BalanceAlgorithm, ConnectionMode, Cookie, ErrorReply, ForwardFor, Forwarded, ForwardedValue,
+    HashFunction, HashKind, HashType, HttpReuse, Mode, Proxy, ProxyId, ProxyKind, ProxyOptions,
+    RestrictNames, ServerSwitch, TcpKeepAlive, Timeouts, UseBackend, UseBackendTarget,
 };
 pub use server::{InitialState, OnError, OnMarkedDown, OnMarkedUp, Server, ServerId};
 pub use stats::{StatsAdmin, StatsPage};

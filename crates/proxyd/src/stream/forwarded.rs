@@ -15,7 +15,9 @@ impl Stream {
         let (source, destination) = (&session.info.source, &session.info.destination);
         let host = option.host.as_ref().and_then(|value| match value {
             ForwardedValue::Own => self.request.headers.find(b"host").map(<[u8]>::to_vec),
-            ForwardedValue::Expression(expression) => expression.eval(&context)?.into_text().map(|text| text.to_vec()),
+            ForwardedValue::Expression(expression) => {
+                expression.eval(&context)?.into_text().map(|text| text.to_vec())
+            }
         });
         let element = Element {
             proto: option.proto.then_some(if session.info.tls { "https" } else { "http" }),

@@ -7,10 +7,10 @@ use super::body::Incoming;
 use super::exchange::send_or_keep;
 use super::session::Session;
 use super::state::{Activity, Stream};
+use crate::http::Framing;
 use crate::http::h1::{ConnectionField, EncodePlan, encode_response};
 use crate::http::h2;
 use crate::http::reply::{ErrorPages, StaticReply};
-use crate::http::Framing;
 use crate::proxy::Counter;
 use crate::runtime::Core;
 use crate::txn::{Cause, Phase};
@@ -82,8 +82,7 @@ impl Stream {
                 case.adjust(&mut out);
             }
         }
-        let bodyless =
-            self.is_head || matches!(self.response.status(), 100..=199 | 204 | 304);
+        let bodyless = self.is_head || matches!(self.response.status(), 100..=199 | 204 | 304);
         if !bodyless {
             out.extend_from_slice(body);
         }

@@ -248,9 +248,10 @@ impl Stream {
             proxy.force_switch.iter().any(|condition| condition.eval(&context))
         };
         let takes = |id: ProxyId| {
-            session.snapshot.backend(id).is_some_and(|backend| {
-                !backend.model.disabled && (forced || backend.is_published())
-            })
+            session
+                .snapshot
+                .backend(id)
+                .is_some_and(|backend| !backend.model.disabled && (forced || backend.is_published()))
         };
         for rule in &proxy.use_backend {
             let context = self.context(session, core);

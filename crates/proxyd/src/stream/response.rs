@@ -206,15 +206,24 @@ impl Stream {
                     return Ok(false);
                 }
             }
-            let mut held = std::mem::take(&mut self.server_input);
-            let judged = self.judge_response(session, core, held.as_slice());
-            core.buffers.release(&mut held);
-            if judged? {
-                self.response_held = false;
-                self.response_wait_end_ms = None;
-                return Ok(true);
+            match self.response_rules(session, core) {
+                Verdict::Continue | Verdict::Allow => break,
+                Verdict::WaitForBody { at_least_bytes, .. } => {
+                    let held = self.server_input.as_slice();
+                    self.body_wait_over = self.has_enough_body(session, held, at_least_bytes);
+                }
+                verdict => {
+                    self.replace_response(session, core, verdict);
+                    return Ok(true);
+                }
             }
         }
+        self.response_held = false;
+        self.response_wait_end_ms = None;
+        let mut held = std::mem::take(&mut self.server_input);
+        let sent = self.send_response(session, core, held.as_slice());
+        core.buffers.release(&mut held);
+        sent.map(|()| true)
     }
 
     /// The head, and as much of the body as came with it, in one write.

@@ -3,6 +3,7 @@
 use super::{Fetch, fetch};
 use crate::expr::sample::int_prefix;
 use crate::expr::{ArgKind, Args, Contexts, Data, EvalCtx, FetchState, Method, Sample, SampleType};
+use crate::http::h1::{Limits, Parsed, parse_request};
 use crate::http::{RequestHead, Version};
 
 const REQ: Contexts = Contexts::REQUEST;
@@ -231,11 +232,18 @@ pub(super) fn long_version<'a>(version: Version) -> Sample<'a> {
 }
 
 fn proto_http<'a>(_: &'a Args, ctx: &EvalCtx<'a>, state: &mut FetchState) -> Option<Sample<'a>> {
-    if ctx.request.is_none() {
-        state.may_change = !ctx.is_final;
-        return None;
+    if ctx.request.is_some() {
+        return Some(Sample::Bool(true));
     }
-    Some(Sample::Bool(true))
+    // On a TCP stream the bytes have to parse.
+    match parse_request(&mut RequestHead::default(), ctx.request_payload.data, &Limits::default()) {
+        Parsed::Head { .. } => Some(Sample::Bool(true)),
+        Parsed::Error(_) => Some(Sample::Bool(false)),
+        Parsed::Incomplete => {
+            state.may_change = !ctx.is_final;
+            None
+        }
+    }
 }
 
 /// A word of the request line as it came.

@@ -389,7 +389,8 @@ fn a_request_that_a_server_refused_is_sent_again() {
     });
     let mut client = proxyd.client();
     client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
-    assert!(client.head().starts_with("HTTP/1.1 200"));
+    let head = client.head();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
     drop((client, proxyd));
     serving.join().unwrap();
 }

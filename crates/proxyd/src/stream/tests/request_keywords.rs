@@ -301,7 +301,8 @@ fn switch_mode_goes_on_with_http() {
     let mut client = proxyd.client();
     for _ in 0..2 {
         client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
-        assert!(client.head().starts_with("HTTP/1.1 204 "));
+        let head = client.head();
+        assert!(head.starts_with("HTTP/1.1 204 "), "{head}");
     }
     let mut other = proxyd.client();
     other.send("not HTTP at all\r\n");
@@ -311,7 +312,8 @@ fn switch_mode_goes_on_with_http() {
 #[test]
 fn option_forwarded() {
     let origin = Origin::new();
-    let mut proxy = configured(" option forwarded proto for by by_port-expr int(10)\n server s 127.0.0.1:1\n");
+    let mut proxy =
+        configured(" option forwarded proto for by by_port-expr int(10)\n server s 127.0.0.1:1\n");
     proxy.servers[0].address = Address::Inet(origin.address());
     let proxyd = Proxyd::start(vec![proxy]);
     let mut client = proxyd.client();

@@ -40,7 +40,11 @@ fn forwarded(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
             "by_port" => &mut option.by_port,
             "for" => &mut option.from,
             "for_port" => &mut option.from_port,
-            _ => return Err(line.alert_at(word, format!("'option forwarded' : unknown keyword '{}'", word.as_str()))),
+            _ => {
+                return Err(
+                    line.alert_at(word, format!("'option forwarded' : unknown keyword '{}'", word.as_str()))
+                );
+            }
         };
         let value = if is_expression {
             ForwardedValue::Expression(expression::expression(loader, line)?)

@@ -17,7 +17,9 @@ use crate::proxy::{Backend, Server};
 
 static ALL: LazyLock<Vec<CommandDef>> = LazyLock::new(|| {
     let mut all = Vec::new();
-    for table in [backend::TABLE, console::TABLE, frontend::TABLE, process::TABLE, server::TABLE, sessions::TABLE] {
+    for table in
+        [backend::TABLE, console::TABLE, frontend::TABLE, process::TABLE, server::TABLE, sessions::TABLE]
+    {
         all.extend(table.iter().map(CommandDef::copy));
     }
     all.extend(show::TABLE.iter().chain(show_servers::TABLE).chain(ssl::TABLE).map(CommandDef::copy));
