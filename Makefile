@@ -5,7 +5,7 @@ DESTDIR ?=
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test demo bench install lab-up lab-down deps docs clean
+.PHONY: help build check test test-databases demo bench install lab-up lab-down deps docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,11 @@ check: ## what one runs before a commit: format, clippy without a warning, unit 
 
 test: ## everything; installs the Debian packages that it needs
 	scripts/test
+
+test-databases: ## PostgreSQL with Patroni, Redis with Sentinel, MariaDB and nginx behind the samples of etc/proxyd/samples
+	scripts/deps databases
+	$(CARGO) build -p proxyd
+	$(CARGO) test -p testkit --test databases -- --nocapture
 
 demo: ## the chapter's set-up in network namespaces, dying piece by piece (KEEP=1 leaves it up)
 	scripts/demo $(if $(KEEP),--keep)

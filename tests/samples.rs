@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use testkit::environment::{installed, root, skip};
+use testkit::environment::{built, installed, root, skip};
 
 fn directory() -> PathBuf {
     root().join("etc")
@@ -60,5 +60,26 @@ fn error_pages_are_whole_responses() {
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(!body.is_empty() && !head.replace("\r\n", "").contains('\n'), "{status}");
         assert!(text.len() < 1024, "fits every buffer");
+    }
+}
+
+/// The options that are proxyd's own, which the genuine haproxy cannot know.
+const OWN_OPTIONS: [&str; 2] = ["option sentinel-check", "option grpc-check"];
+
+#[test]
+fn every_sample_loads_here_and_in_haproxy_where_it_can() {
+    let Some(ours) = built("proxyd") else {
+        return skip("every_sample_loads_here_and_in_haproxy_where_it_can", "proxyd is not built");
+    };
+    let genuine = installed("haproxy");
+    for entry in std::fs::read_dir(directory().join("proxyd/samples")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let own =
+            OWN_OPTIONS.iter().any(|option| text.lines().any(|line| line.trim_start().starts_with(option)));
+        for program in [Some(&ours), genuine.as_ref().filter(|_| !own)].into_iter().flatten() {
+            let output = Command::new(program).arg("-c").arg("-f").arg(&path).output().unwrap();
+            assert!(output.status.success(), "{} of {}: {output:?}", path.display(), program.display());
+        }
     }
 }
