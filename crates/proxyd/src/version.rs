@@ -11,6 +11,9 @@ pub const DATE: &str = "2026/11/22";
 /// The TLS library's name as `ssllib_name_startswith` sees it.
 pub const TLS_LIBRARY: &str = "rustls";
 
+/// The OpenSSL whose protocol features a configuration may count on: TLS 1.3 and its suites.
+pub const OPENSSL_LEVEL: &str = "1.1.1";
+
 /// Features in the order and form of `-vv`; `true` is a `+`.
 pub const FEATURES: &[(&str, bool)] = &[
     ("51DEGREES", false),
@@ -32,7 +35,8 @@ pub const FEATURES: &[(&str, bool)] = &[
     ("MEMORY_PROFILING", false),
     ("NETFILTER", false),
     ("NS", false),
-    ("OPENSSL", false),
+    ("OPENSSL", true),
+    ("OPENSSL_AWSLC", true),
     ("OT", false),
     ("PCRE", false),
     ("PCRE2", false),
@@ -109,6 +113,7 @@ pub fn long() -> String {
          Available polling systems :\n      epoll : pref=300,  test result OK\nTotal: 1 (1 usable), will use epoll.\n\n\
          Available multiplexer protocols :\n\
          (protocols marked as <default> cannot be specified using 'proto' keyword)\n\
+         \u{20}        h2 : mode=HTTP  side=FE|BE  mux=H2    flags=HTX|HOL_RISK|NO_UPG\n\
          \u{20} <default> : mode=HTTP  side=FE|BE  mux=H1    flags=HTX\n\
          \u{20}        h1 : mode=HTTP  side=FE|BE  mux=H1    flags=HTX|NO_UPG\n\
          \u{20} <default> : mode=TCP   side=FE|BE  mux=PASS  flags=\n\

@@ -169,7 +169,9 @@ fn evaluate_predicate(pair: Pair<'_, Rule>, text: &str, facts: &Facts<'_>) -> Re
         "version_atleast" => version::compare(&version::claimed(), first).is_ge(),
         "version_before" => version::compare(&version::claimed(), first).is_lt(),
         "ssllib_name_startswith" => version::TLS_LIBRARY.starts_with(first),
-        // There is no OpenSSL here, so none is recent enough and none is too old; likewise AWS-LC's C interface.
+        "openssl_version_atleast" => version::compare(version::OPENSSL_LEVEL, first).is_ge(),
+        "openssl_version_before" => version::compare(version::OPENSSL_LEVEL, first).is_lt(),
+        // AWS-LC's C interface is not used: no version of it is there.
         _ => false,
     })
 }

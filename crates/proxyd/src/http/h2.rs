@@ -10,7 +10,7 @@ use http::uri::PathAndQuery;
 use http::{Request, Response, StatusCode, Uri};
 
 use super::framing::Framing;
-use super::h1::{Limits, ParseError};
+use super::h1::{Limits, ParseError, check_authority};
 use super::head::{ConnectionTokens, Method, RequestHead, ResponseHead, Version};
 use super::headers::HeaderList;
 
@@ -45,6 +45,8 @@ pub fn read_request(
     if websocket {
         upgrade(head)?;
     }
+    // What was the only source of `Host` agrees with it, but its port may be the scheme's own.
+    check_authority(head, !authority.is_empty())?;
     if head.headers.len() + 1 >= limits.headers_max {
         return Err(ParseError::TooManyHeaders);
     }

@@ -208,7 +208,6 @@ fn builder(tuning: &H2Tuning) -> h2::server::Builder {
     let mut builder = h2::server::Builder::new();
     builder
         .initial_window_size(tuning.initial_window_bytes)
-        .initial_connection_window_size(tuning.connection_window_bytes())
         .max_concurrent_streams(tuning.concurrent_streams_max)
         .max_frame_size(tuning.frame_bytes_max)
         .header_table_size(tuning.header_table_bytes)
@@ -263,6 +262,11 @@ impl Multiplexer {
             match frames.poll_accept(&mut context) {
                 Poll::Pending => return true,
                 Poll::Ready(Some(Ok((request, respond)))) => {
+                    // Only now is there anything to receive: a client that expects nothing but settings gets nothing else.
+                    if session.info.requests_before == 0 {
+                        let window = session.snapshot.global.h2_frontend.connection_window_bytes();
+                        frames.set_target_window_size(window);
+                    }
                     self.accept(session, core, request, respond);
                     self.limit_requests(session);
                 }

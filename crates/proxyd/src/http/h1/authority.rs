@@ -15,7 +15,7 @@ impl From<HeadFull> for ParseError {
 }
 
 /// Refuses a mismatch and normalises default ports.
-pub(super) fn check(head: &mut RequestHead, has_host: bool) -> Result<(), ParseError> {
+pub fn check(head: &mut RequestHead, has_host: bool) -> Result<(), ParseError> {
     let target = head.target();
     if target.first() == Some(&b'/') && head.method != Method::Connect {
         return Ok(());

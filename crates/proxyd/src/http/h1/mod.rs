@@ -15,6 +15,7 @@ mod error;
 mod fields;
 mod parse;
 
+pub use authority::check as check_authority;
 pub use case::HeaderCase;
 pub use chunk::{ChunkDecoder, ChunkStep, SIZE_LINE_BYTES_MAX, encode_trailers};
 pub use encode::{
