@@ -14,6 +14,9 @@ use std::sync::Arc;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, sendmsg};
 
+use rustls::ServerConfig;
+use rustls::server::{Acceptor, ClientHello};
+
 use crate::txn::TlsFacts;
 
 /// Ciphertext received by one system call.
@@ -67,11 +70,46 @@ pub struct Transport {
     /// The name that was asked for, on the client's side.
     name: Option<String>,
     facts: Option<Arc<TlsFacts>>,
+    /// An alert from before there was a connection.
+    refusal: Vec<u8>,
+    /// What is spoken depends on the client's hello, which has not come.
+    choosing: Option<Box<Choosing>>,
+}
+
+/// Gives the configuration for a client's hello; `None`: the client is not wanted.
+pub type Chooser = Box<dyn Fn(&ClientHello<'_>) -> Option<Arc<ServerConfig>>>;
+
+struct Choosing {
+    acceptor: Acceptor,
+    choose: Chooser,
+}
+
+impl std::fmt::Debug for Choosing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Choosing")
+    }
 }
 
 impl Transport {
     pub fn new(tls: impl Into<rustls::Connection>) -> Self {
-        Self { tls: tls.into(), owed: 0, heard: false, ended: false, closing: false, name: None, facts: None }
+        Self {
+            tls: tls.into(),
+            owed: 0,
+            heard: false,
+            ended: false,
+            closing: false,
+            name: None,
+            facts: None,
+            refusal: Vec::new(),
+            choosing: None,
+        }
+    }
+
+    /// The configuration is chosen when the client's hello is there.
+    #[must_use]
+    pub fn choosing(mut self, choose: Chooser) -> Self {
+        self.choosing = Some(Box::new(Choosing { acceptor: Acceptor::default(), choose }));
+        self
     }
 
     /// Remembers the name that is asked for: only requests for the same one may reuse the connection.
@@ -149,6 +187,9 @@ impl Transport {
                 Ok((0, _)) => return Handshake::Closed { silent: !self.heard },
                 Ok((_, Some(error))) => {
                     // The alert is worth one attempt.
+                    if !self.refusal.is_empty() {
+                        let _ = Socket(socket).write(&self.refusal);
+                    }
                     let _ = self.flush(socket, writable);
                     return Handshake::Failed(error);
                 }
@@ -158,12 +199,43 @@ impl Transport {
     }
 
     fn take_in(&mut self, rest: &mut &[u8]) -> Result<(), String> {
+        if self.choosing.is_some() {
+            return self.take_hello(rest);
+        }
         let before = rest.len();
         self.tls.read_tls(rest).map_err(|error| error.to_string())?;
         self.tls.process_new_packets().map_err(|error| error.to_string())?;
         if rest.len() == before {
             return Err("the peer sends more than the handshake needs".to_owned());
         }
+        Ok(())
+    }
+
+    /// The hello, until it is complete; then the connection is what it asks for.
+    fn take_hello(&mut self, rest: &mut &[u8]) -> Result<(), String> {
+        let Some(choosing) = &mut self.choosing else { return Ok(()) };
+        let before = rest.len();
+        choosing.acceptor.read_tls(rest).map_err(|error| error.to_string())?;
+        let accepted = match choosing.acceptor.accept() {
+            Ok(Some(accepted)) => accepted,
+            Ok(None) if rest.len() == before => return Err("the hello is too large".to_owned()),
+            Ok(None) => return Ok(()),
+            Err((error, mut alert)) => {
+                // The alert is lost with a socket that takes nothing; it is a courtesy.
+                let _ = alert.write_all(&mut self.refusal);
+                return Err(error.to_string());
+            }
+        };
+        let chosen = (choosing.choose)(&accepted.client_hello());
+        let Some(configuration) = chosen else { return Err("no certificate for this name".to_owned()) };
+        match accepted.into_connection(configuration) {
+            Ok(server) => self.tls = server.into(),
+            Err((error, mut alert)) => {
+                let _ = alert.write_all(&mut self.refusal);
+                return Err(error.to_string());
+            }
+        }
+        self.choosing = None;
         Ok(())
     }
 

@@ -34,7 +34,16 @@ pub(super) fn start_client(listener: &Listener, is_http: bool, connection: &mut 
     let configuration = if is_http && listener.model.protocol.is_none() { &tls.http } else { &tls.server };
     match rustls::ServerConnection::new(Arc::clone(configuration)) {
         Ok(server) => {
-            connection.start_tls(Transport::new(server));
+            let transport = Transport::new(server);
+            connection.start_tls(if tls.certificates.has_own() {
+                let (tls, default) = (Arc::clone(tls), Arc::clone(configuration));
+                transport.choosing(Box::new(move |hello| match tls.certificates.find(hello)?.own {
+                    Some(own) => Some(Arc::clone(if is_http { &own.http } else { &own.server })),
+                    None => Some(Arc::clone(&default)),
+                }))
+            } else {
+                transport
+            });
             true
         }
         Err(error) => {

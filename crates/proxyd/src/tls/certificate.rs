@@ -33,7 +33,11 @@ impl Certificate {
         match key.keys_match() {
             // Keys whose public half cannot be told are taken on trust, as a signature would show a mismatch at once.
             Ok(()) | Err(Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
-            Err(Error::InconsistentKeys(_)) => return Err(PemError::Mismatch(path.into())),
+            // Certificates of version 1, which webpki does not read.
+            Err(Error::InvalidCertificate(_)) if has_key_of(&key) => {}
+            Err(Error::InconsistentKeys(_) | Error::InvalidCertificate(_)) => {
+                return Err(PemError::Mismatch(path.into()));
+            }
             Err(error) => return Err(unusable(error.to_string())),
         }
         Ok(Self { path: path.into(), key: Arc::new(key), names })
@@ -75,6 +79,13 @@ impl Certificate {
     pub fn algorithm(&self) -> SignatureAlgorithm {
         self.key.key.algorithm()
     }
+}
+
+/// Whether the leaf's public key is that of the signing key; true when the latter cannot be told.
+fn has_key_of(key: &CertifiedKey) -> bool {
+    let Some(leaf) = key.cert.first() else { return false };
+    let Ok((_, leaf)) = X509Certificate::from_der(leaf) else { return false };
+    key.key.public_key().is_none_or(|public| public.as_ref() == leaf.public_key().raw)
 }
 
 /// The names in a certificate (RFC 6125 §6.4.4: the common name counts only without alternatives).

@@ -1,5 +1,6 @@
 //! From the words of a `bind … ssl` line to what its handshakes need.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,10 +11,11 @@ use super::certificate::Certificate;
 use super::pem::PemError;
 use super::pinned::Authorities;
 use super::server::{self, Certificates, ClientVerification, ServerParameters};
-use super::settings::Settings;
-use super::sni::SniTable;
+use super::settings::{Settings, Side};
+use super::sni::{Candidate, SniTable};
 use super::store::CertificateStore;
 use super::{Problem, client, crt_list};
+use crate::model::TlsSetting;
 
 /// The TLS side of a listener, shared by all its connections.
 #[derive(Debug)]
@@ -26,6 +28,39 @@ pub struct ListenerTls {
     /// The certificates in the line's order, with the names of their list; changed by `commit ssl cert` only.
     pub loaded: Mutex<Vec<Loaded>>,
     pub strict_sni: bool,
+    /// The lists that it serves, even when they are empty by now.
+    pub lists: Vec<List>,
+    /// The line's words and the defaults, for entries that are added later.
+    words: Vec<TlsSetting>,
+    global: BTreeMap<String, String>,
+}
+
+impl ListenerTls {
+    /// Lets changes of `loaded` take effect.
+    pub fn refresh(&self, loaded: &[Loaded]) {
+        self.certificates.replace(table(loaded, self.strict_sni));
+    }
+
+    /// The configurations of an entry with these options.
+    ///
+    /// # Errors
+    /// What is wrong with them, in words.
+    pub fn own(&self, options: &[TlsSetting]) -> Result<Option<Arc<OwnTls>>, String> {
+        let settings = Settings { global: &self.global, words: &self.words, side: Side::Bind };
+        let mut problems = Vec::new();
+        let own = own_tls(&settings, options, &self.certificates, &mut problems);
+        match problems.into_iter().find(|problem| !matches!(problem, Problem::Warning(_))) {
+            Some(Problem::Word(text) | Problem::Whole(text) | Problem::Warning(text)) => Err(text),
+            None => Ok(own),
+        }
+    }
+}
+
+/// Configurations of one entry of a list, where its options differ from the line.
+#[derive(Debug)]
+pub struct OwnTls {
+    pub server: Arc<ServerConfig>,
+    pub http: Arc<ServerConfig>,
 }
 
 /// A certificate of a line.
@@ -33,6 +68,25 @@ pub struct ListenerTls {
 pub struct Loaded {
     pub certificate: Arc<Certificate>,
     pub filters: Vec<String>,
+    /// The list or directory that names it.
+    pub origin: Option<Origin>,
+    pub own: Option<Arc<OwnTls>>,
+}
+
+/// Where in a list an entry stands.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    pub list: Arc<str>,
+    /// 0 in directories.
+    pub line: u32,
+    pub options: Vec<TlsSetting>,
+}
+
+/// A `crt-list` file, or a directory that `crt` names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct List {
+    pub name: Arc<str>,
+    pub is_directory: bool,
 }
 
 /// Loads what `crt`, `default-crt` and `crt-list` name, whether or not the line has `ssl`: HAProxy does so too.
@@ -50,7 +104,18 @@ pub fn certificates(
             "crt" | "default-crt" => {
                 let (certificates, errors) = store.load(&settings.path("crt-base", &word.value));
                 problems.extend(errors.iter().map(|error| Problem::Word(error.to_string())));
-                let plain = |certificate| Loaded { certificate, filters: Vec::new() };
+                let path = settings.path("crt-base", &word.value);
+                let origin = path.is_dir().then(|| Origin {
+                    list: path.to_string_lossy().into(),
+                    line: 0,
+                    options: Vec::new(),
+                });
+                let plain = |certificate| Loaded {
+                    certificate,
+                    filters: Vec::new(),
+                    origin: origin.clone(),
+                    own: None,
+                };
                 loaded.extend(certificates.into_iter().map(plain));
             }
             "crt-list" => list(settings, &word.value, store, &mut loaded, problems),
@@ -83,7 +148,13 @@ fn list(
     for entry in entries {
         let (certificates, errors) = store.load(&settings.path("crt-base", &entry.file));
         problems.extend(errors.iter().map(|error: &PemError| Problem::Word(format!("'crt-list' : {error}"))));
-        let named = |certificate| Loaded { certificate, filters: entry.filters.clone() };
+        let origin = Origin { list: file.into(), line: entry.line, options: entry.options.clone() };
+        let named = |certificate| Loaded {
+            certificate,
+            filters: entry.filters.clone(),
+            origin: Some(origin.clone()),
+            own: None,
+        };
         loaded.extend(certificates.into_iter().map(named));
     }
 }
@@ -93,7 +164,8 @@ pub fn table(loaded: &[Loaded], strict: bool) -> SniTable {
     let mut table = SniTable::default();
     table.strict = strict;
     for entry in loaded {
-        table.add(&entry.certificate, &entry.filters);
+        let candidate = Candidate { certificate: Arc::clone(&entry.certificate), own: entry.own.clone() };
+        table.add(&candidate, &entry.filters);
     }
     table
 }
@@ -108,6 +180,64 @@ pub fn build(
     if loaded.is_empty() && !strict_sni && !has_errors(problems) {
         problems.push(Problem::Whole("no SSL certificate specified".to_owned()));
     }
+    let certificates = Arc::new(Certificates::default());
+    let made = configurations(settings, &certificates, problems)?;
+    let mut loaded = loaded;
+    for entry in &mut loaded {
+        if let Some(origin) = entry.origin.as_ref().filter(|origin| !origin.options.is_empty()) {
+            entry.own = own_tls(settings, &origin.options, &certificates, problems);
+        }
+    }
+    if has_errors(problems) {
+        return None;
+    }
+    certificates.replace(table(&loaded, strict_sni));
+    Some(ListenerTls {
+        server: made.server,
+        http: made.http,
+        certificates,
+        loaded: Mutex::new(loaded),
+        strict_sni,
+        lists: lists(settings),
+        words: settings.words.to_vec(),
+        global: settings.global.clone(),
+    })
+}
+
+/// The lists that the line names.
+fn lists(settings: &Settings<'_>) -> Vec<List> {
+    let list = |word: &TlsSetting| match word.name.as_str() {
+        "crt-list" => Some(List { name: word.value.as_str().into(), is_directory: false }),
+        "crt" | "default-crt" => {
+            let path = settings.path("crt-base", &word.value);
+            path.is_dir().then(|| List { name: path.to_string_lossy().into(), is_directory: true })
+        }
+        _ => None,
+    };
+    settings.words.iter().filter_map(list).collect()
+}
+
+/// What an entry's options change; nothing without options.
+fn own_tls(
+    settings: &Settings<'_>,
+    options: &[TlsSetting],
+    certificates: &Arc<Certificates>,
+    problems: &mut Vec<Problem>,
+) -> Option<Arc<OwnTls>> {
+    if options.is_empty() {
+        return None;
+    }
+    let words: Vec<TlsSetting> = settings.words.iter().chain(options).cloned().collect();
+    let settings = Settings { words: &words, ..*settings };
+    configurations(&settings, certificates, problems).map(Arc::new)
+}
+
+/// The configurations that the words ask for; nothing when there are problems that forbid it.
+fn configurations(
+    settings: &Settings<'_>,
+    certificates: &Arc<Certificates>,
+    problems: &mut Vec<Problem>,
+) -> Option<OwnTls> {
     let alpn = settings.own_alpn(problems);
     let parameters = ServerParameters {
         versions: settings.versions(problems),
@@ -121,11 +251,10 @@ pub fn build(
     if has_errors(problems) {
         return None;
     }
-    let certificates = Arc::new(Certificates::new(table(&loaded, strict_sni)));
-    match server::configuration(&parameters, Arc::clone(&certificates)) {
+    match server::configuration(&parameters, Arc::clone(certificates)) {
         Ok(server) => {
             let http = if alpn.is_some() { Arc::clone(&server) } else { with_default_alpn(&server) };
-            Some(ListenerTls { server, http, certificates, loaded: Mutex::new(loaded), strict_sni })
+            Some(OwnTls { server, http })
         }
         Err(error) => {
             problems.push(Problem::Word(error.to_string()));

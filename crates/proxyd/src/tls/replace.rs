@@ -3,17 +3,20 @@
 //! New text is checked when it is set, takes effect in all listeners when it is committed, and is gone after a reload, which
 //! reads the files again (management guide, "set ssl cert").
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::certificate::Certificate;
-use super::listener::{ListenerTls, table};
+use super::listener::ListenerTls;
 use super::pem::{self, PemError};
 
 /// The transaction that is open, if any.
 #[derive(Debug, Default)]
 pub struct Replacement {
     open: Option<(String, Pending)>,
+    /// Certificates that no listener uses: made by `new ssl cert` (empty at first), or left over from a list.
+    unused: BTreeMap<PathBuf, Option<Arc<Certificate>>>,
 }
 
 /// What was set: a whole bundle, or a chain for the key that is in use.
@@ -60,7 +63,11 @@ impl Replacement {
         if let Some((open, _)) = self.open.as_ref().filter(|(open, _)| open != path) {
             return Err(ReplaceError::Other { open: open.clone(), what: "set", asked: path.to_owned() });
         }
-        let Some(current) = find(known, path) else { return Err(ReplaceError::Unknown(path.to_owned())) };
+        let current = match (find(known, path), self.unused.get(Path::new(path))) {
+            (Some(current), _) => Some(Arc::clone(current)),
+            (None, Some(unused)) => unused.clone(),
+            (None, None) => return Err(ReplaceError::Unknown(path.to_owned())),
+        };
         // A pair that does not fit is found out by the commit; until then the new chain is shown.
         let chain = pem::certificates(text.as_bytes());
         if chain.is_empty() {
@@ -68,7 +75,12 @@ impl Replacement {
             return Err(ReplaceError::Payload { error, path: path.to_owned() });
         }
         let payload = |error| ReplaceError::Payload { error, path: path.to_owned() };
-        let shown = Arc::new(Certificate::unchecked(Path::new(path), chain, current).map_err(payload)?);
+        let shown = match &current {
+            Some(current) => Certificate::unchecked(Path::new(path), chain, current),
+            None => pem::parse(Path::new(path), text.as_bytes(), None)
+                .and_then(|bundle| Certificate::new(Path::new(path), bundle)),
+        };
+        let shown = Arc::new(shown.map_err(payload)?);
         let pending = Pending { text: text.as_bytes().to_vec(), shown };
         Ok(self.open.replace((path.to_owned(), pending)).is_none())
     }
@@ -84,7 +96,9 @@ impl Replacement {
         let fresh = match pem::parse(name, &pending.text, None) {
             Ok(bundle) => Certificate::new(name, bundle)?,
             Err(PemError::NoKey(_)) => {
-                let current = find(&known, path).ok_or_else(|| ReplaceError::Unknown(path.to_owned()))?;
+                let unused = self.unused.get(name).and_then(Option::as_ref);
+                let current = find(&known, path).or(unused);
+                let current = current.ok_or_else(|| ReplaceError::Unknown(path.to_owned()))?;
                 Certificate::with_key_of(name, pem::certificates(&pending.text), current)?
             }
             Err(error) => return Err(error.into()),
@@ -98,11 +112,45 @@ impl Replacement {
                 continue;
             }
             users.for_each(|entry| entry.certificate = Arc::clone(&fresh));
-            listener.certificates.replace(table(&loaded, listener.strict_sni));
+            listener.refresh(&loaded);
             count += 1;
+        }
+        if let Some(unused) = self.unused.get_mut(name) {
+            *unused = Some(fresh);
         }
         self.open = None;
         Ok(count)
+    }
+
+    /// Certificates that no listener uses; `None` is an empty one.
+    pub fn unused(&self) -> &BTreeMap<PathBuf, Option<Arc<Certificate>>> {
+        &self.unused
+    }
+
+    /// `new ssl cert`: a place for a certificate; false when there is one.
+    pub fn create(&mut self, path: &str, known: &[Arc<Certificate>]) -> bool {
+        if find(known, path).is_some() || self.unused.contains_key(Path::new(path)) {
+            return false;
+        }
+        self.unused.insert(path.into(), None);
+        true
+    }
+
+    /// `del ssl cert`: false when there is none; one in use has to be asked for before.
+    pub fn delete(&mut self, path: &str) -> bool {
+        self.unused.remove(Path::new(path)).is_some()
+    }
+
+    /// A certificate that a list gave up, if nobody else uses it.
+    pub fn keep(&mut self, certificate: &Arc<Certificate>, known: &[Arc<Certificate>]) {
+        if !known.iter().any(|used| used.path == certificate.path) {
+            self.unused.insert(certificate.path.clone(), Some(Arc::clone(certificate)));
+        }
+    }
+
+    /// One that is being used from now on.
+    pub fn take_into_use(&mut self, path: &Path) {
+        self.unused.remove(path);
     }
 
     /// `abort ssl cert`.

@@ -10,9 +10,10 @@ use rustls::server::{
 };
 use rustls::sign::CertifiedKey;
 
+use super::certificate::Certificate;
 use super::parameters::{self, Versions};
 use super::pinned::{Authorities, Clients};
-use super::sni::SniTable;
+use super::sni::{Candidate, SniTable};
 
 /// Sessions that can be resumed by id in TLS 1.2; tickets need no memory.
 const SESSIONS_MAX: usize = 20_000;
@@ -28,6 +29,19 @@ impl Certificates {
         Self { table: ArcSwap::from_pointee(table) }
     }
 
+    /// What a client's hello leads to.
+    pub fn find(&self, hello: &ClientHello<'_>) -> Option<Candidate> {
+        let table = self.table.load();
+        let schemes = hello.signature_schemes();
+        let accepts = |certificate: &Certificate| certificate.key.key.choose_scheme(schemes).is_some();
+        table.find(hello.server_name(), &accepts).cloned()
+    }
+
+    /// Some certificate has settings of its own, so that the hello has to be seen before anything is decided.
+    pub fn has_own(&self) -> bool {
+        self.table.load().has_own
+    }
+
     /// New handshakes see `table` from now on.
     pub fn replace(&self, table: SniTable) {
         self.table.store(Arc::new(table));
@@ -36,11 +50,7 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let table = self.table.load();
-        let schemes = hello.signature_schemes();
-        let found = table
-            .find(hello.server_name(), &|certificate| certificate.key.key.choose_scheme(schemes).is_some());
-        found.map(|certificate| Arc::clone(&certificate.key))
+        self.find(&hello).map(|found| found.certificate.key.clone())
     }
 }
 

@@ -10,28 +10,37 @@ use std::sync::Arc;
 use rustls::SignatureAlgorithm;
 
 use super::certificate::Certificate;
+use super::listener::OwnTls;
+
+/// A certificate, and what its entry of a list says differently from the line.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    pub certificate: Arc<Certificate>,
+    pub own: Option<Arc<OwnTls>>,
+}
 
 /// What a name leads to: at most one certificate for each kind of key.
 #[derive(Debug, Default, Clone)]
 struct Choice {
-    candidates: Vec<Arc<Certificate>>,
+    candidates: Vec<Candidate>,
 }
 
 impl Choice {
     /// The first certificate of a kind stays; a later one with another kind of key joins it.
-    fn add(&mut self, certificate: &Arc<Certificate>) {
-        if !self.candidates.iter().any(|known| known.algorithm() == certificate.algorithm()) {
-            self.candidates.push(Arc::clone(certificate));
+    fn add(&mut self, candidate: &Candidate) {
+        let kind = candidate.certificate.algorithm();
+        if !self.candidates.iter().any(|known| known.certificate.algorithm() == kind) {
+            self.candidates.push(candidate.clone());
         }
     }
 
     /// ECDSA and EdDSA before RSA, as far as the client can verify them.
-    fn best(&self, accepts: &dyn Fn(&Certificate) -> bool) -> Option<&Arc<Certificate>> {
-        let rank = |certificate: &&Arc<Certificate>| match certificate.algorithm() {
+    fn best(&self, accepts: &dyn Fn(&Certificate) -> bool) -> Option<&Candidate> {
+        let rank = |candidate: &&Candidate| match candidate.certificate.algorithm() {
             SignatureAlgorithm::RSA => 1,
             _ => 0,
         };
-        self.candidates.iter().filter(|certificate| accepts(certificate)).min_by_key(rank)
+        self.candidates.iter().filter(|candidate| accepts(&candidate.certificate)).min_by_key(rank)
     }
 }
 
@@ -45,15 +54,19 @@ pub struct SniTable {
     excluded: HashMap<String, ()>,
     default: Choice,
     pub strict: bool,
+    /// Some entry has settings of its own.
+    pub has_own: bool,
 }
 
 impl SniTable {
     /// Adds a certificate under its own names, or under `filters` when a `crt-list` gives some.
-    pub fn add(&mut self, certificate: &Arc<Certificate>, filters: &[String]) {
+    pub fn add(&mut self, candidate: &Candidate, filters: &[String]) {
+        let certificate = &candidate.certificate;
+        self.has_own |= candidate.own.is_some();
         // The default is the first certificate, and its twin with another kind of key.
         let first = self.default.candidates.first();
-        if first.is_none_or(|first| first.names == certificate.names) {
-            self.default.add(certificate);
+        if first.is_none_or(|first| first.certificate.names == certificate.names) {
+            self.default.add(candidate);
         }
         let names = if filters.is_empty() { &certificate.names } else { filters };
         for name in names {
@@ -61,9 +74,9 @@ impl SniTable {
             if let Some(excluded) = name.strip_prefix('!') {
                 self.excluded.insert(excluded.to_owned(), ());
             } else if let Some(suffix) = name.strip_prefix('*') {
-                self.wildcard.entry(suffix.to_owned()).or_default().add(certificate);
+                self.wildcard.entry(suffix.to_owned()).or_default().add(candidate);
             } else {
-                self.exact.entry(name).or_default().add(certificate);
+                self.exact.entry(name).or_default().add(candidate);
             }
         }
     }
@@ -73,16 +86,12 @@ impl SniTable {
     }
 
     /// The certificate for `name` (none when the client sent no name) among those that `accepts` allows.
-    pub fn find(
-        &self,
-        name: Option<&str>,
-        accepts: &dyn Fn(&Certificate) -> bool,
-    ) -> Option<&Arc<Certificate>> {
+    pub fn find(&self, name: Option<&str>, accepts: &dyn Fn(&Certificate) -> bool) -> Option<&Candidate> {
         let matched = name.and_then(|name| self.find_named(&name.to_ascii_lowercase(), accepts));
         matched.or_else(|| if self.strict { None } else { self.default.best(accepts) })
     }
 
-    fn find_named(&self, name: &str, accepts: &dyn Fn(&Certificate) -> bool) -> Option<&Arc<Certificate>> {
+    fn find_named(&self, name: &str, accepts: &dyn Fn(&Certificate) -> bool) -> Option<&Candidate> {
         if let Some(found) = self.exact.get(name).and_then(|choice| choice.best(accepts)) {
             return Some(found);
         }
@@ -103,13 +112,14 @@ mod tests {
         let mut table = SniTable::default();
         for (names, filters) in certificates {
             let filters: Vec<String> = filters.iter().map(|&filter| filter.to_owned()).collect();
-            table.add(&Arc::new(certificate(names)), &filters);
+            let candidate = Candidate { certificate: Arc::new(certificate(names)), own: None };
+            table.add(&candidate, &filters);
         }
         table
     }
 
     fn found(table: &SniTable, name: Option<&str>) -> Option<String> {
-        table.find(name, &|_| true).map(|certificate| certificate.names[0].clone())
+        table.find(name, &|_| true).map(|found| found.certificate.names[0].clone())
     }
 
     #[test]

@@ -21,7 +21,7 @@ impl CertificateStore {
     ///
     /// All files are tried, so that each bad one is named.
     pub fn load(&mut self, path: &Path) -> (Vec<Arc<Certificate>>, Vec<PemError>) {
-        let files = match bundles_in(path) {
+        let files = match bundles_in(path).or_else(|error| twins(path).ok_or(error)) {
             Ok(files) => files,
             Err(error) => return (Vec::new(), vec![PemError::Stat(path.into(), error)]),
         };
@@ -48,6 +48,13 @@ impl CertificateStore {
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Certificate>> {
         self.loaded.values()
     }
+}
+
+/// `FILE.rsa`, `FILE.ecdsa` and `FILE.dsa` where there is no `FILE` (configuration manual, "ssl-load-extra-files").
+fn twins(path: &Path) -> Option<Vec<PathBuf>> {
+    let file = |kind: &str| PathBuf::from(format!("{}.{kind}", path.display()));
+    let found: Vec<PathBuf> = ["ecdsa", "rsa"].map(file).into_iter().filter(|file| file.is_file()).collect();
+    (!found.is_empty()).then_some(found)
 }
 
 fn bundles_in(path: &Path) -> std::io::Result<Vec<PathBuf>> {

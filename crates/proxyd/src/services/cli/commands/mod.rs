@@ -2,6 +2,7 @@
 
 mod backend;
 mod console;
+mod crt_list;
 mod frontend;
 mod process;
 mod server;
@@ -22,7 +23,14 @@ static ALL: LazyLock<Vec<CommandDef>> = LazyLock::new(|| {
     {
         all.extend(table.iter().map(CommandDef::copy));
     }
-    all.extend(show::TABLE.iter().chain(show_servers::TABLE).chain(ssl::TABLE).map(CommandDef::copy));
+    all.extend(
+        show::TABLE
+            .iter()
+            .chain(show_servers::TABLE)
+            .chain(ssl::TABLE)
+            .chain(crt_list::TABLE)
+            .map(CommandDef::copy),
+    );
     all
 });
 

@@ -43,10 +43,31 @@ pub(super) const TABLE: &[CommandDef] = &[
         Level::Admin,
         abort,
     ),
+    def(
+        &["show", "ssl", "sni"],
+        "show ssl sni [-f <frontend>] [-A] [-t <offset>]",
+        "list the names that listeners answer to, and their certificates",
+        Level::Operator,
+        sni,
+    ),
+    def(
+        &["new", "ssl", "cert"],
+        "new ssl cert <certfile>",
+        "make an empty certificate store, to be filled with 'set ssl cert'",
+        Level::Admin,
+        new,
+    ),
+    def(
+        &["del", "ssl", "cert"],
+        "del ssl cert <certfile>",
+        "delete a certificate that nothing uses",
+        Level::Admin,
+        del,
+    ),
 ];
 
 /// The listeners with TLS; several addresses of one `bind` line share theirs.
-fn listeners<'a>(context: &'a Context<'_>) -> Vec<&'a ListenerTls> {
+pub(super) fn listeners<'a>(context: &'a Context<'_>) -> Vec<&'a ListenerTls> {
     let all = context.snapshot.frontends().flat_map(|frontend| &frontend.listeners);
     let mut found: Vec<&ListenerTls> =
         all.filter_map(|listener| listener.model.tls_listener.0.as_deref()).collect();
@@ -64,15 +85,27 @@ fn show(context: &mut Context<'_>, words: &[&str]) -> Reply {
             text.push_str(&format!("# transaction\n*{path}\n"));
         }
         text.push_str("# filename\n");
-        for certificate in &known {
-            text.push_str(&format!("{}\n", certificate.path.display()));
+        let unused = replacement.unused().keys();
+        let mut paths: Vec<_> = known.iter().map(|certificate| &certificate.path).chain(unused).collect();
+        paths.sort();
+        paths.dedup();
+        for path in paths {
+            text.push_str(&format!("{}\n", path.display()));
         }
         return Reply::Data(text);
     };
     let found = match name.strip_prefix('*') {
         Some(name) => pending.filter(|(path, _)| *path == name).map(|(_, shown)| (shown, "Unused")),
         None => {
-            known.iter().find(|known| known.path == std::path::Path::new(name)).map(|found| (found, "Used"))
+            let path = std::path::Path::new(name);
+            let used = known.iter().find(|known| known.path == path).map(|found| (found, "Used"));
+            match (used, replacement.unused().get(path)) {
+                (None, Some(None)) => {
+                    return Reply::Data(format!("Filename: {name}\nStatus: Empty\nOCSP Response Key: \n"));
+                }
+                (None, Some(Some(unused))) => Some((unused, "Unused")),
+                (used, _) => used,
+            }
         }
     };
     match found.and_then(|(certificate, status)| details(name, certificate, status)) {
@@ -161,4 +194,95 @@ fn abort(context: &mut Context<'_>, words: &[&str]) -> Reply {
         Ok(()) => Reply::info(format!("Transaction aborted for certificate '{path}'!")),
         Err(error) => Reply::error(error.to_string()),
     }
+}
+
+fn new(context: &mut Context<'_>, words: &[&str]) -> Reply {
+    let Some(path) = words.first() else { return Reply::error("'new ssl cert' expects a filename") };
+    let known = in_use(listeners(context).into_iter());
+    if context.admin.certificates.lock().create(path, &known) {
+        Reply::info(format!("New empty certificate store '{path}'!"))
+    } else {
+        Reply::error(format!("Certificate '{path}' already exists!"))
+    }
+}
+
+fn del(context: &mut Context<'_>, words: &[&str]) -> Reply {
+    let Some(path) = words.first() else { return Reply::error("'del ssl cert' expects a certificate name") };
+    let known = in_use(listeners(context).into_iter());
+    let intro = "Can't remove the certificate: certificate";
+    if known.iter().any(|used| used.path == std::path::Path::new(path)) {
+        return Reply::error(format!("{intro} '{path}' in use, can't be deleted!\n"));
+    }
+    if context.admin.certificates.lock().delete(path) {
+        Reply::info(format!("Certificate '{path}' deleted!"))
+    } else {
+        Reply::error(format!("{intro} '{path}' doesn't exist!\n"))
+    }
+}
+
+/// `-A` keeps certificates that have expired, or will have after `-t`.
+fn sni(context: &mut Context<'_>, words: &[&str]) -> Reply {
+    let (mut wanted, mut only_expired, mut offset_s) = (None, false, 0);
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match *word {
+            "-f" => wanted = words.next().copied(),
+            "-A" => only_expired = true,
+            "-t" => {
+                let text = words.next().copied().unwrap_or_default();
+                let Some(offset) = hacore::units::parse_duration(text, hacore::units::TimeUnit::Seconds).ok()
+                else {
+                    return Reply::error("Invalid offset!");
+                };
+                offset_s = i64::try_from(offset.as_secs()).unwrap_or(i64::MAX);
+            }
+            _ => {
+                return Reply::error(
+                    "Invalid parameters, 'show ssl sni' only supports '-f', '-A' or '-t' options!",
+                );
+            }
+        }
+    }
+    if wanted.is_some_and(|name| context.snapshot.frontend_named(name).is_none()) {
+        return Reply::error("Couldn't find the specified frontend!");
+    }
+    let now_s = i64::try_from(crate::proxy::process::wall_us() / 1_000_000).unwrap_or(i64::MAX);
+    let mut text = "# Frontend/Bind\tSNI\tNegative Filter\tType\tFilename\tNotAfter\tNotBefore\n".to_owned();
+    for frontend in context.snapshot.frontends().filter(|f| wanted.is_none_or(|name| f.model.name == name)) {
+        for listener in &frontend.listeners {
+            let Some(tls) = listener.model.tls_listener.0.as_deref() else { continue };
+            let at = &listener.model.location;
+            let place = format!("{}/{}:{}", frontend.model.name, at.file, at.line);
+            for entry in tls.loaded.lock().iter() {
+                let certificate = &entry.certificate;
+                let Some(der) = certificate.key.cert.first() else { continue };
+                let Ok((_, leaf)) = X509Certificate::from_der(der) else { continue };
+                let validity = leaf.validity();
+                if only_expired && validity.not_after.timestamp() > now_s.saturating_add(offset_s) {
+                    continue;
+                }
+                let kind = match certificate.algorithm() {
+                    rustls::SignatureAlgorithm::RSA => "rsa",
+                    rustls::SignatureAlgorithm::ECDSA => "ecdsa",
+                    _ => "eddsa",
+                };
+                let names = if entry.filters.is_empty() { &certificate.names } else { &entry.filters };
+                let (negative, positive): (Vec<&String>, Vec<&String>) =
+                    names.iter().partition(|name| name.starts_with('!'));
+                let negative = if negative.is_empty() {
+                    "-".to_owned()
+                } else {
+                    negative.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" ")
+                };
+                let file = certificate.path.display();
+                let (after, before) = (date(validity.not_after), date(validity.not_before));
+                for name in positive {
+                    text.push_str(&format!(
+                        "{place}\t{name}\t{negative}\t{kind}\t{file}\t{after}\t{before}\n"
+                    ));
+                }
+            }
+        }
+    }
+    Reply::Data(text)
 }
