@@ -116,7 +116,8 @@ fn load(options: Options, reporter: &mut Reporter) -> Result<Outcome, Verdict> {
     let listens = !config.global.stats_sockets.is_empty()
         || config.proxies.iter().any(|proxy| !proxy.disabled && !proxy.binds.is_empty());
     if options.check {
-        if !listens {
+        // An admin socket is a listener too.
+        if !listens && config.global.stats_sockets.is_empty() {
             if !quiet {
                 print("Configuration file has no error but will not start (no listener) => exit(2).\n");
             }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::keyword::{Keyword, Places};
 use super::keywords::{self, bind, server};
 use crate::rules::{RuleSet, action_defs};
+use crate::services::cli::Restriction;
 
 /// All configuration keywords.
 pub fn configuration() -> String {
@@ -121,6 +122,23 @@ fn skip(arguments: &str) -> &'static str {
     if arguments.is_empty() { "" } else { " +1" }
 }
 
+/// `-dKcli`: one line a command; there is no master process, so that all are the worker's.
+fn commands() -> Vec<String> {
+    let mut lines: Vec<String> = crate::services::cli::commands()
+        .iter()
+        .map(|command| {
+            let gate = match command.restriction {
+                Restriction::None => "",
+                Restriction::Expert => "[EXPERT]",
+                Restriction::Experimental => "[EXPERIM]",
+            };
+            format!("{} [WORKER] {gate}", command.words.join(" "))
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
 /// The classes of `-dK`, in the order of `all`.
 pub const CLASSES: &[&str] = &["acl", "cfg", "cli", "cnv", "flt", "smp", "svc"];
 
@@ -138,7 +156,7 @@ pub fn classes(wanted: &[String]) -> String {
                 out.push_str(&configuration());
                 continue;
             }
-            "cli" => ("CLI keywords", Vec::new()),
+            "cli" => ("CLI keywords", commands()),
             "cnv" => ("sample converter functions", crate::expr::keywords::converter_lines()),
             "flt" => ("filter names", Vec::new()),
             "smp" => ("sample fetch functions", crate::expr::keywords::fetch_lines()),

@@ -48,7 +48,8 @@ fn scoped<T>(
     let result = match &loader.current {
         Some(draft) => {
             let name = (!draft.is_defaults).then_some(draft.proxy.name.as_str());
-            parse(&state.scope(contexts, draft.proxy.mode, name, &disk), &draft.acls)
+            let scope = state.scope(contexts, draft.proxy.mode, name, &disk);
+            parse(&ParseScope { acls: Some(&draft.acls), ..scope }, &draft.acls)
         }
         None => parse(&state.scope(contexts, Mode::Tcp, None, &disk), &empty),
     };

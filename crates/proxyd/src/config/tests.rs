@@ -272,3 +272,19 @@ fn inherited_rules_are_not_rules_placed_before() {
     );
     assert!(!findings(&text, Severity::Warning).iter().any(|finding| finding.contains("placed after")));
 }
+
+#[test]
+fn acl_as_a_sample_needs_acls_that_exist_and_do_not_depend_on_themselves() {
+    let proxy = |acls: &str| format!("defaults\n mode http\n{TIMEOUTS}frontend f\n bind :80\n{acls}");
+    assert_eq!(alerts(&proxy(" acl a path /x\n acl b acl(a,!TRUE)\n http-request deny if b\n")), [""; 0]);
+    assert_eq!(
+        alerts(&proxy(" acl b acl(nope)\n")),
+        [
+            "8: error detected while parsing ACL 'b' : ACL keyword 'acl' : invalid args in fetch method 'acl' : no such ACL : 'nope'"
+        ]
+    );
+    assert_eq!(
+        alerts(&proxy(" acl a path /x\n acl b acl(a)\n acl a acl(b)\n")),
+        ["10: ACL 'a' depends on itself through 'acl()'"]
+    );
+}

@@ -126,6 +126,15 @@ impl Expr {
         Self::parse_anywhere(&mut words, scope)
     }
 
+    /// The ACLs that the fetch `acl()` names.
+    pub(super) fn named_acls(&self) -> impl Iterator<Item = &std::sync::Arc<super::acl::Acl>> {
+        let list = match &self.args.state {
+            conv::ConverterState::Acls(list) => list.as_slice(),
+            _ => &[],
+        };
+        list.iter().map(|(acl, _)| acl)
+    }
+
     fn append_text(&mut self, word: &Word, start: usize, end: usize) {
         if !self.text.is_empty() {
             self.text.push(',');

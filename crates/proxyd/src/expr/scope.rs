@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hacore::diag::{Diagnostic, Diagnostics};
 
-use super::{Contexts, NameRef, PatternFiles, References};
+use super::{AclTable, Contexts, NameRef, PatternFiles, References};
 use crate::model::Mode;
 
 /// Why a pattern or map file could not be had.
@@ -47,6 +47,8 @@ pub struct ParseScope<'a> {
     pub pattern_files: &'a PatternFiles,
     /// Warnings that do not make the expression invalid.
     pub warnings: &'a std::cell::RefCell<Diagnostics>,
+    /// The ACLs that `acl(…)` may name.
+    pub acls: Option<&'a AclTable>,
 }
 
 impl<'a> ParseScope<'a> {
@@ -91,6 +93,7 @@ impl LoadState {
             references: &self.references,
             pattern_files: &self.pattern_files,
             warnings: &self.warnings,
+            acls: None,
         }
     }
 }

@@ -114,6 +114,12 @@ impl AclTable {
         }
         let expr = AclExpr::parse(words, scope)
             .map_err(|d| prefixed(d, &format!("error detected while parsing ACL '{text}'")))?;
+        if let Some(known) = self.named.borrow().get(text)
+            && refers_to(&expr, known)
+        {
+            let message = format!("ACL '{text}' depends on itself through 'acl()'");
+            return Err(Diagnostic::alert(message).at(name.span));
+        }
         let mut named = self.named.borrow_mut();
         named.entry(text.into()).or_insert_with(|| Arc::new(Acl::new(text))).push(expr);
         Ok(())
@@ -146,6 +152,13 @@ impl AclTable {
         let own = named.keys().map(|name| name.to_string());
         own.chain(PREDEFINED.iter().map(|(name, _)| (*name).to_owned())).collect()
     }
+}
+
+/// Whether an expression asks for `acl`, directly or through the ACLs that it names.
+fn refers_to(expr: &AclExpr, acl: &Arc<Acl>) -> bool {
+    expr.expr()
+        .named_acls()
+        .any(|named| Arc::ptr_eq(named, acl) || named.expressions().any(|inner| refers_to(inner, acl)))
 }
 
 /// The same diagnostic with HAProxy's `<where> : ` before its message.

@@ -13,6 +13,8 @@ use crate::expr::{ArgKind, Args, EvalCtx, ParseScope, Sample, SampleType};
 const BIN: SampleType = SampleType::Bin;
 const AES_ARGS: &[ArgKind] = &[ArgKind::Int, ArgKind::Str, ArgKind::Str, ArgKind::Str, ArgKind::Str];
 
+const CBC_ARGS: &[ArgKind] = &[ArgKind::Int, ArgKind::Str, ArgKind::Str, ArgKind::Str];
+
 pub(super) const CONVERTERS: &[Converter] = &[
     conv("sha1", BIN, BIN, |s, _, _| Some(Sample::bin(Sha1::digest(&*data(s)?).to_vec())), "SHA-1"),
     conv("sha2", BIN, BIN, sha2, "SHA-2 of a number of bits").args(0, &[ArgKind::Int]).check(check_bits),
@@ -20,6 +22,12 @@ pub(super) const CONVERTERS: &[Converter] = &[
     conv("hmac", BIN, BIN, hmac, "a message authentication code")
         .args(2, &[ArgKind::Str, ArgKind::Str])
         .check(check_hmac),
+    conv("aes_cbc_enc", BIN, BIN, |s, a, c| aes_cbc(s, a, c, true), "encrypted with AES-CBC")
+        .args(3, CBC_ARGS)
+        .check(check_aes),
+    conv("aes_cbc_dec", BIN, BIN, |s, a, c| aes_cbc(s, a, c, false), "decrypted with AES-CBC")
+        .args(3, CBC_ARGS)
+        .check(check_aes),
     conv("aes_gcm_enc", BIN, BIN, aes_gcm_enc, "encrypted with AES-GCM").args(4, AES_ARGS).check(check_aes),
     conv("aes_gcm_dec", BIN, BIN, aes_gcm_dec, "decrypted with AES-GCM").args(4, AES_ARGS).check(check_aes),
 ];
@@ -189,4 +197,32 @@ fn aes_gcm_enc<'a>(sample: Sample<'a>, args: &'a Args, ctx: &EvalCtx<'a>) -> Opt
         super::variable::write(ctx, name, Some(Sample::str(text)));
     }
     Some(Sample::bin(sealed))
+}
+
+/// AES-CBC with PKCS#7 padding. A shorter nonce is filled up with zeros; additional data has no meaning in this mode.
+fn aes_cbc<'a>(sample: Sample<'a>, args: &'a Args, ctx: &EvalCtx<'a>, encrypts: bool) -> Option<Sample<'a>> {
+    use aws_lc_rs::cipher::{
+        AES_128, AES_192, AES_256, DecryptionContext, EncryptionContext, PaddedBlockDecryptingKey,
+        PaddedBlockEncryptingKey, UnboundCipherKey,
+    };
+    const BLOCK_BYTES: usize = 16;
+    let nonce = b64_decode(&text_or_variable(args, 1, ctx)?)?;
+    let key = b64_decode(&text_or_variable(args, 2, ctx)?)?;
+    let mut start = [0; BLOCK_BYTES];
+    start.get_mut(..nonce.len())?.copy_from_slice(&nonce);
+    let algorithm = match args.int(0)? {
+        128 => &AES_128,
+        192 => &AES_192,
+        _ => &AES_256,
+    };
+    let key = UnboundCipherKey::new(algorithm, &key).ok()?;
+    let mut bytes = data(sample)?.into_vec();
+    if encrypts {
+        let key = PaddedBlockEncryptingKey::cbc_pkcs7(key).ok()?;
+        key.less_safe_encrypt(&mut bytes, EncryptionContext::Iv128(start.into())).ok()?;
+        return Some(Sample::bin(bytes));
+    }
+    let key = PaddedBlockDecryptingKey::cbc_pkcs7(key).ok()?;
+    let plain = key.decrypt(&mut bytes, DecryptionContext::Iv128(start.into())).ok()?;
+    Some(Sample::bin(plain.to_vec()))
 }

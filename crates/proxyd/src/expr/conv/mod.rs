@@ -7,6 +7,7 @@ mod hash;
 mod json;
 mod jwt;
 mod map;
+mod mqtt;
 mod net;
 mod number;
 mod protobuf;
@@ -45,6 +46,10 @@ pub enum ConverterState {
     JsonPath(Arc<json::JsonPath>),
     Protobuf(Arc<protobuf::Field>),
     SetVar(Arc<variable::SetVar>),
+    /// Named ACLs, and whether each is negated.
+    Acls(Vec<(Arc<super::acl::Acl>, bool)>),
+    /// Per argument the variable it names, and the public key in the file that the last one names.
+    Jwt(Vec<Option<VarName>>, Option<Arc<jwt::PublicKey>>),
 }
 
 /// One converter.
@@ -73,6 +78,7 @@ const TABLES: &[&[Converter]] = &[
     json::CONVERTERS,
     jwt::CONVERTERS,
     map::CONVERTERS,
+    mqtt::CONVERTERS,
     net::CONVERTERS,
     number::CONVERTERS,
     protobuf::CONVERTERS,
@@ -99,8 +105,6 @@ pub fn find(name: &str) -> Option<&'static Converter> {
 
 /// Names that HAProxy knows and this daemon does not carry out yet; using one is refused by name.
 pub(crate) const UNSUPPORTED: &[&str] = &[
-    "aes_cbc_dec",
-    "aes_cbc_enc",
     "capture-req",
     "capture-res",
     "eth.data",
@@ -123,8 +127,6 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
     "jwt_decrypt_jwk",
     "jwt_decrypt_secret",
     "jwt_verify_cert",
-    "mqtt_field_value",
-    "mqtt_is_valid",
     "tcp.dst",
     "tcp.flags",
     "tcp.options.mss",
@@ -194,7 +196,7 @@ fn find_variables(args: &mut Args, _: &ParseScope<'_>, _: Span) -> Result<(), St
 
 /// Argument `index` as text: the variable's value if it names one (integers in decimal), its own text otherwise.
 fn text_or_variable<'a>(args: &'a Args, index: usize, ctx: &EvalCtx<'a>) -> Option<Data<'a>> {
-    if let ConverterState::Vars(names) = &args.state
+    if let ConverterState::Vars(names) | ConverterState::Jwt(names, _) = &args.state
         && let Some(Some(name)) = names.get(index)
     {
         return super::fetch::read_variable(ctx, name)?.into_text();

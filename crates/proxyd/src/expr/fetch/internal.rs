@@ -14,6 +14,41 @@ const BACKEND: Contexts = Contexts::BACKEND;
 
 pub(super) const FETCHES: &[Fetch] = &[
     fetch(
+        "cpu_calls",
+        SampleType::Int,
+        Contexts::EVERYWHERE,
+        |_, _, _| Some(Sample::Int(0)),
+        "0: calls of tasks are not counted",
+    ),
+    fetch(
+        "cpu_ns_avg",
+        SampleType::Int,
+        Contexts::EVERYWHERE,
+        |_, _, _| Some(Sample::Int(0)),
+        "0: not measured, as without profiling",
+    ),
+    fetch(
+        "cpu_ns_tot",
+        SampleType::Int,
+        Contexts::EVERYWHERE,
+        |_, _, _| Some(Sample::Int(0)),
+        "0: not measured, as without profiling",
+    ),
+    fetch(
+        "lat_ns_avg",
+        SampleType::Int,
+        Contexts::EVERYWHERE,
+        |_, _, _| Some(Sample::Int(0)),
+        "0: not measured, as without profiling",
+    ),
+    fetch(
+        "lat_ns_tot",
+        SampleType::Int,
+        Contexts::EVERYWHERE,
+        |_, _, _| Some(Sample::Int(0)),
+        "0: not measured, as without profiling",
+    ),
+    fetch(
         "nbsrv",
         SampleType::Int,
         INTERNAL,

@@ -4,8 +4,11 @@ mod auth;
 mod client;
 mod constant;
 mod cookie;
+mod distcc;
 mod header;
 mod internal;
+mod message_blocks;
+mod named_acl;
 mod payload;
 mod request;
 mod response;
@@ -66,8 +69,11 @@ const TABLES: &[&[Fetch]] = &[
     client::FETCHES,
     constant::FETCHES,
     cookie::FETCHES,
+    distcc::FETCHES,
     header::FETCHES,
     internal::FETCHES,
+    message_blocks::FETCHES,
+    named_acl::FETCHES,
     payload::FETCHES,
     request::FETCHES,
     response::FETCHES,
@@ -113,7 +119,6 @@ pub(crate) fn source_name(fetch: &Fetch) -> &'static str {
 
 /// Names that HAProxy knows and this daemon has no data for; using one is refused by name.
 pub(crate) const UNSUPPORTED: &[&str] = &[
-    "acl",
     "bc_glitches",
     "bc_nb_streams",
     "bc_settings_streams_limit",
@@ -121,14 +126,9 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
     "bs.debug_str",
     "bs.id",
     "bs.rst_code",
-    "cpu_calls",
-    "cpu_ns_avg",
-    "cpu_ns_tot",
     "cpu_usage_grp",
     "cpu_usage_proc",
     "cpu_usage_thr",
-    "distcc_body",
-    "distcc_param",
     "dump_all_vars",
     "fc_glitches",
     "fc_nb_streams",
@@ -140,22 +140,7 @@ pub(crate) const UNSUPPORTED: &[&str] = &[
     "fs.debug_str",
     "fs.id",
     "fs.rst_code",
-    "internal.htx.data",
-    "internal.htx.free",
-    "internal.htx.free_data",
-    "internal.htx.has_eom",
-    "internal.htx.nbblks",
-    "internal.htx.size",
-    "internal.htx.used",
-    "internal.htx_blk.data",
-    "internal.htx_blk.hdrname",
-    "internal.htx_blk.hdrval",
-    "internal.htx_blk.size",
-    "internal.htx_blk.start_line",
-    "internal.htx_blk.type",
     "last_entity",
-    "lat_ns_avg",
-    "lat_ns_tot",
     "req.bytes_out",
     "res.bytes_in",
     "res.cache_hit",
