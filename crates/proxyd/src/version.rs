@@ -42,7 +42,7 @@ pub const FEATURES: &[(&str, bool)] = &[
     ("PCRE2", false),
     ("POLL", false),
     ("PRCTL", true),
-    ("PROMEX", false),
+    ("PROMEX", true),
     ("QUIC", false),
     ("RT", false),
     ("SLZ", false),

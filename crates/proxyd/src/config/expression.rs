@@ -231,9 +231,13 @@ fn ruled<'w>(
 pub fn acl(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let name = line.required("<name> and <criterion> as arguments.")?;
     let contexts = sides(line.place, Contexts::FE_HTTP_REQUEST, Contexts::BE_HTTP_REQUEST);
+    let words = std::iter::once(name).chain(line.words.rest());
+    let written = words.map(|word| word.as_str()).collect::<Vec<_>>().join(" ");
     scoped(loader, contexts, |scope, acls| acls.define(name, &mut line.words, scope))
         .map_err(|diagnostic| or_at(diagnostic, line))?;
-    loader.draft()?.acl_spans.push((name.as_str().to_owned(), name.span));
+    let draft = loader.draft()?;
+    draft.acl_spans.push((name.as_str().to_owned(), name.span));
+    draft.proxy.acls.push(written);
     Ok(())
 }
 

@@ -39,6 +39,7 @@ pub fn finish(loader: &mut Loader) -> Config {
     let config = Config {
         global: std::mem::take(&mut loader.global),
         proxies: drafts.into_iter().map(|draft| draft.proxy).collect(),
+        pattern_files: std::sync::Arc::clone(&loader.expressions.pattern_files),
         userlists: std::mem::take(&mut loader.userlists),
         healthchecks: std::mem::take(&mut loader.healthchecks),
     };

@@ -37,7 +37,7 @@ pub use eval::{
 };
 pub use expression::Expr;
 pub use logformat::{LogFormat, LogFormatOptions};
-pub use pattern_file::{PatternEntry, PatternFile, PatternFiles};
+pub use pattern_file::{Look, PatternEntry, PatternFile, PatternFiles};
 pub use references::{NameRef, RefKind, RefTarget, References, Resolver};
 pub use sample::{Method, Sample, SampleType};
 pub use scope::{FileLoader, LoadError, LoadState, NoFiles, ParseScope};

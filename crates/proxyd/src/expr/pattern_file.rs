@@ -3,7 +3,7 @@
 //! `virt@name` has no file behind it; `opt@path` may be missing. What this module does not do: read files (the
 //! loader does) or match (each user compiles the entries for its own method).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -19,11 +19,58 @@ pub struct PatternEntry {
     pub value: Box<[u8]>,
     /// Line in the file, 0 when it was added at run time.
     pub line: u32,
+    /// The unique number by which the runtime API names it (`#0x10`).
+    pub id: u64,
+}
+
+impl PatternEntry {
+    /// An entry with a number of its own.
+    pub fn new(key: impl Into<Box<[u8]>>, value: impl Into<Box<[u8]>>, line: u32) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let id = 0x1000 + NEXT.fetch_add(1, Ordering::Relaxed) * 16;
+        Self { key: key.into(), value: value.into(), line, id }
+    }
+}
+
+/// What somebody who matches by a file's entries says about a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// The matching method.
+    pub method: &'static str,
+    pub ignores_case: bool,
+    /// The index of the entry that matches.
+    pub found: Option<usize>,
 }
 
 /// Something compiled from a file's entries that must be compiled again when they change.
 pub trait Recompile: Send + Sync {
     fn recompile(&self, entries: &[PatternEntry]) -> Result<(), String>;
+
+    /// Looks a key up as a request would (`get map`, `get acl`).
+    fn look_up(&self, key: &str) -> Look;
+}
+
+/// Entries that a later `commit` puts in force.
+#[derive(Debug, Default)]
+struct Versions {
+    current: u32,
+    /// The last one that `prepare` gave.
+    next: u32,
+    pending: BTreeMap<u32, Vec<PatternEntry>>,
+}
+
+/// Versions that wait for their `commit`; a client that forgets them must not fill the memory.
+const PENDING_MAX: usize = 16;
+
+/// Why a version cannot be used; in HAProxy's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum VersionError {
+    #[error("Version number out of range.")]
+    OutOfRange,
+    #[error("Version number in the future, please use 'prepare' before.")]
+    Future,
+    #[error("Too many versions wait for their commit.")]
+    TooMany,
 }
 
 /// The entries of one file.
@@ -37,6 +84,9 @@ pub struct PatternFile {
     entries: RwLock<Vec<PatternEntry>>,
     users: Mutex<Vec<Weak<dyn Recompile>>>,
     generation: AtomicU64,
+    versions: Mutex<Versions>,
+    /// The entries as the file had them, to tell at a reload whether it is another file now.
+    loaded: u64,
 }
 
 impl std::fmt::Debug for PatternFile {
@@ -51,6 +101,8 @@ impl PatternFile {
 
     fn new(id: u32, name: &str, is_map: bool, entries: Vec<PatternEntry>) -> Self {
         Self {
+            loaded: fingerprint(&entries),
+            versions: Mutex::default(),
             id,
             name: name.into(),
             is_map,
@@ -71,6 +123,77 @@ impl PatternFile {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Takes over what was changed at run time since `old`, the same file in an earlier configuration, was read; not if
+    /// the file itself is another one now.
+    pub fn inherit(&self, old: &PatternFile) {
+        if old.generation() > 0 && old.loaded == self.loaded && old.is_map == self.is_map {
+            let entries = old.entries();
+            // The users may be others than before; what they refuse stays as the file has it.
+            let _ = self.update(|now| *now = entries);
+        }
+    }
+
+    /// The version in force, and the last one that was prepared.
+    pub fn versions(&self) -> (u32, u32) {
+        let versions = self.versions.lock();
+        (versions.current, versions.next)
+    }
+
+    /// `prepare map`: a new, empty version.
+    pub fn prepare(&self) -> Result<u32, VersionError> {
+        let mut versions = self.versions.lock();
+        if versions.pending.len() >= PENDING_MAX {
+            return Err(VersionError::TooMany);
+        }
+        versions.next = versions.next.wrapping_add(1);
+        let next = versions.next;
+        versions.pending.insert(next, Vec::new());
+        Ok(next)
+    }
+
+    /// The entries of a version that waits, or of the one in force.
+    pub fn entries_of(&self, version: u32) -> Vec<PatternEntry> {
+        let versions = self.versions.lock();
+        if version == versions.current {
+            drop(versions);
+            return self.entries();
+        }
+        versions.pending.get(&version).cloned().unwrap_or_default()
+    }
+
+    /// Changes a version that waits, or the one in force.
+    pub fn update_version(
+        &self,
+        version: u32,
+        change: impl FnOnce(&mut Vec<PatternEntry>),
+    ) -> Result<(), String> {
+        let mut versions = self.versions.lock();
+        if version == versions.current {
+            drop(versions);
+            return self.update(change);
+        }
+        let pending = versions.pending.get_mut(&version);
+        change(pending.ok_or_else(|| VersionError::Future.to_string())?);
+        Ok(())
+    }
+
+    /// `commit map`: the version is in force, all before it are gone.
+    pub fn commit(&self, version: u32) -> Result<(), String> {
+        let mut versions = self.versions.lock();
+        let pending = versions.pending.get(&version);
+        let entries = pending.cloned().ok_or_else(|| VersionError::OutOfRange.to_string())?;
+        self.update(|now| *now = entries)?;
+        versions.current = version;
+        versions.pending.retain(|other, _| *other > version);
+        Ok(())
+    }
+
+    /// What each user says about a key.
+    pub fn look_up(&self, key: &str) -> Vec<Look> {
+        let users: Vec<Arc<dyn Recompile>> = self.users.lock().iter().filter_map(Weak::upgrade).collect();
+        users.iter().map(|user| user.look_up(key)).collect()
     }
 
     /// Counts the changes since the load.
@@ -105,7 +228,17 @@ impl PatternFile {
     }
 }
 
-/// All pattern files of one load, by name.
+fn fingerprint(entries: &[PatternEntry]) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    for entry in entries {
+        (&entry.key, &entry.value).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// All pattern files of one load, by name. Two of them count as equal: what configurations say about them is in their
+/// expressions.
 #[derive(Debug, Default)]
 pub struct PatternFiles {
     files: Mutex<HashMap<String, Arc<PatternFile>>>,
@@ -127,6 +260,16 @@ impl PatternFiles {
         let file = Arc::new(PatternFile::new(files.len() as u32, name, is_map, entries));
         files.insert(name.to_owned(), Arc::clone(&file));
         Ok(file)
+    }
+
+    /// Takes over what was changed at run time in the files of an earlier configuration.
+    pub fn inherit(&self, old: &PatternFiles) {
+        for file in self.all() {
+            let known = old.files.lock().get(&*file.name).cloned();
+            if let Some(known) = known {
+                file.inherit(&known);
+            }
+        }
     }
 
     /// All files, by id.
@@ -169,7 +312,7 @@ fn parse_entries(path: &str, text: &[u8], is_map: bool) -> Result<Vec<PatternEnt
         if entries.len() >= PatternFile::ENTRIES_MAX {
             return Err(LoadError::TooLong { path: path.to_owned(), limit: PatternFile::ENTRIES_MAX });
         }
-        entries.push(PatternEntry { key: key.into(), value: value.into(), line: index as u32 + 1 });
+        entries.push(PatternEntry::new(key, value, index as u32 + 1));
     }
     Ok(entries)
 }
@@ -182,4 +325,10 @@ fn split_map_line(line: &[u8]) -> (&[u8], &[u8]) {
     let value = rest.get(start..).unwrap_or_default();
     let end = value.iter().rposition(|b| !is_blank(b)).map_or(0, |last| last + 1);
     (key, value.get(..end).unwrap_or_default())
+}
+
+impl PartialEq for PatternFiles {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }

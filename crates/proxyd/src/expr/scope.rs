@@ -73,7 +73,7 @@ impl<'a> ParseScope<'a> {
 #[derive(Debug, Default)]
 pub struct LoadState {
     pub references: References,
-    pub pattern_files: PatternFiles,
+    pub pattern_files: Arc<PatternFiles>,
     pub warnings: std::cell::RefCell<Diagnostics>,
 }
 

@@ -129,8 +129,7 @@ fn maps_change_at_run_time() {
     let ctx = EvalCtx::new(&session, &environment, Now::default());
     assert_eq!(expr.eval(&ctx), None);
     let file = &load.pattern_files.all()[0];
-    let entry =
-        |value: &str| super::PatternEntry { key: (*b"new").into(), value: value.as_bytes().into(), line: 0 };
+    let entry = |value: &str| super::PatternEntry::new(*b"new", value.as_bytes(), 0);
     file.update(|entries| entries.push(entry("5"))).unwrap();
     assert_eq!(expr.eval(&ctx), Some(Sample::Int(5)));
     assert!(file.update(|entries| entries.push(entry("x"))).is_err());

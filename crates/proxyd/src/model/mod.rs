@@ -44,6 +44,9 @@ pub struct Config {
     pub global: Global,
     /// Frontends, backends and listens in configuration order; [`ProxyId`] is the index.
     pub proxies: Vec<Proxy>,
+    /// The pattern and map files that expressions read.
+    #[serde(skip)]
+    pub pattern_files: std::sync::Arc<crate::expr::PatternFiles>,
     /// `userlist` sections by name.
     pub userlists: std::collections::BTreeMap<String, Userlist>,
     /// `healthcheck` sections by name.

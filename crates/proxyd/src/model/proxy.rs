@@ -309,6 +309,8 @@ pub struct Proxy {
     /// Replies by status.
     pub error_replies: std::collections::BTreeMap<u16, ErrorReply>,
     pub rules: RuleSets,
+    /// `acl` lines as written: what the conditions of the rules mean.
+    pub acls: Vec<String>,
 
     // Frontend side.
     pub binds: Vec<Bind>,
@@ -405,6 +407,7 @@ impl Proxy {
             log_tag: None,
             error_replies: Default::default(),
             rules: RuleSets::default(),
+            acls: Vec::new(),
             binds: Vec::new(),
             maxconn: None,
             backlog: None,

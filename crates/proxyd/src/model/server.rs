@@ -55,6 +55,8 @@ pub struct Server {
     /// 0..=256, default 1.
     pub weight: u32,
     pub backup: bool,
+    /// Added at run time: its checks wait for `enable health`.
+    pub dynamic: bool,
     pub disabled: bool,
     pub cookie: Option<String>,
     /// 0 is unlimited.
@@ -146,6 +148,7 @@ impl Server {
             port_offset: None,
             weight: 1,
             backup: false,
+            dynamic: false,
             disabled: false,
             cookie: None,
             maxconn: 0,

@@ -132,7 +132,11 @@ impl Server {
 
 impl ServerLife {
     fn new(model: &model::Server, threads: usize, now: Instant) -> Self {
-        let health = Health::new(health_settings(model), now);
+        let mut health = Health::new(health_settings(model), now);
+        if model.dynamic {
+            health.enable_check(false);
+            health.enable_agent(false);
+        }
         let usable = health.condition(now).available;
         let (maxconn, minconn) = slots(model);
         Self {

@@ -18,6 +18,7 @@ pub struct Snapshot {
     pub userlists: Vec<crate::model::Userlist>,
     /// `healthcheck` sections.
     pub healthchecks: std::collections::BTreeMap<String, crate::model::Check>,
+    pub pattern_files: Arc<crate::expr::PatternFiles>,
     pub process: Arc<Process>,
     pub global: Arc<Global>,
     /// The proxies' models in configuration order, as in [`Config::proxies`].
@@ -83,6 +84,7 @@ impl Snapshot {
             .map(|(id, proxy)| (proxy.name.clone(), id))
             .collect();
         Self {
+            pattern_files: Arc::clone(&config.pattern_files),
             process: Arc::clone(process),
             global: Arc::new(config.global.clone()),
             userlists: config.userlists.values().cloned().collect(),
@@ -97,6 +99,7 @@ impl Snapshot {
     /// Takes over from `old` what the new file says otherwise than the old one. After this there is no way back.
     pub fn settle(&self, old: &Snapshot) {
         let now = Instant::now();
+        self.pattern_files.inherit(&old.pattern_files);
         let rates = |global: &Global| (global.max_connection_rate, global.max_session_rate);
         if rates(&self.global) != rates(&old.global) {
             self.process.limit_rates(self.global.max_connection_rate, self.global.max_session_rate);

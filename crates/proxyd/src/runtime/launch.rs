@@ -257,6 +257,7 @@ impl Daemon {
                         let answer = match request.wish {
                             _ if stopping => "Success=0\n--\nThe process is stopping.\n".to_owned(),
                             Wish::Reload => self.reload(),
+                            Wish::Edit(edit) => self.edit(edit),
                             Wish::Plan => self.reloader.plan().map_or_else(|why| why, |plan| plan.to_string()),
                         };
                         // A client that left does not want the answer.
@@ -275,6 +276,17 @@ impl Daemon {
             self.runtime.hard_stop();
             Ok(())
         })
+    }
+
+    /// Carries out a command that changes the configuration in force.
+    fn edit(&mut self, edit: reload::Edit) -> String {
+        match self.reloader.edit(edit, &mut self.runtime, &self.services) {
+            Ok((answer, log)) => {
+                self.state_log.writer = log;
+                answer
+            }
+            Err(why) => why,
+        }
     }
 
     /// Reloads; the answer is what HAProxy's master says about its `reload`.

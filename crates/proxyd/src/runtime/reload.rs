@@ -30,17 +30,20 @@ use crate::proxy::{Listener, Snapshot};
 /// How many reloads may wait for their turn.
 pub const WAITING_MAX: usize = 16;
 
+/// A change of the configuration in force; gives what to answer, or why not.
+pub type Edit = Box<dyn FnOnce(&mut Config) -> Result<String, String> + Send>;
+
 /// What a client of the admin socket wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
     /// `reload`.
     Reload,
     /// `show plan`.
     Plan,
+    /// `add server` and its kin: until the next reload.
+    Edit(Edit),
 }
 
 /// A wish and where its answer goes.
-#[derive(Debug)]
 pub struct Request {
     pub wish: Wish,
     pub answer: oneshot::Sender<String>,
@@ -122,9 +125,35 @@ impl Reloader {
         let Fresh { mut config, messages } = (self.read)()?;
         let plan = Plan::between(&self.config, &config);
         diff::keep_restart_only(&self.config, &mut config);
+        let log = self.apply(config, &plan, runtime, services)?;
+        self.messages = messages;
+        Ok(Reloaded { plan, log })
+    }
+
+    /// Changes the configuration in force without reading anything.
+    pub fn edit(
+        &mut self,
+        edit: Edit,
+        runtime: &mut Runtime,
+        services: &Services,
+    ) -> Result<(String, LogWriter), String> {
+        let mut config = self.config.clone();
+        let answer = edit(&mut config)?;
+        let plan = Plan::between(&self.config, &config);
+        let log = self.apply(config, &plan, runtime, services)?;
+        Ok((answer, log))
+    }
+
+    fn apply(
+        &mut self,
+        config: Config,
+        plan: &Plan,
+        runtime: &mut Runtime,
+        services: &Services,
+    ) -> Result<LogWriter, String> {
         let old = Arc::clone(&runtime.snapshot);
         let process = Arc::clone(&old.process);
-        let before = Before { snapshot: &old, plan: &plan };
+        let before = Before { snapshot: &old, plan };
         let snapshot = Arc::new(Snapshot::renewed(&config, &process, Some(before)));
         let (listeners, fresh) = Listeners::bind_after(&snapshot, &self.listeners)
             .map_err(|errors| cannot_bind(&errors, &config.global))?;
@@ -151,8 +180,7 @@ impl Reloader {
         services.adopt(&snapshot, services_log);
         self.listeners = listeners;
         self.config = config;
-        self.messages = messages;
-        Ok(Reloaded { plan, log })
+        Ok(log)
     }
 }
 

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use hacore::diag::{Diagnostic, Word, Words};
 
 use super::pattern::{PatternSet, parse_range, range_error};
-use crate::expr::pattern_file::{PatternEntry, PatternFile, Recompile};
+use crate::expr::pattern_file::{Look, PatternEntry, PatternFile, Recompile};
 use crate::expr::{ParseScope, Sample, SampleType};
 
 /// `-m` methods.
@@ -101,6 +101,10 @@ impl Recompile for FileSet {
         let keys = entries.iter().map(|entry| &*entry.key);
         self.set.store(Arc::new(PatternSet::compile(self.method, self.ignore_case, keys)?));
         Ok(())
+    }
+
+    fn look_up(&self, key: &str) -> Look {
+        self.set.load().look_up(key)
     }
 }
 

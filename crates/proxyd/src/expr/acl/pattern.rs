@@ -7,6 +7,7 @@ use regex::bytes::Regex;
 use smallvec::SmallVec;
 
 use super::MatchMethod;
+use crate::expr::pattern_file::Look;
 use crate::expr::sample::ipv6_to_ipv4;
 use crate::expr::{Data, Method, Sample, SampleType};
 
@@ -113,6 +114,17 @@ impl PatternSet {
                 with_text(sample, |text| self.find_hashed(text, by_text, lengths))
             }
         }
+    }
+
+    /// Looks a text up, read as the method wants it.
+    pub(crate) fn look_up(&self, key: &str) -> Look {
+        let sample = match self.method {
+            MatchMethod::Ip => crate::expr::sample::parse_ip(key.as_bytes()).map(Sample::ip),
+            MatchMethod::Int => key.parse().ok().map(Sample::Int),
+            _ => Some(Sample::str(key.as_bytes().to_vec())),
+        };
+        let found = sample.and_then(|sample| self.find(&sample));
+        Look { method: self.method.name(), ignores_case: self.ignore_case, found }
     }
 
     /// The regex with this index.

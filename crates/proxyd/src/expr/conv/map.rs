@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use super::regsub::Replacement;
 use super::{Converter, ConverterState, conv, data};
 use crate::expr::acl::{MatchMethod, PatternSet};
-use crate::expr::pattern_file::{PatternEntry, Recompile};
+use crate::expr::pattern_file::{Look, PatternEntry, Recompile};
 use crate::expr::{ArgKind, Args, Data, EvalCtx, ParseScope, Sample, SampleType};
 
 const ANY: SampleType = SampleType::Str;
@@ -119,6 +119,10 @@ impl Recompile for Table {
         let values = entries.iter().map(|entry| self.value(entry)).collect::<Result<_, _>>()?;
         self.compiled.store(Arc::new((set, values)));
         Ok(())
+    }
+
+    fn look_up(&self, key: &str) -> Look {
+        self.compiled.load().0.look_up(key)
     }
 }
 

@@ -92,7 +92,7 @@ impl ChangeFile {
             }
             Change::AddAcl if known => {}
             Change::SetMap | Change::AddAcl if entries.len() < PatternFile::ENTRIES_MAX => {
-                entries.push(PatternEntry { key: key.into(), value: value.into(), line: 0 });
+                entries.push(PatternEntry::new(key, value, 0));
             }
             Change::SetMap | Change::AddAcl => {}
         }

@@ -3,7 +3,9 @@
 mod backend;
 mod console;
 mod crt_list;
+mod dynamic;
 mod frontend;
+mod patterns;
 mod process;
 mod server;
 mod sessions;
@@ -18,9 +20,16 @@ use crate::proxy::{Backend, Server};
 
 static ALL: LazyLock<Vec<CommandDef>> = LazyLock::new(|| {
     let mut all = Vec::new();
-    for table in
-        [backend::TABLE, console::TABLE, frontend::TABLE, process::TABLE, server::TABLE, sessions::TABLE]
-    {
+    for table in [
+        backend::TABLE,
+        console::TABLE,
+        dynamic::TABLE,
+        patterns::TABLE,
+        frontend::TABLE,
+        process::TABLE,
+        server::TABLE,
+        sessions::TABLE,
+    ] {
         all.extend(table.iter().map(CommandDef::copy));
     }
     all.extend(

@@ -63,7 +63,7 @@ pub(super) const TABLE: &[CommandDef] = &[
     def(&["show", "fd"], "show fd [<number>]", "list open descriptors", Level::Operator, show_fd),
 ];
 
-fn ask(context: &mut Context<'_>, wish: Wish) -> Reply {
+pub(super) fn ask(context: &Context<'_>, wish: Wish) -> Reply {
     let Some(reloads) = &context.admin.reloads else { return Reply::error("There is nothing to reload.") };
     let (answer, answered) = tokio::sync::oneshot::channel();
     match reloads.try_send(Request { wish, answer }) {

@@ -1,0 +1,122 @@
+//! Changes at run time over the admin socket: maps, servers, backends.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends with a panic")]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use testkit::daemon::Daemon;
+use testkit::{environment, port, raw, wait};
+
+struct Proxy {
+    daemon: Daemon,
+    address: SocketAddr,
+}
+
+impl Proxy {
+    fn start() -> Self {
+        let address = port::free_tcp().unwrap();
+        let text = format!(
+            "global\n  stats socket {{dir}}/admin.sock level admin\ndefaults\n  mode http\n  timeout client 5s\n  timeout server \
+             5s\n  timeout connect 5s\nfrontend fe\n  bind {address}\n  acl known path -f {{dir}}/paths\n  http-request return status \
+             200 content-type text/plain lf-string %[path,map({{dir}}/m.map,none)] if known\n  default_backend be\nbackend \
+             be\nbackend other\n  server s1 127.0.0.1:1 disabled\n"
+        );
+        let files = [("haproxy.cfg", text.as_str()), ("m.map", "/a one\n"), ("paths", "/a\n/b\n")];
+        let program = environment::built("proxyd").unwrap();
+        let mut daemon = Daemon::start(&program, &["-db", "-f", "{dir}/haproxy.cfg"], &files).unwrap();
+        daemon.await_listening(address).unwrap();
+        Self { daemon, address }
+    }
+
+    fn ask(&self, command: &str) -> String {
+        let mut stream = UnixStream::connect(self.daemon.path("admin.sock")).unwrap();
+        stream.set_read_timeout(Some(wait::LIMIT)).unwrap();
+        stream.write_all(format!("{command}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer.strip_suffix('\n').unwrap_or(&answer).to_owned()
+    }
+
+    fn map(&self, command: &str, rest: &str) -> String {
+        self.ask(&format!("{command} {} {rest}", self.daemon.path("m.map").display()))
+    }
+
+    fn get(&self, path: &str) -> String {
+        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
+        let answer = raw::exchange(self.address, &[request.as_bytes()], Duration::from_secs(10)).unwrap();
+        String::from_utf8(answer).unwrap().split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+}
+
+#[test]
+fn maps_change_by_entry_and_by_version_and_survive_a_reload() {
+    let proxy = Proxy::start();
+    assert_eq!((proxy.get("/a"), proxy.get("/b")), ("one".into(), "none".into()));
+    assert_eq!(proxy.map("add map", "/b two"), "");
+    assert_eq!(proxy.get("/b"), "two");
+    let found = "type=str, case=sensitive, found=yes, idx=tree, key=\"/b\", value=\"two\", type=\"str\"\n";
+    assert_eq!(proxy.map("get map", "/b"), found);
+    assert_eq!(proxy.map("set map", "/zz x"), "entry not found.\n");
+    assert_eq!(proxy.map("set map", "/b three"), "");
+    assert!(proxy.ask("reload").starts_with("Success=1"));
+    assert_eq!(proxy.get("/b"), "three");
+    // A file that somebody edited wins over what was changed at run time.
+    std::fs::write(proxy.daemon.path("m.map"), "/a four\n").unwrap();
+    assert!(proxy.ask("reload").starts_with("Success=1"));
+    assert_eq!((proxy.get("/a"), proxy.get("/b")), ("four".into(), "none".into()));
+
+    let name = proxy.daemon.path("m.map").display().to_string();
+    assert_eq!(proxy.map("prepare map", ""), "New version created: 1\n");
+    assert_eq!(proxy.ask(&format!("add map @1 {name} <<\n/a five\n/b six seven\n")), "");
+    assert_eq!(proxy.get("/a"), "four");
+    assert_eq!(proxy.map("commit map @7", ""), "Version number out of range.\n");
+    assert_eq!(proxy.map("commit map @1", ""), "");
+    assert_eq!((proxy.get("/a"), proxy.get("/b")), ("five".into(), "six seven".into()));
+    let entry = proxy.map("show map", "");
+    let reference = entry.split(' ').next().unwrap();
+    assert_eq!(proxy.map("del map", &format!("#{reference}")), "");
+    assert_eq!((proxy.get("/a"), proxy.get("/b")), ("none".into(), "six seven".into()));
+    assert_eq!(proxy.map("clear map", ""), "");
+    assert!(proxy.ask("show map").contains("curr_ver=1 next_ver=1 entry_cnt=0"));
+    assert_eq!(proxy.map("get acl", "x"), "Unknown ACL identifier. Please use #<id> or <file>.\n");
+}
+
+#[test]
+fn a_server_that_is_added_serves_once_enabled_and_can_be_removed() {
+    let proxy = Proxy::start();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nhi");
+        }
+    });
+    assert_eq!(proxy.ask(&format!("add server be/x {origin} weight 7")), "New server registered.\n");
+    assert!(proxy.get("/").contains("503"));
+    proxy.ask("enable server be/x");
+    assert_eq!(proxy.get("/"), "hi");
+    assert_eq!(proxy.ask("get weight be/x"), "7 (initial 7)\n");
+    assert_eq!(proxy.ask("del server be/x"), "Only servers in maintenance mode can be deleted.\n");
+    proxy.ask("disable server be/x");
+    assert_eq!(proxy.ask("del server be/x"), "Server deleted.\n");
+    assert!(!proxy.ask("show stat").contains("be,x,"));
+    assert!(proxy.ask("add server be/y 1.2.3.4:80 nosuchword").contains("nosuchword"));
+}
+
+#[test]
+fn a_backend_comes_from_another_one_and_goes_when_nothing_needs_it() {
+    let proxy = Proxy::start();
+    assert_eq!(proxy.ask("add backend fresh from other"), "New backend registered.\n");
+    assert!(proxy.ask("show backend").contains("fresh\n"));
+    assert_eq!(proxy.ask("del backend fresh"), "Backend must be unpublished prior to its deletion.\n");
+    proxy.ask("unpublish backend fresh");
+    assert_eq!(proxy.ask("del backend fresh"), "Backend deleted.\n");
+    assert!(!proxy.ask("show backend").contains("fresh"));
+    let refused =
+        "This proxy cannot be removed at runtime due to other configuration elements pointing to it.\n";
+    assert_eq!(proxy.ask("del backend be"), refused);
+}
