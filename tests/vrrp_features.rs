@@ -381,3 +381,87 @@ fn a_tracked_process_decides_whether_there_is_a_master() {
     assert_until(&daemon, "without address", || segment.owners(VIP).is_empty());
     drop(two);
 }
+
+#[test]
+fn a_route_that_somebody_removes_costs_the_master_state_unless_it_is_no_track() {
+    let Some(program) = vrrpd("a_route_that_somebody_removes") else { return };
+    let segment = Segment::new().unwrap();
+    let text = instance(&format!(
+        "virtual_routes {{
+        192.0.2.0/24 via 10.99.0.2 dev {INTERFACE} no_track
+        198.51.100.0/24 via 10.99.0.2 dev {INTERFACE}
+    }}
+    virtual_rules {{
+        from 10.79.0.0/24 table 100 priority 900
+    }}"
+    ));
+    let daemon = segment.start(Host::One, &program, &text).unwrap();
+    let entered = |state: &str| daemon.output().matches(&format!("Entering {state} STATE\n")).count();
+    let shows = |what: &str, text: &str| segment.ip(Host::One, what).unwrap().contains(text);
+    assert_until(&daemon, "master with its rule", || shows("rule", "900:"));
+    segment.ip(Host::One, "route del 192.0.2.0/24").unwrap();
+    segment.ip(Host::One, "route del 198.51.100.0/24").unwrap();
+    assert_until(&daemon, "back in BACKUP", || entered("BACKUP") == 1);
+    assert_until(&daemon, "master again", || entered("MASTER") == 2 && shows("rule", "900:"));
+    segment.ip(Host::One, "rule del priority 900").unwrap();
+    assert_until(&daemon, "back in BACKUP", || entered("BACKUP") == 2);
+    assert_until(&daemon, "master again", || entered("MASTER") == 3 && shows("rule", "900:"));
+    assert!(shows("route", "198.51.100.0/24"));
+}
+
+#[test]
+fn a_link_that_comes_back_within_its_delay_has_not_changed() {
+    let Some(program) = vrrpd("a_link_that_comes_back_within_its_delay") else { return };
+    let segment = Segment::new().unwrap();
+    let text = format!(
+        "interface_up_down_delays {{\n    {INTERFACE} 10 0\n}}\n{}",
+        instance("").replace("advert_int 0.1", "advert_int 1").replace("priority 150", "priority 254")
+    );
+    let daemon = segment.start(Host::One, &program, &text).unwrap();
+    assert_line(&daemon, "VI_1: interface v0 debounce timer(s) not less that 2 * advert_int - resetting");
+    assert!(segment.await_owner(VIP, Host::One), "{}", daemon.output());
+    segment.switch_ip("link set p1 down").unwrap();
+    assert_line(&daemon, "v0: Adding change to down delay by 1996094");
+    segment.switch_ip("link set p1 up").unwrap();
+    segment.switch_ip("link set p1 down").unwrap();
+    assert_line(&daemon, "Netlink reports v0 down");
+    assert_eq!(daemon.output().matches("Entering FAULT STATE").count(), 1, "{}", daemon.output());
+    segment.switch_ip("link set p1 up").unwrap();
+    assert_line(&daemon, "Netlink reports v0 up");
+}
+
+#[test]
+fn a_proxy_without_capacity_lowers_the_priority() {
+    use std::io::{Read, Write};
+    let Some(program) = vrrpd("a_proxy_without_capacity") else { return };
+    let segment = Segment::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("admin.sock");
+    let up = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let is_up = std::sync::Arc::clone(&up);
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let status = if is_up.load(std::sync::atomic::Ordering::Relaxed) { "UP" } else { "DOWN" };
+            let mut line = [0; 10];
+            let _ = stream.read_exact(&mut line);
+            let _ = stream.write_all(
+                format!("# pxname,svname,status,\nweb,a,UP,\nweb,b,{status},\nweb,BACKEND,UP,\n\n")
+                    .as_bytes(),
+            );
+        }
+    });
+    let socket = path.display();
+    let text =
+        instance(&format!("track_proxy {{ socket {socket} backend web min_up 2 weight -60 interval 0.1 }}"));
+    let one = segment.start(Host::One, &program, &text).unwrap();
+    assert_line(&one, &format!("Proxy web@{socket}: 2 up, enough (min_up 2)"));
+    assert!(segment.await_owner(VIP, Host::One), "{}", one.output());
+    let two = instance("").replace("priority 150", "priority 100");
+    let two = segment.start(Host::Two, &program, &two).unwrap();
+    assert_line(&two, "Entering BACKUP STATE");
+    up.store(false, std::sync::atomic::Ordering::Relaxed);
+    assert_line(&one, &format!("Proxy web@{socket}: 1 up, too few (min_up 2)"));
+    assert_line(&one, "(VI_1) Changing effective priority from 150 to 90");
+    assert!(segment.await_owner(VIP, Host::Two), "{}", two.output());
+}

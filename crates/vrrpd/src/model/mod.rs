@@ -30,7 +30,9 @@ pub use instance::{
 pub use notify::{CommandLine, FifoSettings, NotifyScripts, RunAs};
 pub use other::{BlockNode, GarpGroup, InterfaceDelay, LinkbeatInterface, LinkbeatMethod, TrackGroup};
 pub use route::{NextHop, RouteMetric, RouteSpec, RouteType, RouteVia, RuleAction, RuleSpec, WhereInserted};
-pub use track::{InitFile, ParamMatch, SyncGroup, TrackFile, TrackProcess, TrackSet, Tracked, VrrpScript};
+pub use track::{
+    InitFile, ParamMatch, SyncGroup, TrackFile, TrackProcess, TrackSet, Tracked, TrackedProxy, VrrpScript,
+};
 
 /// One configuration, complete and checked.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]

@@ -79,6 +79,29 @@ pub struct Tracked {
     pub reverse: bool,
 }
 
+/// `track_proxy`: servers of a backend that have to be up (not known to keepalived).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TrackedProxy {
+    /// Path of the admin socket.
+    pub socket: String,
+    pub backend: String,
+    /// At least 1.
+    pub min_up: u32,
+    /// 0: FAULT when too few are up.
+    pub weight: i32,
+    pub reverse: bool,
+    pub interval_us: u64,
+    pub rise: u32,
+    pub fall: u32,
+}
+
+impl TrackedProxy {
+    /// `BACKEND@SOCKET`, which tells it from others.
+    pub fn name(&self) -> String {
+        format!("{}@{}", self.backend, self.socket)
+    }
+}
+
 /// All `track_*` blocks of an instance or a group.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct TrackSet {
@@ -86,6 +109,7 @@ pub struct TrackSet {
     pub scripts: Vec<Tracked>,
     pub files: Vec<Tracked>,
     pub processes: Vec<Tracked>,
+    pub proxies: Vec<TrackedProxy>,
     /// Read only; BFD is not carried out yet.
     pub bfds: Vec<Tracked>,
 }

@@ -8,7 +8,7 @@ use netlink_packet_core::{
 use netlink_packet_route::{
     AddressFamily, RouteNetlinkMessage,
     route::{
-        RouteAttribute, RouteFlags, RouteMessage, RouteMetric as KernelMetric, RouteNextHop,
+        RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric as KernelMetric, RouteNextHop,
         RouteNextHopFlags, RoutePreference, RouteProtocol, RouteRealm, RouteScope, RouteType as KernelType,
         RouteVia as KernelVia,
     },
@@ -87,6 +87,30 @@ pub fn message(spec: &RouteSpec, index_of: impl Fn(&str) -> Option<u32>) -> Opti
         attributes.push(RouteAttribute::MultiPath(hops?));
     }
     Some(message)
+}
+
+/// Whether a message is about the route that `spec` describes: what the kernel tells routes apart by, and their mark.
+pub fn is_about(message: &RouteMessage, spec: &RouteSpec) -> bool {
+    let family = if spec.ipv6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
+    let header = &message.header;
+    let (mut to, mut table, mut priority) = (None, u32::from(header.table), None);
+    for attribute in &message.attributes {
+        match attribute {
+            RouteAttribute::Destination(RouteAddress::Inet(address)) => to = Some(IpAddr::V4(*address)),
+            RouteAttribute::Destination(RouteAddress::Inet6(address)) => to = Some(IpAddr::V6(*address)),
+            RouteAttribute::Table(number) => table = *number,
+            RouteAttribute::Priority(number) => priority = Some(*number),
+            _ => {}
+        }
+    }
+    header.address_family == family
+        && header.kind == kernel_type(spec.kind)
+        && header.protocol == RouteProtocol::from(spec.protocol.unwrap_or(PROTOCOL_KEEPALIVED))
+        && header.tos == spec.tos.unwrap_or(0)
+        && header.destination_prefix_length == spec.to.map_or(0, |(_, length)| length)
+        && to == spec.to.map(|(address, _)| address)
+        && table == spec.table.unwrap_or(TABLE_MAIN)
+        && spec.priority.is_none_or(|wanted| priority == Some(wanted))
 }
 
 /// As `ip route` chooses it (ip-route(8), `scope`), but for unicast routes without gateway, which keepalived leaves at

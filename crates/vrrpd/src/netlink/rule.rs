@@ -75,6 +75,16 @@ pub fn message(spec: &RuleSpec) -> RuleMessage {
     message
 }
 
+/// Whether a message is about the rule that `spec` describes: everything that `spec` says is in it.
+pub fn is_about(gone: &RuleMessage, spec: &RuleSpec) -> bool {
+    let wanted = message(spec);
+    gone.header.family == wanted.header.family
+        && gone.header.action == wanted.header.action
+        && gone.header.src_len == wanted.header.src_len
+        && gone.header.dst_len == wanted.header.dst_len
+        && wanted.attributes.iter().all(|attribute| gone.attributes.contains(attribute))
+}
+
 impl Netlink {
     /// Sets the rule; one that is there already is fine.
     ///

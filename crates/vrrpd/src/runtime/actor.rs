@@ -30,6 +30,7 @@ use crate::vrrp::{Domain, Event, Router, State, Tracker};
 
 use super::{
     build,
+    debounce::Debounce,
     instance::Instance,
     lease::Lease,
     legacy::Inheritance,
@@ -118,6 +119,7 @@ pub struct Actor {
     /// Removals of ours that the monitor has yet to report.
     pub(super) own_removals: BTreeMap<(u32, IpAddr), u32>,
     pub(super) group_states: Vec<State>,
+    pub(super) debounce: Debounce,
     pub(super) firewall: Firewall,
     pub(super) sysctls: Sysctls,
     /// What `use_vmac` asks for, made or not.
@@ -191,6 +193,7 @@ impl Actor {
             listeners: BTreeMap::new(),
             inbound,
             own_removals: BTreeMap::new(),
+            debounce: Debounce::default(),
             firewall: Firewall::inherited(inheritance.host.firewall_table),
             sysctls: Sysctls::inherited(inheritance.host.sysctls),
             vmacs,
@@ -229,6 +232,7 @@ impl Actor {
         if self.inherited.is_empty() {
             self.prepare_host()?;
         }
+        self.say_long_delays();
         for index in 0..self.instances.len() {
             self.open_port(index)?;
         }

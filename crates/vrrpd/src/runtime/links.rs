@@ -31,7 +31,7 @@ impl Actor {
     }
 
     fn is_up(&self, name: &str) -> bool {
-        self.interfaces.by_name(name).is_some_and(|link| link.up)
+        self.interfaces.by_name(name).is_some_and(|link| self.debounce.held(link.index).unwrap_or(link.up))
     }
 
     /// What the interfaces and the source address mean to an instance now.
@@ -104,7 +104,7 @@ impl Actor {
                 Tracker::Process(process) => self.log.info(&format!(
                     "({name}) entering FAULT state (tracked process {process} quorum not achieved)"
                 )),
-                Tracker::Script(_) | Tracker::File(_) => {}
+                Tracker::Script(_) | Tracker::File(_) | Tracker::Proxy(_) => {}
             }
         }
     }
@@ -130,6 +130,8 @@ impl Actor {
                 }
             }
             Change::AddressGone { index, address } => self.address_gone(index, address).await,
+            Change::RouteGone(route) => self.route_gone(&route).await,
+            Change::RuleGone(rule) => self.rule_gone(&rule).await,
             Change::Overrun => self.read_everything_again().await,
         }
     }
@@ -138,7 +140,7 @@ impl Actor {
         self.instances.iter().any(|instance| instance.is_virtual(address))
     }
 
-    fn interface_name(&self, ifindex: u32) -> String {
+    pub(super) fn interface_name(&self, ifindex: u32) -> String {
         self.interfaces.by_index(ifindex).map_or_else(|| ifindex.to_string(), |l| l.name.clone())
     }
 
@@ -152,6 +154,7 @@ impl Actor {
         self.announcer.forget(index);
         match before {
             Some(before) if before.up == up => {}
+            Some(_) if self.is_debounced(index, &name, up) => {}
             Some(_) => {
                 let state = if up { "up" } else { "down" };
                 self.log.info(&format!("Netlink reports {name} {state}"));
@@ -168,6 +171,7 @@ impl Actor {
 
     async fn link_gone(&mut self, index: u32) {
         self.announcer.forget(index);
+        self.debounce.forget(index);
         let Some(link) = self.interfaces.remove_link(index) else { return };
         self.log.info(&format!("Interface {} deleted", link.name));
         self.listeners.retain(|channel, _| channel.ifindex != index);
@@ -196,7 +200,7 @@ impl Actor {
     }
 
     /// Tells every router what its interfaces are now; unchanged news have no effect.
-    async fn relink(&mut self) {
+    pub(super) async fn relink(&mut self) {
         self.reopen_ports().await;
         for index in 0..self.instances.len() {
             for event in self.link_events(index) {

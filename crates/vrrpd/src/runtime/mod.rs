@@ -6,6 +6,7 @@ mod announce;
 mod answer;
 pub mod build;
 mod carry_out;
+mod debounce;
 pub mod instance;
 mod lease;
 pub mod legacy;

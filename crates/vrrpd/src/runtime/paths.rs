@@ -1,12 +1,15 @@
 //! Routes and policy rules that come and go with a master, and static ones.
 //!
-//! What the kernel refuses is said and left out: the addresses are more important. Somebody else removing a route or
-//! rule is not noticed.
+//! What the kernel refuses is said and left out: the addresses are more important. As with keepalived, a tracked route or
+//! rule that somebody else removes costs the master state.
 
 use netlink_packet_route::RouteNetlinkMessage;
 
-use crate::model::{RouteSpec, RuleSpec};
+use netlink_packet_route::{route::RouteMessage, rule::RuleMessage};
+
+use crate::model::{RouteSpec, RuleSpec, VrrpInstance};
 use crate::netlink::{plain, route, rule};
+use crate::vrrp::{Event, State};
 
 use super::actor::Actor;
 
@@ -65,7 +68,35 @@ impl Actor {
         rules.chain(routes).map(plain::request).collect()
     }
 
-    fn route(&self, name: &str, spec: &RouteSpec) -> Option<netlink_packet_route::route::RouteMessage> {
+    /// A route was removed, by somebody else if its instance is master.
+    pub(super) async fn route_gone(&mut self, gone: &RouteMessage) {
+        self.path_gone("route", |model| {
+            model.routes.iter().any(|spec| !spec.no_track && route::is_about(gone, spec))
+        })
+        .await;
+    }
+
+    /// The same of a rule.
+    pub(super) async fn rule_gone(&mut self, gone: &RuleMessage) {
+        self.path_gone("rule", |model| {
+            model.rules.iter().any(|spec| !spec.no_track && rule::is_about(gone, spec))
+        })
+        .await;
+    }
+
+    async fn path_gone(&mut self, what: &str, is_its: impl Fn(&VrrpInstance) -> bool) {
+        for index in 0..self.instances.len() {
+            let is_master = self.domain.routers().get(index).is_some_and(|r| r.state() == State::Master);
+            let Some(instance) = self.instances.get(index).filter(|_| is_master) else { continue };
+            if is_its(&instance.model) {
+                let name = &instance.model.name;
+                self.log.info(&format!("({name}) Netlink reflector reports a virtual {what} removed"));
+                self.feed(index, Event::AddressLost).await;
+            }
+        }
+    }
+
+    fn route(&self, name: &str, spec: &RouteSpec) -> Option<RouteMessage> {
         let message = route::message(spec, |dev| self.interfaces.by_name(dev).map(|link| link.index));
         if message.is_none() {
             let text = format!("({name}) no interface for the route to {}", destination(spec));

@@ -195,6 +195,7 @@ impl Actor {
             Tracker::Process(name) => {
                 sets().any(|set| set.processes.iter().any(|tracked| tracked.name == *name))
             }
+            Tracker::Proxy(name) => sets().any(|set| set.proxies.iter().any(|proxy| proxy.name() == *name)),
             Tracker::Source => true,
             Tracker::Configuration => instance.model.config_fault.is_some(),
         };

@@ -107,6 +107,9 @@ impl Actor {
             if service.stopping && self.domain.is_finished() {
                 break;
             }
+            if let Err(error) = monitor.watch_paths(&self.config) {
+                self.log.warning(&format!("Netlink: {error} - removed routes and rules are not noticed"));
+            }
             timer.arm(self.next_deadline_us())?;
             tokio::select! {
                 expired = timer.expired() => expired?,
@@ -152,10 +155,15 @@ impl Actor {
     }
 
     fn next_deadline_us(&self) -> Option<u64> {
-        [self.domain.next_deadline_us(), self.announcer.next_deadline_us(), self.next_renewal_us()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.domain.next_deadline_us(),
+            self.announcer.next_deadline_us(),
+            self.next_renewal_us(),
+            self.debounce.next_deadline_us(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn is_late(&self, now_us: u64) -> bool {
@@ -181,6 +189,7 @@ impl Actor {
         let mut out = Vec::new();
         self.domain.timers(now_us, &mut out);
         self.carry_out(out).await;
+        self.debounced_links(now_us).await;
         self.renew_one(now_us).await;
     }
 

@@ -55,6 +55,7 @@ pub(super) fn tracker_label(tracker: &Tracker) -> (&'static str, &str) {
         Tracker::Script(name) => ("script", name),
         Tracker::File(name) => ("file", name),
         Tracker::Process(name) => ("process", name),
+        Tracker::Proxy(name) => ("proxy", name),
         Tracker::Configuration => ("configuration", ""),
     }
 }

@@ -1,4 +1,4 @@
-//! What instances follow besides their interfaces: scripts, files, processes. Pure states, and the tasks that feed them.
+//! What instances follow besides their interfaces: scripts, files, processes, proxies. Pure states, and the tasks that feed them.
 //!
 //! Every tracker sends a [`Stimulus`] to the actor when what it does to an instance changes. Dropping [`Trackers`] ends
 //! all of them; scripts that run get SIGTERM.
@@ -7,12 +7,13 @@ mod condition;
 mod file;
 mod followers;
 mod process;
+mod proxy;
 mod script;
 
 use tokio::sync::mpsc::Sender;
 use tokio::task::JoinHandle;
 
-use crate::model::{Config, TrackProcess};
+use crate::model::{Config, TrackProcess, TrackedProxy};
 use crate::runtime::outside::Stimulus;
 
 pub use condition::Condition;
@@ -53,6 +54,9 @@ impl Trackers {
         if !files.is_empty() {
             tasks.push(tokio::spawn(file::watch_forever(files, stimuli.clone())));
         }
+        for (proxy, instances) in followed_proxies(config) {
+            tasks.push(tokio::spawn(proxy::follow_forever(proxy, instances, stimuli.clone())));
+        }
         let processes = followed_processes(config);
         let watch = (!processes.is_empty()).then(|| {
             let receive_buffer = config.global.process_monitor_rcv_bufs.map(|(bytes, _)| bytes);
@@ -79,6 +83,22 @@ fn followed_processes(config: &Config) -> Vec<(TrackProcess, Followers)> {
         .collect()
 }
 
+/// The backends that somebody follows, each question once, with the instances that follow it.
+fn followed_proxies(config: &Config) -> Vec<(TrackedProxy, Vec<String>)> {
+    let mut followed: Vec<(TrackedProxy, Vec<String>)> = Vec::new();
+    for instance in &config.vrrp_instances {
+        let of_group =
+            config.sync_group_of(&instance.name).into_iter().flat_map(|group| &group.track.proxies);
+        for proxy in instance.track.proxies.iter().chain(of_group) {
+            match followed.iter_mut().find(|(known, _)| known == proxy) {
+                Some((_, instances)) => instances.push(instance.name.clone()),
+                None => followed.push((proxy.clone(), vec![instance.name.clone()])),
+            }
+        }
+    }
+    followed
+}
+
 /// What every tracker does to every instance before its first result: files are read and processes counted at once, scripts of weight 0 hold
 /// their instances back, the others count as neither good nor bad unless `init_fail`.
 pub fn initial_stimuli(config: &Config) -> Vec<Stimulus> {
@@ -97,5 +117,10 @@ pub fn initial_stimuli(config: &Config) -> Vec<Stimulus> {
         .iter()
         .zip(counts)
         .flat_map(|((process, followers), count)| ProcessState::new(process, count).stimuli(followers));
-    scripts.chain(files).chain(processes).collect()
+    let followed = followed_proxies(config);
+    let proxies = followed.iter().flat_map(|(proxy, instances)| {
+        let state = proxy::ProxyState::new(proxy.clone());
+        instances.iter().map(move |instance| state.stimulus(instance)).collect::<Vec<_>>()
+    });
+    scripts.chain(files).chain(processes).chain(proxies).collect()
 }

@@ -85,7 +85,7 @@ impl Router {
     /// Scripts have not run again yet: until they have, their last verdict counts. Everything else was looked at.
     fn adopt_effects(&mut self, legacy: &Legacy) {
         for (tracker, effect) in &legacy.effects {
-            let is_script = matches!(tracker, Tracker::Script(_) | Tracker::Process(_));
+            let is_script = matches!(tracker, Tracker::Script(_) | Tracker::Process(_) | Tracker::Proxy(_));
             if let Some(known) = self.effects.get_mut(tracker).filter(|_| is_script) {
                 *known = *effect;
             }

@@ -53,6 +53,8 @@ pub enum Tracker {
     File(String),
     /// A `track_process` entry.
     Process(String),
+    /// A `track_proxy` entry.
+    Proxy(String),
     /// The configuration itself (`unicast_fault_no_peer`).
     Configuration,
 }

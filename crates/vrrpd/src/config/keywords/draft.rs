@@ -122,6 +122,7 @@ pub(in crate::config) struct TrackDraft {
     pub(in crate::config) files: Vec<TrackedDraft>,
     pub(in crate::config) processes: Vec<TrackedDraft>,
     pub(in crate::config) bfds: Vec<TrackedDraft>,
+    pub(in crate::config) proxies: Vec<crate::model::TrackedProxy>,
     pub(in crate::config) known: Known,
 }
 

@@ -8,7 +8,7 @@ use super::numbers::{int, timer};
 use super::track::Kind;
 use super::{
     address, instance_auth, instance_garp, instance_net, keyword, no_effect, not_yet, notify, route, rule,
-    track,
+    track, track_proxy,
 };
 
 pub(in crate::config) const TABLES: &[&[Keyword<InstanceDraft>]] =
@@ -143,6 +143,13 @@ const TRACKING: &[Keyword<InstanceDraft>] = &[
     keyword("track_process", "{…}", 0, "PROCESS [weight N [reverse|noreverse]]", |i, s, c| {
         tracked(i, Kind::Process, s, c)
     }),
+    keyword(
+        "track_proxy",
+        "{…}",
+        0,
+        "servers of a proxy's backend that have to be up (not known to keepalived)",
+        |i, s, c| track_proxy::block(&mut i.track, &i.name, s, c),
+    ),
     not_yet(keyword("track_bfd", "{…}", 0, "BFD [weight N [reverse|noreverse]]", |i, s, c| {
         tracked(i, Kind::Bfd, s, c)
     })),

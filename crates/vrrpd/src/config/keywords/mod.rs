@@ -23,6 +23,7 @@ pub(super) mod small;
 pub(super) mod sync_group;
 pub(super) mod top;
 pub(super) mod track;
+mod track_proxy;
 pub(super) mod virtual_server;
 
 use super::keyword::{Context, Keyword, KeywordInfo, Statement, Support};
@@ -75,6 +76,7 @@ pub fn all() -> Vec<KeywordInfo> {
     add(&mut out, "vrrp_instance/virtual_routes", &[route::TABLE]);
     add(&mut out, "vrrp_instance/virtual_rules", &[rule::TABLE]);
     add(&mut out, "track_*", &[track::OPTIONS]);
+    add(&mut out, "track_proxy", &[track_proxy::TABLE]);
     add(&mut out, "vrrp_script", &[script::TABLE]);
     add(&mut out, "vrrp_track_process", &[track::PROCESS]);
     add(&mut out, "track_file", &[track::FILE]);

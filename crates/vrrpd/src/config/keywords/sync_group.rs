@@ -3,7 +3,7 @@
 use super::super::keyword::{Context, Keyword, Statement};
 use super::draft::{At, GroupDraft};
 use super::track::Kind;
-use super::{keyword, no_effect, not_yet, notify, track};
+use super::{keyword, no_effect, not_yet, notify, track, track_proxy};
 
 pub(super) const TABLE: &[Keyword<GroupDraft>] = &[
     keyword("group", "{…}", 0, "member instance names", |group, s, _| {
@@ -22,6 +22,13 @@ pub(super) const TABLE: &[Keyword<GroupDraft>] = &[
     keyword("track_process", "{…}", 0, "PROCESS [weight N [reverse|noreverse]]", |g, s, c| {
         tracked(g, Kind::Process, s, c)
     }),
+    keyword(
+        "track_proxy",
+        "{…}",
+        0,
+        "servers of a proxy's backend that have to be up (not known to keepalived)",
+        |g, s, c| track_proxy::block(&mut g.track, &g.name, s, c),
+    ),
     not_yet(keyword("track_bfd", "{…}", 0, "BFD [weight N [reverse|noreverse]]", |g, s, c| {
         tracked(g, Kind::Bfd, s, c)
     })),

@@ -72,6 +72,16 @@ pub(super) fn resolve(
         no_weights,
         context,
     );
+    for proxy in &draft.proxies {
+        match no_weights {
+            Some(reason) if proxy.weight != 0 => {
+                let message =
+                    format!("({owner}) ignoring tracked proxy {} {}", proxy.name(), reason.script_reason());
+                context.diagnostics.push(hacore::diag::Diagnostic::warning(message));
+            }
+            _ => set.proxies.push(proxy.clone()),
+        }
+    }
     for entry in &draft.bfds {
         let known = config.bfd_instances.iter().any(|bfd| bfd.arguments.first() == Some(&entry.name));
         if known {
