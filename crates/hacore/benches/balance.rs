@@ -2,7 +2,7 @@
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use hacore::balance::{
-    Algorithm, Balancer, Condition, HashOptions, Load, Loads, Options, RAMP_FULL, RANDOM_DRAWS_DEFAULT,
+    Algorithm, Balancer, Condition, Cost, HashOptions, Load, Loads, Options, RAMP_FULL, RANDOM_DRAWS_DEFAULT,
     Request, RingKey, ServerIndex, ServerSetup,
 };
 use hacore::hash::Method;
@@ -39,7 +39,9 @@ fn decisions(c: &mut Criterion) {
         ("static-rr", Algorithm::StaticRr, plain),
         ("leastconn", Algorithm::LeastConn, plain),
         ("first", Algorithm::First, plain),
-        ("random", Algorithm::Random { draws: RANDOM_DRAWS_DEFAULT }, plain),
+        ("random", Algorithm::Random { draws: RANDOM_DRAWS_DEFAULT, cost: Cost::Served }, plain),
+        ("peak-ewma", Algorithm::Random { draws: RANDOM_DRAWS_DEFAULT, cost: Cost::Latency }, plain),
+        ("maglev", hash(Method::Maglev), plain),
         ("map hash", hash(Method::MapBased), plain),
         ("consistent hash", hash(Method::Consistent), plain),
         ("consistent hash, balance factor", hash(Method::Consistent), bounded),

@@ -293,6 +293,7 @@ impl Loads for Open {
             queued: self.queued[at],
             limit: self.maxconn[at],
             queue_limit: self.maxqueue[at],
+            ..Load::default()
         }
     }
 

@@ -30,11 +30,23 @@ pub enum Algorithm {
     Random {
         /// How many servers are drawn, the least loaded of which is taken; at least 1.
         draws: u32,
+        /// Which of the drawn servers is taken.
+        cost: Cost,
     },
     /// `sticky`.
     Sticky,
     /// `source`, `uri`, `url_param`, `hdr`, `hash`, `rdp-cookie`, `log-hash`.
     Hash(HashOptions),
+}
+
+/// What makes one of the servers that `random` draws better than another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Cost {
+    /// What it carries for its weight, as HAProxy has it.
+    #[default]
+    Served,
+    /// The same times how slow it has been lately: `peak-ewma`, an extension.
+    Latency,
 }
 
 /// What the hash algorithms and `random` need besides the key's hash.
@@ -86,6 +98,23 @@ enum Shortcut {
 pub struct Balancer {
     servers: Servers,
     state: State,
+    /// Counts the changes that a table has to follow.
+    version: u64,
+}
+
+/// A table that is to be made anew; making it needs no access to the balancer, so no lock.
+#[derive(Debug)]
+pub struct Rebuild {
+    servers: Servers,
+    map: Map,
+    version: u64,
+}
+
+impl Rebuild {
+    /// Makes the table, which takes milliseconds for thousands of servers.
+    pub fn make(&mut self) {
+        self.map.rebuild(&self.servers);
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -94,7 +123,7 @@ enum State {
     StaticRr(Map),
     LeastConn(LeastConn),
     First(First),
-    Random { ring: Ring, draws: u32 },
+    Random { ring: Ring, draws: u32, cost: Cost },
     Sticky(Sticky),
     MapHash { map: Map, shortcut: Shortcut },
     RingHash { ring: Ring, shortcut: Shortcut },
@@ -105,7 +134,7 @@ impl Balancer {
     pub fn new(algorithm: Algorithm, options: Options, setups: &[ServerSetup]) -> Self {
         let map = match algorithm {
             Algorithm::StaticRr => true,
-            Algorithm::Hash(hash) => hash.method == Method::MapBased,
+            Algorithm::Hash(hash) => hash.method != Method::Consistent,
             _ => false,
         };
         let servers = Servers::new(setups, map, options.all_backups);
@@ -118,8 +147,13 @@ impl Balancer {
             Algorithm::StaticRr => State::StaticRr(Map::new(&servers)),
             Algorithm::LeastConn => State::LeastConn(LeastConn::new(&servers)),
             Algorithm::First => State::First(First::new(&servers)),
-            Algorithm::Random { draws } => State::Random { ring: Ring::new(&servers, &options), draws },
+            Algorithm::Random { draws, cost } => {
+                State::Random { ring: Ring::new(&servers, &options), draws, cost }
+            }
             Algorithm::Sticky => State::Sticky(Sticky::default()),
+            Algorithm::Hash(hash) if hash.method == Method::Maglev => {
+                State::MapHash { map: Map::maglev(&servers), shortcut: shortcut(hash) }
+            }
             Algorithm::Hash(hash) if map => {
                 State::MapHash { map: Map::new(&servers), shortcut: shortcut(hash) }
             }
@@ -127,7 +161,7 @@ impl Balancer {
                 State::RingHash { ring: Ring::new(&servers, &options), shortcut: shortcut(hash) }
             }
         };
-        Balancer { servers, state }
+        Balancer { servers, state, version: 0 }
     }
 
     /// The server for a request; none if no server is usable, or if those that are have no room and the algorithm
@@ -142,14 +176,14 @@ impl Balancer {
         };
         match &mut self.state {
             State::RoundRobin(state) => state.pick(servers, request, loads),
-            State::StaticRr(map) => map.next(request, loads),
+            State::StaticRr(map) => map.next(servers, request, loads),
             State::LeastConn(state) => state.pick(servers, request, loads),
             State::First(state) => state.pick(servers, request, loads),
-            State::Random { ring, draws } => ring.draw(servers, *draws, request, loads),
+            State::Random { ring, draws, cost } => ring.draw(servers, *draws, *cost, request, loads),
             State::Sticky(state) => state.pick(servers),
             State::MapHash { map, shortcut } => match hash(*shortcut) {
-                Some(hash) => map.slot(hash),
-                None => map.next(request, loads),
+                Some(hash) => map.slot(servers, hash),
+                None => map.next(servers, request, loads),
             },
             State::RingHash { ring, shortcut } => match hash(*shortcut) {
                 Some(hash) => ring.lookup(servers, hash, request.avoid, loads),
@@ -167,6 +201,31 @@ impl Balancer {
         self.changed(index, change.weight_before);
     }
 
+    /// Like [`Self::set_server`], but a table that would have to be made anew is handed out: the caller makes it
+    /// ([`Rebuild::make`]) without holding the balancer and gives it to [`Self::take`]. Until then the old table is used,
+    /// without the servers that have become unusable.
+    pub fn set_server_later(&mut self, index: ServerIndex, condition: Condition) -> Option<Rebuild> {
+        let (State::StaticRr(map) | State::MapHash { map, .. }) = &self.state else {
+            self.set_server(index, condition);
+            return None;
+        };
+        let change = self.servers.set(index, condition)?;
+        if change.weight_before == change.weight_after {
+            return None;
+        }
+        self.version += 1;
+        Some(Rebuild { servers: self.servers.clone(), map: map.emptied(), version: self.version })
+    }
+
+    /// Takes a table that was made outside, unless servers have changed again meanwhile: then a newer one is under way.
+    pub fn take(&mut self, rebuilt: Rebuild) {
+        if let (State::StaticRr(map) | State::MapHash { map, .. }, true) =
+            (&mut self.state, rebuilt.version == self.version)
+        {
+            map.replace(rebuilt.map);
+        }
+    }
+
     /// Adds a server at run time, behind all others.
     pub fn add_server(&mut self, setup: &ServerSetup) -> ServerIndex {
         let index = self.servers.push(setup);
@@ -178,6 +237,7 @@ impl Balancer {
     }
 
     fn changed(&mut self, index: ServerIndex, weight_before: u32) {
+        self.version += 1;
         let servers = &self.servers;
         match &mut self.state {
             State::RoundRobin(state) => state.changed(servers, index, weight_before),

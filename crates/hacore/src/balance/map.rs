@@ -5,13 +5,24 @@
 
 use super::heap::Heap;
 use super::servers::{Group, Servers};
-use super::{Loads, Request, ServerIndex};
+use super::{Loads, Request, ServerIndex, maglev};
 
 /// Slots and the cursor of the round robin over them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Map {
     slots: Vec<ServerIndex>,
     cursor: usize,
+    fill: Fill,
+}
+
+/// Who gets which slot.
+#[derive(Clone, Copy, Debug, Default)]
+enum Fill {
+    /// As HAProxy deals them out.
+    #[default]
+    Dealt,
+    /// As Maglev does.
+    Maglev,
 }
 
 impl Map {
@@ -19,6 +30,23 @@ impl Map {
         let mut map = Map::default();
         map.rebuild(servers);
         map
+    }
+
+    /// A table filled as Maglev does.
+    pub(super) fn maglev(servers: &Servers) -> Self {
+        let mut map = Map { fill: Fill::Maglev, ..Map::default() };
+        map.rebuild(servers);
+        map
+    }
+
+    /// A table of the same kind without slots.
+    pub(super) fn emptied(&self) -> Self {
+        Map { slots: Vec::new(), ..*self }
+    }
+
+    /// Takes the slots of a table that was made elsewhere.
+    pub(super) fn replace(&mut self, other: Map) {
+        self.slots = other.slots;
     }
 
     /// The cursor survives.
@@ -37,17 +65,32 @@ impl Map {
             .filter(|(_, s)| s.backup == backups && s.usable())
             .map(|(index, s)| (index, s.weight))
             .collect();
-        self.slots = fill(&group, servers.total_weight());
+        self.slots = match self.fill {
+            Fill::Dealt => fill(&group, servers.total_weight()),
+            Fill::Maglev => {
+                let key = |server: ServerIndex| servers.get(server).map_or(0, |s| s.ring_key);
+                let group: Vec<_> = group.iter().map(|(s, weight)| (*s, key(*s), *weight)).collect();
+                maglev::fill(&group)
+            }
+        };
     }
 
-    /// The slot of a hash. The server is taken whatever its load.
-    pub(super) fn slot(&self, hash: u32) -> Option<ServerIndex> {
-        let slot = u64::from(hash) % self.slots.len().max(1) as u64;
-        self.slots.get(slot as usize).copied()
+    /// The slot of a hash. The server is taken whatever its load. Only while a new table is being made may its server be
+    /// unusable; then the next usable one stands in.
+    pub(super) fn slot(&self, servers: &Servers, hash: u32) -> Option<ServerIndex> {
+        let slot = (u64::from(hash) % self.slots.len().max(1) as u64) as usize;
+        let usable = |server: &&ServerIndex| servers.get(**server).is_some_and(|s| s.usable());
+        let (before, after) = self.slots.split_at_checked(slot)?;
+        after.iter().chain(before).find(usable).copied()
     }
 
     /// The next slot whose server has room.
-    pub(super) fn next(&mut self, request: &Request, loads: &dyn Loads) -> Option<ServerIndex> {
+    pub(super) fn next(
+        &mut self,
+        servers: &Servers,
+        request: &Request,
+        loads: &dyn Loads,
+    ) -> Option<ServerIndex> {
         let count = self.slots.len();
         if self.cursor >= count {
             self.cursor = 0;
@@ -56,7 +99,8 @@ impl Map {
         for step in 0..count {
             let at = (self.cursor + step) % count;
             let server = self.slots[at];
-            if !loads.load(server).has_room() {
+            let usable = servers.get(server).is_some_and(|s| s.usable());
+            if !usable || !loads.load(server).has_room() {
                 continue;
             }
             if request.avoid == Some(server) {

@@ -14,8 +14,11 @@ mod algorithm;
 mod first;
 mod heap;
 pub mod key;
+pub mod latency;
 mod least_conn;
+mod maglev;
 mod map;
+pub mod retry_budget;
 mod ring;
 mod ring_key;
 mod round_robin;
@@ -23,7 +26,9 @@ mod servers;
 #[cfg(test)]
 mod tests;
 
-pub use algorithm::{Affinity, Algorithm, Balancer, HashOptions, Options, RANDOM_DRAWS_DEFAULT};
+pub use algorithm::{
+    Affinity, Algorithm, Balancer, Cost, HashOptions, Options, RANDOM_DRAWS_DEFAULT, Rebuild,
+};
 pub use ring_key::RingKey;
 pub use round_robin::WeightChange;
 pub use servers::{RAMP_FULL, ServerSetup, WEIGHT_MAX, automatic_ids};
@@ -50,6 +55,8 @@ pub struct Load {
     pub limit: Option<u32>,
     /// `maxqueue`; none: unlimited.
     pub queue_limit: Option<u32>,
+    /// How slow it is ([`latency::PeakEwma`]), for [`Cost::Latency`] only.
+    pub latency_us: u32,
 }
 
 impl Load {

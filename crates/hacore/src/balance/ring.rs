@@ -3,7 +3,7 @@
 //! Each server has as many nodes as its effective weight; node j stands at avalanche(key + j). A request goes to the
 //! nearest node of its hash, so a server that comes or goes moves only its own keys.
 
-use super::algorithm::{Affinity, Options};
+use super::algorithm::{Affinity, Cost, Options};
 use super::servers::{Group, Servers};
 use super::{Load, Loads, Request, ServerIndex};
 use crate::hash::avalanche;
@@ -252,6 +252,7 @@ impl Ring {
         &self,
         servers: &Servers,
         draws: u32,
+        cost: Cost,
         request: &Request,
         loads: &dyn Loads,
     ) -> Option<ServerIndex> {
@@ -262,9 +263,9 @@ impl Ring {
                 continue;
             };
             let load = loads.load(server);
-            let weight = |s: ServerIndex| servers.get(s).map_or(0, |s| u64::from(s.weight));
+            let weight = |s: ServerIndex| servers.get(s).map_or(0, |s| u128::from(s.weight));
             let keep_old = best.is_some_and(|(old, old_load)| {
-                u64::from(load.served) * weight(old) > u64::from(old_load.served) * weight(server)
+                cost_of(cost, &load) * weight(old) > cost_of(cost, &old_load) * weight(server)
             });
             if !keep_old {
                 best = Some((server, load));
@@ -272,6 +273,14 @@ impl Ring {
         }
         let (server, load) = best?;
         load.has_room().then_some(server)
+    }
+}
+
+/// A server that nobody has measured counts as fast, so that it is tried.
+fn cost_of(cost: Cost, load: &Load) -> u128 {
+    match cost {
+        Cost::Served => u128::from(load.served),
+        Cost::Latency => (u128::from(load.served) + 1) * (u128::from(load.latency_us) + 1),
     }
 }
 

@@ -183,7 +183,7 @@ fn algorithms() -> impl Strategy<Value = Algorithm> {
         Just(Algorithm::StaticRr),
         Just(Algorithm::LeastConn),
         Just(Algorithm::First),
-        Just(Algorithm::Random { draws: 2 }),
+        Just(Algorithm::Random { draws: 2, cost: Cost::Served }),
         Just(Algorithm::Sticky),
         Just(hash(Method::MapBased)),
         Just(hash(Method::Consistent)),
@@ -263,7 +263,7 @@ proptest! {
     /// Random draws share by weight.
     #[test]
     fn random_shares_by_weight(weights in prop::collection::vec(1u16..5, 2..6), seed: u64) {
-        let mut balancer = balancer(Algorithm::Random { draws: 2 }, &weights);
+        let mut balancer = balancer(Algorithm::Random { draws: 2, cost: Cost::Served }, &weights);
         let mut held = Held::idle(weights.len());
         let sum: u32 = weights.iter().map(|w| u32::from(*w)).sum();
         for number in 0..u64::from(sum) * 100 {

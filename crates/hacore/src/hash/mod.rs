@@ -15,6 +15,8 @@ pub enum Method {
     MapBased,
     /// A ring: only the keys of the changed server move.
     Consistent,
+    /// Maglev's table (an extension): as even as a map, and few keys move.
+    Maglev,
 }
 
 /// `hash-type`'s second word.

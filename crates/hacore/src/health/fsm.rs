@@ -173,6 +173,8 @@ pub struct Health {
     pub(super) operation: Operation,
     forced: AdminState,
     unresolved: bool,
+    /// Left out by [`super::outlier`].
+    ejected: bool,
     pub(super) tracked: Option<Tracked>,
     pub(super) check: Option<Checker>,
     pub(super) agent: Option<Checker>,
@@ -195,6 +197,7 @@ impl Health {
             operation: if up { Operation::Running } else { Operation::Stopped },
             forced: if settings.disabled { AdminState::Maintenance } else { AdminState::Ready },
             unresolved: false,
+            ejected: false,
             tracked: None,
             check,
             agent,
@@ -306,6 +309,16 @@ impl Health {
         self.step(now, |health, events| health.change_admin(now, events, |h| h.unresolved = unresolved))
     }
 
+    /// Leaves it out of balancing, or takes it in again, whatever its checks say.
+    pub fn set_ejected(&mut self, ejected: bool, now: Instant) -> Outcome {
+        self.step(now, |health, _| health.ejected = ejected)
+    }
+
+    /// Whether it is left out for failing traffic.
+    pub fn is_ejected(&self) -> bool {
+        self.ejected
+    }
+
     /// `set server … health`.
     pub fn set_health(&mut self, health: ForcedHealth, now: Instant) -> Outcome {
         self.step(now, |this, events| {
@@ -392,7 +405,7 @@ impl Health {
     /// What the balancer has to know now.
     pub fn condition(&self, now: Instant) -> Condition {
         let up = matches!(self.operation, Operation::Starting | Operation::Running);
-        let available = up && self.admin() == AdminState::Ready;
+        let available = up && self.admin() == AdminState::Ready && !self.ejected;
         Condition { available, weight: self.weight, ramp: self.slow.map_or(RAMP_FULL, |slow| slow.ramp(now)) }
     }
 

@@ -8,6 +8,7 @@ mod check;
 mod counter;
 mod fsm;
 mod observe;
+pub mod outlier;
 mod report;
 mod slowstart;
 pub mod spread;

@@ -182,6 +182,8 @@ pub enum HashKind {
     #[default]
     MapBased,
     Consistent,
+    /// Ours alone: `hash-type maglev`.
+    Maglev,
 }
 
 /// `hash-type`.
@@ -223,6 +225,8 @@ pub enum BalanceAlgorithm {
     },
     LogHash,
     Sticky,
+    /// Ours alone: `balance peak-ewma`.
+    PeakEwma,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Default)]
@@ -231,6 +235,8 @@ pub struct Balance {
     pub hash_type: HashType,
     /// `hash-balance-factor`, 0 = off.
     pub hash_balance_factor: u32,
+    /// `hash-preserve-affinity`.
+    pub affinity: hacore::balance::Affinity,
 }
 
 /// `cookie NAME …` of a backend (configuration manual, "cookie (backend)").
@@ -334,6 +340,10 @@ pub struct Proxy {
     // Backend side.
     pub servers: Vec<Server>,
     pub balance: Balance,
+    /// Ours alone: `option outlier-ejection`.
+    pub outlier: Option<hacore::health::outlier::OutlierSettings>,
+    /// Ours alone: `retry-budget`.
+    pub retry_budget: Option<hacore::balance::retry_budget::RetryBudgetSettings>,
     pub check: Check,
     pub cookie: Option<Cookie>,
     pub use_server: Vec<ServerSwitch>,
@@ -423,6 +433,8 @@ impl Proxy {
             cookie_capture: None,
             servers: Vec::new(),
             balance: Balance::default(),
+            outlier: None,
+            retry_budget: None,
             check: Check::default(),
             cookie: None,
             use_server: Vec::new(),

@@ -12,14 +12,16 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use hacore::balance::{Balancer, Loads, Request, ServerIndex};
+use hacore::balance::retry_budget::RetryBudget;
+use hacore::balance::{Balancer, Condition, Load, Loads, Request, ServerIndex};
+use hacore::health::outlier::Outliers;
 use hacore::health::{AdminState, Health, Outcome};
 use parking_lot::Mutex;
 
 use super::balancing;
 use super::counters::{BackendCounters, Gauge, Rate};
 use super::queue::{Queue, StreamKey, Ticket};
-use super::server::Server;
+use super::server::{Server, latency_clock_ms};
 use crate::model::{self, ProxyId, ServerId};
 
 /// The backend side of a `backend` or `listen`.
@@ -39,6 +41,10 @@ pub struct Backend {
     usable: AtomicU32,
     pub queue: Arc<Queue>,
     pub fullconn: u32,
+    /// `option outlier-ejection`.
+    pub outliers: Option<Mutex<Outliers>>,
+    /// `retry-budget`.
+    pub retry_budget: Option<RetryBudget>,
     /// The same backend in earlier configurations, as long as requests use it.
     older: Mutex<Vec<Weak<Backend>>>,
     has_older: AtomicBool,
@@ -88,17 +94,25 @@ pub struct Applicant {
     pub moment_us: i64,
 }
 
-struct Reader<'a>(&'a Backend);
+struct Reader<'a> {
+    backend: &'a Backend,
+    /// The moment, for algorithms that look at latencies.
+    latencies_at_ms: Option<u64>,
+}
 
 impl Loads for Reader<'_> {
     fn load(&self, server: ServerIndex) -> hacore::balance::Load {
-        let backend = self.0;
+        let backend = self.backend;
         let Some(server) = backend.servers.get(server.at()) else { return Default::default() };
-        server.load(backend.sessions.current(), backend.fullconn)
+        let load = server.load(backend.sessions.current(), backend.fullconn);
+        match self.latencies_at_ms {
+            Some(now_ms) => Load { latency_us: server.latency.latency_us(now_ms), ..load },
+            None => load,
+        }
     }
 
     fn backend_served(&self) -> u32 {
-        self.0.sessions.current()
+        self.backend.sessions.current()
     }
 }
 
@@ -185,6 +199,8 @@ impl Backend {
             servers,
             queue,
             fullconn: model.fullconn.unwrap_or(fullconn_default).max(1),
+            outliers: model.outlier.map(|settings| Mutex::new(Outliers::new(settings, model.servers.len()))),
+            retry_budget: model.retry_budget.map(RetryBudget::new),
             older: Mutex::default(),
             has_older: AtomicBool::new(false),
             life,
@@ -254,7 +270,9 @@ impl Backend {
 
     /// The balancer's choice; none: nobody usable, or nobody with room (then [`Self::used`] is not 0).
     pub fn pick(&self, request: &Request) -> Option<&Arc<Server>> {
-        let picked = self.balancer.lock().pick(request, &Reader(self))?;
+        let latencies = self.model.balance.algorithm == model::BalanceAlgorithm::PeakEwma;
+        let reader = Reader { backend: self, latencies_at_ms: latencies.then(latency_clock_ms) };
+        let picked = self.balancer.lock().pick(request, &reader)?;
         self.servers.get(picked.at())
     }
 
@@ -351,11 +369,11 @@ impl Backend {
     fn mirror(&self, server: &Server, health: &Health, now: Instant) {
         let condition = health.condition(now);
         server.mirror(condition.available, !health.may_serve());
-        self.balancer.lock().set_server(server.index(), condition);
+        set_condition(&self.balancer, server.index(), condition);
         self.usable.store(count_usable(&self.servers), Relaxed);
         for older in self.older() {
             if let Some(server) = older.server_like(server) {
-                older.balancer.lock().set_server(server.index(), condition);
+                set_condition(&older.balancer, server.index(), condition);
                 older.usable.store(count_usable(&older.servers), Relaxed);
             }
         }
@@ -396,6 +414,15 @@ impl BackendLife {
 fn fresh_balancer(model: &model::Proxy, servers: &[Arc<Server>], now: Instant) -> Arc<Mutex<Balancer>> {
     let conditions: Vec<_> = servers.iter().map(|server| server.health.lock().condition(now)).collect();
     Arc::new(Mutex::new(balancing::balancer(model, &conditions)))
+}
+
+/// Tells the balancer; a big table is made outside of its lock, so that no request waits for it.
+fn set_condition(balancer: &Mutex<Balancer>, index: ServerIndex, condition: Condition) {
+    let rebuild = balancer.lock().set_server_later(index, condition);
+    if let Some(mut rebuild) = rebuild {
+        rebuild.make();
+        balancer.lock().take(rebuild);
+    }
 }
 
 /// Whether the balancer cannot tell the two configurations of one server apart.

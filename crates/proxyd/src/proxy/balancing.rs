@@ -1,7 +1,9 @@
 //! A backend's `balance` and `hash-type` lines as [`hacore::balance`] takes them, and the key of a hash.
 
 use hacore::balance::key::{KeySource, UriOptions};
-use hacore::balance::{Algorithm, Balancer, Condition, HashOptions, Options, ServerSetup};
+use hacore::balance::{
+    Algorithm, Balancer, Condition, Cost, HashOptions, Options, RANDOM_DRAWS_DEFAULT, RingKey, ServerSetup,
+};
 use hacore::hash::{Function, HashType, Method};
 use std::sync::Arc;
 
@@ -40,6 +42,7 @@ pub fn key(algorithm: &BalanceAlgorithm) -> Option<Key> {
         | BalanceAlgorithm::LeastConn
         | BalanceAlgorithm::First
         | BalanceAlgorithm::Random { .. }
+        | BalanceAlgorithm::PeakEwma
         | BalanceAlgorithm::Sticky => return None,
     };
     Some(Key { source, expression: None })
@@ -51,6 +54,7 @@ pub fn hash_type(hash: &model::HashType) -> HashType {
         method: match hash.kind {
             HashKind::MapBased => Method::MapBased,
             HashKind::Consistent => Method::Consistent,
+            HashKind::Maglev => Method::Maglev,
         },
         function: match hash.function {
             HashFunction::Sdbm => Function::Sdbm,
@@ -63,6 +67,20 @@ pub fn hash_type(hash: &model::HashType) -> HashType {
     }
 }
 
+/// `hash-key`: what places the server on a ring.
+fn ring_key(server: &model::Server) -> u32 {
+    let kind = match server.hash_key.as_deref() {
+        Some("addr") => RingKey::Addr,
+        Some("addr-port") => RingKey::AddrPort,
+        _ => RingKey::Id,
+    };
+    let address = match &server.address {
+        model::Address::Inet(address) => Some((address.ip(), address.port())),
+        _ => None,
+    };
+    kind.key(server.numeric_id, server.guid.as_deref(), address)
+}
+
 /// The balancer of a backend whose servers start in these conditions.
 pub fn balancer(model: &model::Proxy, conditions: &[Condition]) -> Balancer {
     let setups: Vec<ServerSetup> = model
@@ -73,13 +91,14 @@ pub fn balancer(model: &model::Proxy, conditions: &[Condition]) -> Balancer {
             id: server.numeric_id,
             weight: u16::try_from(server.weight).unwrap_or(u16::MAX),
             backup: server.backup,
-            ring_key: server.numeric_id.wrapping_mul(4096),
+            ring_key: ring_key(server),
             condition: *condition,
         })
         .collect();
     let options = Options {
         all_backups: model.options.allbackups,
         balance_factor: model.balance.hash_balance_factor,
+        affinity: model.balance.affinity,
         ..Options::default()
     };
     Balancer::new(algorithm(model), options, &setups)
@@ -94,7 +113,8 @@ fn algorithm(model: &model::Proxy) -> Algorithm {
         BalanceAlgorithm::StaticRr => Algorithm::StaticRr,
         BalanceAlgorithm::LeastConn => Algorithm::LeastConn,
         BalanceAlgorithm::First => Algorithm::First,
-        BalanceAlgorithm::Random { draws } => Algorithm::Random { draws: *draws },
+        BalanceAlgorithm::Random { draws } => Algorithm::Random { draws: *draws, cost: Cost::Served },
+        BalanceAlgorithm::PeakEwma => Algorithm::Random { draws: RANDOM_DRAWS_DEFAULT, cost: Cost::Latency },
         BalanceAlgorithm::Sticky => Algorithm::Sticky,
         BalanceAlgorithm::UrlParam { .. } | BalanceAlgorithm::RdpCookie { .. } => hash(false),
         BalanceAlgorithm::Source

@@ -35,8 +35,20 @@ pub struct Process {
     pub pipes_free: AtomicU32,
     /// Log lines that no target would take without blocking (`DroppedLogs`).
     pub dropped_logs: AtomicU64,
+    /// Who hears what traffic shows of servers, once there are services.
+    pub observer: std::sync::OnceLock<std::sync::Arc<dyn Observer>>,
     /// `proc.` variables, once the process runs.
     pub variables: std::sync::OnceLock<std::sync::Arc<crate::stream::ProcessVariables>>,
+}
+
+/// Hears what traffic shows of servers (`observe`, `option outlier-ejection`); called by the data plane's threads.
+pub trait Observer: Send + Sync + std::fmt::Debug {
+    fn observe(
+        &self,
+        backend: crate::model::ProxyId,
+        server: crate::model::ServerId,
+        observation: hacore::health::Observation,
+    );
 }
 
 impl Process {
@@ -60,6 +72,7 @@ impl Process {
             pipes_used: AtomicU32::new(0),
             pipes_free: AtomicU32::new(0),
             dropped_logs: AtomicU64::new(0),
+            observer: std::sync::OnceLock::new(),
             variables: std::sync::OnceLock::new(),
         }
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+use hacore::balance::latency::PeakEwma;
 use hacore::balance::{Load, ServerIndex};
 use hacore::health::{Health, InitState, Layer, Observe, OnError, Settings, Timing};
 use parking_lot::Mutex;
@@ -64,6 +65,8 @@ pub struct ServerLife {
     pub down_ms: AtomicU64,
     /// Traffic errors in a row for `observe`.
     pub errors_in_a_row: AtomicU32,
+    /// How slow it has been lately (`balance peak-ewma`).
+    pub latency: PeakEwma,
     /// Raised to make every thread drop the sessions of this server (`on-marked-down shutdown-sessions`, `shutdown sessions server`).
     pub shutdown_epoch: AtomicU32,
 }
@@ -126,8 +129,15 @@ impl Server {
             queued: self.queue.len(),
             limit: self.limit(backend_sessions, fullconn),
             queue_limit: (self.model.maxqueue > 0).then_some(self.model.maxqueue),
+            latency_us: 0,
         }
     }
+}
+
+/// The clock of [`ServerLife::latency`]: milliseconds since its first use.
+pub fn latency_clock_ms() -> u64 {
+    static START: std::sync::LazyLock<Instant> = std::sync::LazyLock::new(Instant::now);
+    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 impl ServerLife {
@@ -156,6 +166,7 @@ impl ServerLife {
             changed_ms: AtomicU64::new(0),
             down_ms: AtomicU64::new(0),
             errors_in_a_row: AtomicU32::new(0),
+            latency: PeakEwma::default(),
             shutdown_epoch: AtomicU32::new(0),
         }
     }

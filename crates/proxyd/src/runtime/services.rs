@@ -88,6 +88,9 @@ impl Services {
             }
         };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let traffic = checks::Traffic::new(&reporter, &shared.snapshot, runtime.handle().clone());
+        // A process starts its services once.
+        let _ = snapshot.process.observer.set(Arc::new(traffic));
         let main = move || tokio::task::LocalSet::new().block_on(&runtime, work());
         let thread = std::thread::Builder::new().name("proxyd/services".to_owned()).spawn(main)?;
         Ok(Self { reporter, shared, configurations, stop, thread, socket_paths })

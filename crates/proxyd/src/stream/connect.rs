@@ -152,6 +152,7 @@ impl Stream {
     ) -> Step {
         let now_ms = core.clock.monotonic_ms();
         self.info.timing.connect_done_us = Some(core.clock.monotonic_us);
+        self.observed(session, core, hacore::health::Observation::Connected);
         self.server_active_ms = now_ms;
         let _ = backend;
         if server.model.tls {
@@ -177,7 +178,9 @@ impl Stream {
         let server = backend.and_then(|backend| backend.server(self.info.server?));
         let (Some(backend), Some(server)) = (backend, server) else { return self.fail(session, core, fault) };
         let policy = snapshot.policies.get(backend.id.0 as usize);
-        let may_retry = policy.is_none_or(|policy| policy.retry_on.connect_failure);
+        self.observed_fault(session, core, fault);
+        let may_retry = policy.is_none_or(|policy| policy.retry_on.connect_failure)
+            && (self.retries_left == 0 || within_retry_budget(backend, core));
         if self.retries_left == 0 || fault == Fault::Resource || !may_retry {
             server.counters.increment(Counter::FailedConnections);
             backend.counters.increment(Counter::FailedConnections);
@@ -287,4 +290,9 @@ fn destination(session: &Session, server: &Server) -> Address {
         address.set_port(u16::try_from(i32::from(port) + offset).unwrap_or(port));
     }
     Address::Inet(address)
+}
+
+/// Whether `retry-budget` allows another retry; it is counted then.
+pub(super) fn within_retry_budget(backend: &Backend, core: &Core) -> bool {
+    backend.retry_budget.as_ref().is_none_or(|budget| budget.withdraw(core.clock.monotonic_ms()))
 }

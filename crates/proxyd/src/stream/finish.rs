@@ -85,6 +85,7 @@ impl Stream {
             self.enter(Activity::Connect, core.clock.monotonic_ms());
             return Step::Again;
         }
+        self.observed_fault(session, core, fault);
         match self.send_again(session, core, fault) {
             Some(step) => step,
             None => self.fail(session, core, fault),

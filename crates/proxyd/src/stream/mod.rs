@@ -27,6 +27,7 @@ mod handshake;
 mod idle_pool;
 mod metrics;
 mod multiplex;
+mod observe;
 pub mod password;
 mod persistence;
 mod policy;

@@ -61,6 +61,9 @@ impl Stream {
         let response_missing = !self.has_request && self.info.timing.response_head_us.is_none();
         if response_missing && self.down.bytes > 0 {
             self.info.timing.response_head_us = Some(core.clock.monotonic_us);
+            if let Some(connected_us) = self.info.timing.connect_done_us {
+                self.observed_latency(session, core.clock.monotonic_us.saturating_sub(connected_us));
+            }
         }
         match (up, down) {
             (Moved::SenderGone, _) | (_, Moved::ReceiverGone) => {

@@ -288,6 +288,9 @@ impl Stream {
         let now_ms = core.clock.monotonic_ms();
         self.info.backend = Some(id);
         backend.sessions.increment();
+        if let Some(budget) = &backend.retry_budget {
+            budget.deposit();
+        }
         self.counted_in_backend = true;
         backend.counters.increment(Counter::Sessions);
         backend.session_rate.tick(now_ms);

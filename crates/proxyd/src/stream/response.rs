@@ -134,6 +134,10 @@ impl Stream {
     ) -> Result<bool, Fault> {
         self.info.timing.response_head_us = Some(core.clock.monotonic_us);
         self.info.status = self.response.status();
+        self.observed(session, core, hacore::health::Observation::of_status(self.info.status));
+        if let Some(connected_us) = self.info.timing.connect_done_us {
+            self.observed_latency(session, core.clock.monotonic_us.saturating_sub(connected_us));
+        }
         if self.is_retryable(session, self.info.status) {
             return Err(Fault::RetryableStatus(self.info.status));
         }

@@ -106,6 +106,9 @@ impl Stream {
         let snapshot = Rc::clone(&session.snapshot);
         let backend = self.info.backend.and_then(|id| snapshot.backend(id))?;
         let server = backend.server(self.info.server?)?;
+        if !super::connect::within_retry_budget(backend, core) {
+            return None;
+        }
         if let Some(key) = self.server_connection.take() {
             core.close(key);
         }

@@ -47,6 +47,7 @@ fn without_persistence(view: &View<'_>, draft: &Draft, found: &mut Vec<Diagnosti
             | BalanceAlgorithm::StaticRr
             | BalanceAlgorithm::LeastConn
             | BalanceAlgorithm::Random { .. }
+            | BalanceAlgorithm::PeakEwma
     );
     let several = proxy.servers.iter().filter(|server| !server.backup).count() > 1;
     let Some((cookie, seen)) = &view.loader.facts.session_cookie else { return };

@@ -15,6 +15,7 @@ mod environment;
 mod history;
 mod program;
 mod reporter;
+mod traffic;
 
 #[cfg(test)]
 mod tests;
@@ -24,3 +25,4 @@ pub use driver::follow;
 pub(crate) use driver::run;
 pub use history::{HISTORY_LENGTH, PastCheck};
 pub use reporter::{Hooks, Reporter};
+pub use traffic::Traffic;

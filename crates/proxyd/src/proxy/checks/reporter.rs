@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use hacore::health::outlier::Ejection;
 use hacore::health::{
     Change, CheckResult, Event, Health, Left, LogLevel, Observation, Outcome, Subject, no_server_available,
 };
@@ -140,6 +141,57 @@ impl Reporter {
         }
     }
 
+    /// Takes what traffic showed, for `option outlier-ejection`. Gives the time after which [`Self::settle_outliers`] is
+    /// to be called.
+    pub(super) fn observe_outlier(
+        &self,
+        snapshot: &Snapshot,
+        backend: &Backend,
+        server: &Server,
+        observation: Observation,
+    ) -> Option<Duration> {
+        let outliers = backend.outliers.as_ref()?;
+        let failed = !matches!(observation, Observation::Connected | Observation::GoodResponse);
+        let up = up_by_checks(backend);
+        let ejection = outliers.lock().on_traffic(server.id.0 as usize, failed, up, Instant::now())?;
+        let what = match ejection {
+            Ejection::Out(time) => format!("is ejected for {}s", time.as_secs_f32()),
+            Ejection::Refused => "would be ejected, but too many servers are out".to_owned(),
+        };
+        let line = format!(
+            "Server {}/{} {what}: its requests fail in a row, the last one with '{}'.",
+            backend.name(),
+            server.name(),
+            observation.sentence()
+        );
+        self.hooks.console("WARNING", &line);
+        self.hooks.log(backend.id, Level::Alert, &line);
+        match ejection {
+            Ejection::Out(time) => {
+                self.settle_outliers(snapshot, backend);
+                Some(time)
+            }
+            Ejection::Refused => None,
+        }
+    }
+
+    /// Carries out who is ejected now and who is in use again.
+    pub(super) fn settle_outliers(&self, snapshot: &Snapshot, backend: &Backend) {
+        let Some(outliers) = &backend.outliers else { return };
+        let ejected = outliers.lock().ejected(up_by_checks(backend), Instant::now());
+        for (server, ejected) in backend.servers.iter().zip(ejected) {
+            let is = server.health.lock().is_ejected();
+            if is != ejected {
+                self.apply(snapshot, backend, server, |health, now| health.set_ejected(ejected, now));
+                if !ejected {
+                    let line = format!("Server {}/{} is in use again.", backend.name(), server.name());
+                    self.hooks.console("WARNING", &line);
+                    self.hooks.log(backend.id, Level::Notice, &line);
+                }
+            }
+        }
+    }
+
     /// Takes the result of a check and remembers it.
     pub(super) fn checked(
         &self,
@@ -263,6 +315,11 @@ impl Reporter {
             self.apply(snapshot, backend, server, |health, now| health.set_tracked(tracked.clone(), now));
         }
     }
+}
+
+/// How many servers are up by their checks, ejected or not.
+fn up_by_checks(backend: &Backend) -> u32 {
+    backend.servers.iter().filter(|server| server.health.lock().is_up()).count() as u32
 }
 
 /// Asked before and after every check, so it must not look at each server.

@@ -500,6 +500,7 @@ pub fn algorithm_name(algorithm: &BalanceAlgorithm) -> &'static str {
         BalanceAlgorithm::LeastConn => "leastconn",
         BalanceAlgorithm::First => "first",
         BalanceAlgorithm::Random { .. } => "random",
+        BalanceAlgorithm::PeakEwma => "peak-ewma",
         BalanceAlgorithm::Source => "source",
         BalanceAlgorithm::Uri { .. } => "uri",
         BalanceAlgorithm::UrlParam { .. } => "url_param",

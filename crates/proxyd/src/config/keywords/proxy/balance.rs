@@ -1,10 +1,14 @@
 //! `balance`, `hash-type`, `hash-balance-factor`.
 
+use hacore::balance::Affinity;
+use hacore::balance::retry_budget::RetryBudgetSettings;
 use hacore::diag::{Diagnostic, Word};
+use hacore::health::outlier::OutlierSettings;
+use hacore::units::TimeUnit;
 
 use super::{listed, old};
 use crate::config::expression;
-use crate::config::keyword::{Keyword, Line, Parsed, Places, any};
+use crate::config::keyword::{Keyword, Line, Parsed, Places, Prefix};
 use crate::config::loader::Loader;
 use crate::model::{BalanceAlgorithm, HashFunction, HashKind};
 
@@ -23,9 +27,22 @@ pub const KEYWORDS: &[Keyword] = &[
         Places::BACK,
         "{ always | maxconn | maxqueue }",
         "What happens when the hashed server is full.",
-        any,
-    )
-    .refused("hash affinity modes"),
+        affinity,
+    ),
+    listed(
+        "option outlier-ejection",
+        Places::BACK,
+        "[ errors <count> ] [ time <delay> ] [ max <percent> ] [ panic <percent> ]",
+        "Ours alone: leaves servers out whose requests fail in a row.",
+        outlier,
+    ),
+    listed(
+        "retry-budget",
+        Places::BACK,
+        "<percent> [ min <count> ]",
+        "Ours alone: the most retries, in percent of the requests, besides a few each second.",
+        retry_budget,
+    ),
 ];
 
 const SUPPORTED: &str = "balance only supports 'roundrobin', 'static-rr', 'leastconn', 'source', 'uri', 'url_param', 'hash', 'hdr(name)', 'rdp-cookie(name)', 'log-hash' and 'log-sticky' options.";
@@ -46,6 +63,7 @@ fn algorithm(loader: &mut Loader, line: &mut Line<'_>, word: &Word) -> Result<Ba
         ("static-rr", None) => BalanceAlgorithm::StaticRr,
         ("leastconn", None) => BalanceAlgorithm::LeastConn,
         ("first", None) => BalanceAlgorithm::First,
+        ("peak-ewma", None) => BalanceAlgorithm::PeakEwma,
         ("source", None) => BalanceAlgorithm::Source,
         ("random", None) => BalanceAlgorithm::Random { draws: 2 },
         ("random", Some(argument)) => {
@@ -92,6 +110,7 @@ fn algorithm(loader: &mut Loader, line: &mut Line<'_>, word: &Word) -> Result<Ba
                 "random",
                 "hash",
                 "hdr(name)",
+                "peak-ewma",
             ];
             return Err(line.alert_at(word, SUPPORTED).did_you_mean(word.as_str(), names));
         }
@@ -150,13 +169,20 @@ fn hash_type(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     hash.kind = match word.as_str() {
         "consistent" => HashKind::Consistent,
         "map-based" => HashKind::MapBased,
+        "maglev" => HashKind::Maglev,
         "avalanche" => {
             return Err(line.alert_at(word, "experimental feature 'hash-type avalanche' is not supported anymore, please use 'hash-type map-based sdbm avalanche' instead."));
         }
         _ => return Err(line.alert_at(word, "'hash-type' only supports 'consistent' and 'map-based'.")),
     };
     hash.function = match line.words.next() {
-        None => HashFunction::Sdbm,
+        None => {
+            // Consistent hashing without a function named mixes the hash (manual, "hash-type").
+            hash.function = HashFunction::Sdbm;
+            hash.avalanche = hash.kind != HashKind::MapBased;
+            loader.proxy()?.balance.hash_type = hash;
+            return line.end();
+        }
         Some(word) => match word.as_str() {
             "sdbm" => HashFunction::Sdbm,
             "djb2" => HashFunction::Djb2,
@@ -180,6 +206,51 @@ fn hash_type(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
         }
     };
     loader.proxy()?.balance.hash_type = hash;
+    line.end()
+}
+
+fn affinity(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let word = line.required("'always', 'maxconn' or 'maxqueue' as argument.")?;
+    loader.proxy()?.balance.affinity = match word.as_str() {
+        "always" => Affinity::Always,
+        "maxconn" => Affinity::Maxconn,
+        "maxqueue" => Affinity::Maxqueue,
+        other => {
+            let message = format!("'{}' : unknown mode '{other}'.", line.name);
+            return Err(line.alert_at(word, message).did_you_mean(other, ["always", "maxconn", "maxqueue"]));
+        }
+    };
+    line.end()
+}
+
+fn outlier(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let mut settings = OutlierSettings::default();
+    while let Some(word) = line.words.next() {
+        match word.as_str() {
+            "errors" => settings.errors = line.integer(1..=1_000_000)? as u32,
+            "max" => settings.max_percent = line.integer(0..=100)? as u32,
+            "panic" => settings.panic_percent = line.integer(0..=100)? as u32,
+            "time" => {
+                let delay = line.required("a delay as argument.")?;
+                settings.time = line.duration_of(delay, TimeUnit::Milliseconds)?;
+            }
+            other => {
+                return Err(line
+                    .alert_at(word, format!("'option outlier-ejection' does not know '{other}'."))
+                    .did_you_mean(other, ["errors", "time", "max", "panic"]));
+            }
+        }
+    }
+    loader.proxy()?.outlier = (line.prefix == Prefix::None).then_some(settings);
+    Ok(())
+}
+
+fn retry_budget(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let mut settings = RetryBudgetSettings { percent: line.integer(0..=100)? as u32, min_per_second: 10 };
+    if line.words.take_if("min") {
+        settings.min_per_second = line.integer(0..=1_000_000)? as u32;
+    }
+    loader.proxy()?.retry_budget = Some(settings);
     line.end()
 }
 

@@ -42,8 +42,7 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("healthcheck", "<name>", "The healthcheck section that is used.", healthcheck),
     server("init-state", "{ fully-up | up | down | fully-down }", "The state at start.", init_state),
     server("inter", "<delay>", "Time between checks.", inter),
-    server("observe", "{ layer4 | layer7 }", "Counts errors of live traffic.", observe)
-        .refused("the observation of live traffic"),
+    server("observe", "{ layer4 | layer7 }", "Counts errors of live traffic.", observe),
     server("port", "<port>", "The port that is checked.", port),
     server("rise", "<count>", "Good checks until the server is up.", rise),
 ];
