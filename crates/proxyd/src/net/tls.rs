@@ -17,6 +17,8 @@ use nix::sys::socket::{MsgFlags, recv, sendmsg};
 use rustls::ServerConfig;
 use rustls::server::{Acceptor, ClientHello};
 
+use crate::tls::certificate::Certificate;
+use crate::tls::server::take_chosen;
 use crate::txn::TlsFacts;
 
 /// Ciphertext received by one system call.
@@ -70,6 +72,8 @@ pub struct Transport {
     /// The name that was asked for, on the client's side.
     name: Option<String>,
     facts: Option<Arc<TlsFacts>>,
+    /// The certificate that a client was shown.
+    chosen: Option<Arc<Certificate>>,
     /// An alert from before there was a connection.
     refusal: Vec<u8>,
     /// What is spoken depends on the client's hello, which has not come.
@@ -100,6 +104,7 @@ impl Transport {
             closing: false,
             name: None,
             facts: None,
+            chosen: None,
             refusal: Vec::new(),
             choosing: None,
         }
@@ -126,6 +131,11 @@ impl Transport {
     /// Keeps what the handshake settled for later users of the connection.
     pub fn keep_facts(&mut self, facts: Arc<TlsFacts>) {
         self.facts = Some(facts);
+    }
+
+    /// The certificate that the client was shown.
+    pub fn chosen(&self) -> Option<&Arc<Certificate>> {
+        self.chosen.as_ref()
     }
 
     pub fn facts(&self) -> Option<&Arc<TlsFacts>> {
@@ -204,7 +214,11 @@ impl Transport {
         }
         let before = rest.len();
         self.tls.read_tls(rest).map_err(|error| error.to_string())?;
-        self.tls.process_new_packets().map_err(|error| error.to_string())?;
+        let processed = self.tls.process_new_packets();
+        if self.chosen.is_none() && self.tls.is_handshaking() {
+            self.chosen = take_chosen();
+        }
+        processed.map_err(|error| error.to_string())?;
         if rest.len() == before {
             return Err("the peer sends more than the handshake needs".to_owned());
         }
@@ -229,7 +243,10 @@ impl Transport {
         let chosen = (choosing.choose)(&accepted.client_hello());
         let Some(configuration) = chosen else { return Err("no certificate for this name".to_owned()) };
         match accepted.into_connection(configuration) {
-            Ok(server) => self.tls = server.into(),
+            Ok(server) => {
+                self.tls = server.into();
+                self.chosen = take_chosen();
+            }
             Err((error, mut alert)) => {
                 let _ = alert.write_all(&mut self.refusal);
                 return Err(error.to_string());

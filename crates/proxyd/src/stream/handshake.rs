@@ -61,7 +61,12 @@ impl Session {
             Handshake::Wait => Handshaken::Wait,
             Handshake::Done => {
                 if let Some(tls) = core.connections.get(self.client).and_then(Connection::tls) {
-                    self.info.tls_facts = Some(Arc::new(TlsFacts::new(tls.session(), None)));
+                    let mut facts = TlsFacts::new(tls.session(), None);
+                    if let Some(own) = tls.chosen() {
+                        facts.own_chain = own.key.cert.iter().map(|der| der.to_vec()).collect();
+                    }
+                    self.note_verdict(core, &mut facts);
+                    self.info.tls_facts = Some(Arc::new(facts));
                 }
                 Handshaken::Done
             }
@@ -80,6 +85,17 @@ impl Session {
                 self.log_handshake(core, FAILED);
                 Handshaken::Over
             }
+        }
+    }
+
+    /// What was ignored about the client's certificate is found out once more: the handshake has no place for it.
+    fn note_verdict(&self, core: &Core, facts: &mut TlsFacts) {
+        let judge = self.listener.model.tls_listener.0.as_ref().and_then(|tls| tls.judge.as_ref());
+        let (Some(judge), Some((leaf, others))) = (judge, facts.peer_chain.split_first()) else { return };
+        if judge.is_lenient() {
+            let others: Vec<&[u8]> = others.iter().map(Vec::as_slice).collect();
+            let now_s = i64::try_from(core.clock.wall_us / 1_000_000).unwrap_or(i64::MAX);
+            facts.verdict = judge.judge(leaf, &others, now_s);
         }
     }
 

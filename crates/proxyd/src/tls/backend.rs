@@ -34,6 +34,13 @@ pub fn build(
     parameters.versions = settings.versions(problems);
     parameters.provider = settings.provider(problems);
     parameters.alpn = settings.alpn(problems);
+    if let Some(file) = settings.value("crl-file") {
+        let path = settings.path("ca-base", file);
+        match super::chain::revocations(&path) {
+            Ok(lists) if !lists.is_empty() => parameters.revocations = lists,
+            _ => problems.push(Problem::Word(format!("unable to configure CRL file '{}'", path.display()))),
+        }
+    }
     parameters.resumption = !settings.flag("no-ssl-reuse", "ssl-reuse");
     if let Some(file) = settings.value("crt") {
         let (certificates, errors) = store.load(&settings.path("crt-base", file));

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
@@ -36,6 +36,8 @@ pub struct ClientParameters {
     pub certificate: Option<Arc<Certificate>>,
     /// `no-ssl-reuse`.
     pub resumption: bool,
+    /// `crl-file`.
+    pub revocations: Vec<CertificateRevocationListDer<'static>>,
 }
 
 impl ClientParameters {
@@ -47,6 +49,7 @@ impl ClientParameters {
             verification,
             certificate: None,
             resumption: true,
+            revocations: Vec::new(),
         }
     }
 }
@@ -99,6 +102,7 @@ fn verifier(parameters: &ClientParameters) -> Result<Arc<dyn ServerCertVerifier>
         ServerVerification::Required { authorities, host } => {
             let roots = Arc::clone(&authorities.roots);
             let chain = WebPkiServerVerifier::builder_with_provider(roots, provider)
+                .with_crls(parameters.revocations.iter().cloned())
                 .build()
                 .map_err(|error| Error::General(error.to_string()))?;
             Ok(Arc::new(Required { chain, authorities: authorities.clone(), host: host.clone() }))

@@ -8,9 +8,10 @@ use parking_lot::Mutex;
 use rustls::ServerConfig;
 
 use super::certificate::Certificate;
+use super::chain::{self, Ignored, Judge};
 use super::pem::PemError;
 use super::pinned::Authorities;
-use super::server::{self, Certificates, ClientVerification, ServerParameters};
+use super::server::{self, Certificates, ClientVerification, ServerParameters, Verification};
 use super::settings::{Settings, Side};
 use super::sni::{Candidate, SniTable};
 use super::store::CertificateStore;
@@ -23,6 +24,8 @@ pub struct ListenerTls {
     pub server: Arc<ServerConfig>,
     /// The same for HTTP proxies, which offer HTTP/2 when the line does not say what to offer.
     pub http: Arc<ServerConfig>,
+    /// Who says what was ignored about a client's certificate.
+    pub judge: Option<Arc<Judge>>,
     /// What handshakes choose from; replaceable.
     pub certificates: Arc<Certificates>,
     /// The certificates in the line's order, with the names of their list; changed by `commit ssl cert` only.
@@ -61,6 +64,8 @@ impl ListenerTls {
 pub struct OwnTls {
     pub server: Arc<ServerConfig>,
     pub http: Arc<ServerConfig>,
+    /// Who says what was ignored about a client's certificate.
+    pub judge: Option<Arc<Judge>>,
 }
 
 /// A certificate of a line.
@@ -195,6 +200,7 @@ pub fn build(
     Some(ListenerTls {
         server: made.server,
         http: made.http,
+        judge: made.judge,
         certificates,
         loaded: Mutex::new(loaded),
         strict_sni,
@@ -254,7 +260,7 @@ fn configurations(
     match server::configuration(&parameters, Arc::clone(certificates)) {
         Ok(server) => {
             let http = if alpn.is_some() { Arc::clone(&server) } else { with_default_alpn(&server) };
-            Some(OwnTls { server, http })
+            Some(OwnTls { server, http, judge: parameters.verification.judge().cloned() })
         }
         Err(error) => {
             problems.push(Problem::Word(error.to_string()));
@@ -275,22 +281,64 @@ fn has_errors(problems: &[Problem]) -> bool {
 }
 
 fn verification(settings: &Settings<'_>, problems: &mut Vec<Problem>) -> ClientVerification {
-    let roots = settings.value("ca-file").and_then(|file| authorities(settings, file, problems));
+    let mut of = |word: &'static str| {
+        let file = settings.value(word)?;
+        authorities(settings, file, problems)
+    };
+    let (named, hidden) = (of("ca-file"), of("ca-verify-file"));
     let method = settings.value("verify").unwrap_or("none");
     if !matches!(method, "none" | "optional" | "required") {
         problems.push(Problem::Word(format!(
             "'verify' : unknown verify method '{method}', only 'none', 'optional', and 'required' are supported"
         )));
     }
-    match (method, roots) {
-        ("optional", Some(roots)) => ClientVerification::Optional(roots),
-        ("required", Some(roots)) => ClientVerification::Required(roots),
-        ("optional" | "required", None) if settings.value("ca-file").is_none() => {
-            problems.push(Problem::Whole("verify is enabled but no CA file specified".to_owned()));
-            ClientVerification::None
-        }
-        _ => ClientVerification::None,
+    if !matches!(method, "optional" | "required") {
+        return ClientVerification::None;
     }
+    let all = match (&named, &hidden) {
+        (Some(named), Some(hidden)) => named.and(hidden),
+        (Some(only), None) | (None, Some(only)) => only.clone(),
+        (None, None) => {
+            if settings.value("ca-file").is_none() && settings.value("ca-verify-file").is_none() {
+                problems.push(Problem::Whole("verify is enabled but no CA file specified".to_owned()));
+            }
+            return ClientVerification::None;
+        }
+    };
+    let Some(judge) = judge(settings, &all, problems) else { return ClientVerification::None };
+    let named = named.unwrap_or_else(|| Authorities::new(Vec::new()));
+    let with = Verification { authorities: all, named, judge: Arc::new(judge) };
+    if method == "optional" { ClientVerification::Optional(with) } else { ClientVerification::Required(with) }
+}
+
+/// `crl-file`, `crt-ignore-err`, `ca-ignore-err`.
+fn judge(settings: &Settings<'_>, all: &Authorities, problems: &mut Vec<Problem>) -> Option<Judge> {
+    let mut revocations = Vec::new();
+    if let Some(file) = settings.value("crl-file") {
+        let path = settings.path("ca-base", file);
+        match chain::revocations(&path) {
+            Ok(lists) if !lists.is_empty() => revocations = lists,
+            _ => {
+                problems.push(Problem::Word(format!("unable to configure CRL file '{}'", path.display())));
+                return None;
+            }
+        }
+    }
+    let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
+    let mut judge = Judge::new(all.list().collect(), revocations, algorithms);
+    for (word, ignored) in
+        [("crt-ignore-err", &mut judge.leaf_ignored), ("ca-ignore-err", &mut judge.authorities_ignored)]
+    {
+        let Some(list) = settings.value(word) else { continue };
+        match Ignored::parse(list) {
+            Ok(parsed) => *ignored = parsed,
+            Err(unknown) => {
+                problems.push(Problem::Word(format!("'{word}' : error ID '{unknown}' is unknown.")));
+                return None;
+            }
+        }
+    }
+    Some(judge)
 }
 
 /// The certificates of a `ca-file`.

@@ -4,6 +4,7 @@
 
 pub mod backend;
 pub mod certificate;
+pub mod chain;
 pub mod check;
 pub mod client;
 pub mod crt_list;

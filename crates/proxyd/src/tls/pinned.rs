@@ -14,6 +14,8 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::chain::{Judge, code};
+
 /// What a `ca-file` holds: anchors of chains, and each certificate as it stands.
 #[derive(Debug, Clone)]
 pub struct Authorities {
@@ -27,6 +29,17 @@ impl Authorities {
         let bytes = certificates.iter().map(|certificate| certificate.to_vec()).collect();
         roots.add_parsable_certificates(certificates);
         Self { roots: Arc::new(roots), certificates: Arc::new(bytes) }
+    }
+
+    /// All of them together.
+    #[must_use]
+    pub fn and(&self, others: &Self) -> Self {
+        Self::new(self.list().chain(others.list()).collect())
+    }
+
+    /// The certificates as they stand.
+    pub fn list(&self) -> impl Iterator<Item = CertificateDer<'static>> {
+        self.certificates.iter().map(|der| CertificateDer::from(der.clone()))
     }
 
     pub fn is_empty(&self) -> bool {
@@ -62,6 +75,27 @@ impl Authorities {
 pub struct Clients {
     pub chain: Arc<dyn ClientCertVerifier>,
     pub authorities: Authorities,
+    pub judge: Arc<Judge>,
+}
+
+impl Clients {
+    /// The signature of a certificate that webpki does not read is checked all the same.
+    fn unread(
+        &self,
+        verdict: Result<HandshakeSignatureValid, Error>,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        match verdict {
+            Err(Error::InvalidCertificate(_))
+                if self.judge.verifies_handshake(message, certificate, signature) =>
+            {
+                Ok(HandshakeSignatureValid::assertion())
+            }
+            verdict => verdict,
+        }
+    }
 }
 
 impl ClientCertVerifier for Clients {
@@ -83,7 +117,21 @@ impl ClientCertVerifier for Clients {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        match self.chain.verify_client_cert(certificate, intermediates, now) {
+        let verdict = self.chain.verify_client_cert(certificate, intermediates, now);
+        if self.judge.has_a_say(verdict.as_ref().err()) {
+            let others: Vec<&[u8]> = intermediates.iter().map(AsRef::as_ref).collect();
+            let now_s = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+            let found = self.judge.judge(certificate, &others, now_s);
+            return if self.judge.accepts(found) {
+                Ok(ClientCertVerified::assertion())
+            } else if found.result() == code::REVOKED {
+                Err(Error::InvalidCertificate(CertificateError::Revoked))
+            } else {
+                // What webpki said, where it said something, names the reason better.
+                verdict.and(Err(Error::InvalidCertificate(CertificateError::UnknownRevocationStatus)))
+            };
+        }
+        match verdict {
             Err(error) if self.authorities.holds(certificate, &error, now)? => {
                 Ok(ClientCertVerified::assertion())
             }
@@ -97,7 +145,8 @@ impl ClientCertVerifier for Clients {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls12_signature(message, certificate, signature)
+        let verdict = self.chain.verify_tls12_signature(message, certificate, signature);
+        self.unread(verdict, message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -106,7 +155,8 @@ impl ClientCertVerifier for Clients {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls13_signature(message, certificate, signature)
+        let verdict = self.chain.verify_tls13_signature(message, certificate, signature);
+        self.unread(verdict, message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

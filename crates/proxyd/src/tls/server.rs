@@ -1,16 +1,19 @@
 //! The server side of a listener with `ssl`: one rustls configuration whose certificates can be replaced.
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
 
 use super::certificate::Certificate;
+use super::chain::Judge;
 use super::parameters::{self, Versions};
 use super::pinned::{Authorities, Clients};
 use super::sni::{Candidate, SniTable};
@@ -50,7 +53,10 @@ impl Certificates {
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.find(&hello).map(|found| found.certificate.key.clone())
+        let found = self.find(&hello)?.certificate;
+        let key = Arc::clone(&found.key);
+        CHOSEN.set(Some(found));
+        Some(key)
     }
 }
 
@@ -59,8 +65,27 @@ impl ResolvesServerCert for Certificates {
 pub enum ClientVerification {
     #[default]
     None,
-    Optional(Authorities),
-    Required(Authorities),
+    Optional(Verification),
+    Required(Verification),
+}
+
+/// Against what client certificates are verified.
+#[derive(Debug, Clone)]
+pub struct Verification {
+    /// `ca-file` and `ca-verify-file`.
+    pub authorities: Authorities,
+    /// `ca-file`: those that clients are told of.
+    pub named: Authorities,
+    pub judge: Arc<Judge>,
+}
+
+impl ClientVerification {
+    pub fn judge(&self) -> Option<&Arc<Judge>> {
+        match self {
+            Self::None => None,
+            Self::Optional(with) | Self::Required(with) => Some(&with.judge),
+        }
+    }
 }
 
 /// What a `bind … ssl` line says, with files read and names looked up.
@@ -93,6 +118,21 @@ impl Default for ServerParameters {
     }
 }
 
+fn clients(chain: Arc<dyn ClientCertVerifier>, with: &Verification) -> Arc<Clients> {
+    let (authorities, judge) = (with.authorities.clone(), Arc::clone(&with.judge));
+    Arc::new(Clients { chain, authorities, judge })
+}
+
+thread_local! {
+    /// What the last hello on this thread led to, until its connection asks.
+    static CHOSEN: RefCell<Option<Arc<Certificate>>> = const { RefCell::new(None) };
+}
+
+/// The certificate that was chosen for the hello that was just read, once.
+pub fn take_chosen() -> Option<Arc<Certificate>> {
+    CHOSEN.take()
+}
+
 /// Builds the configuration that all threads share.
 pub fn configuration(
     parameters: &ServerParameters,
@@ -100,21 +140,25 @@ pub fn configuration(
 ) -> Result<Arc<ServerConfig>, rustls::Error> {
     let builder = ServerConfig::builder_with_provider(Arc::clone(&parameters.provider))
         .with_protocol_versions(&parameters.versions.supported())?;
-    let verifier = |authorities: &Authorities| {
-        let roots = Arc::clone(&authorities.roots);
+    let verifier = |with: &Verification| {
+        let roots = Arc::clone(&with.authorities.roots);
         let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&parameters.provider));
-        if parameters.ca_names { builder } else { builder.clear_root_hint_subjects() }
+        let builder = builder.clear_root_hint_subjects();
+        match parameters.ca_names {
+            true => builder.add_root_hint_subjects(with.named.roots.subjects().into_iter()),
+            false => builder,
+        }
     };
     let unusable = |error: rustls::server::VerifierBuilderError| rustls::Error::General(error.to_string());
     let builder = match &parameters.verification {
         ClientVerification::None => builder.with_no_client_auth(),
-        ClientVerification::Optional(authorities) => {
-            let chain = verifier(authorities).allow_unauthenticated().build().map_err(unusable)?;
-            builder.with_client_cert_verifier(Arc::new(Clients { chain, authorities: authorities.clone() }))
+        ClientVerification::Optional(with) => {
+            let chain = verifier(with).allow_unauthenticated().build().map_err(unusable)?;
+            builder.with_client_cert_verifier(clients(chain, with))
         }
-        ClientVerification::Required(authorities) => {
-            let chain = verifier(authorities).build().map_err(unusable)?;
-            builder.with_client_cert_verifier(Arc::new(Clients { chain, authorities: authorities.clone() }))
+        ClientVerification::Required(with) => {
+            let chain = verifier(with).build().map_err(unusable)?;
+            builder.with_client_cert_verifier(clients(chain, with))
         }
     };
     let mut configuration = builder.with_cert_resolver(certificates);

@@ -1,5 +1,6 @@
 //! What a TLS handshake settled, as fetches and logs ask for it.
 
+use crate::tls::chain::Verdict;
 use rustls::{Connection, HandshakeKind, NamedGroup, ProtocolVersion};
 
 /// The facts of one side's handshake.
@@ -17,6 +18,10 @@ pub struct TlsFacts {
     pub curve: Option<&'static str>,
     /// The peer's certificate and what it sent along, DER.
     pub peer_chain: Vec<Vec<u8>>,
+    /// What was found, and ignored, about it.
+    pub verdict: Verdict,
+    /// Our own certificate and its chain, DER, where this side shows one to clients.
+    pub own_chain: Vec<Vec<u8>>,
 }
 
 impl TlsFacts {
@@ -49,6 +54,8 @@ impl TlsFacts {
                 .peer_certificates()
                 .map(|chain| chain.iter().map(|certificate| certificate.to_vec()).collect())
                 .unwrap_or_default(),
+            verdict: Verdict::default(),
+            own_chain: Vec::new(),
         }
     }
 

@@ -8,7 +8,7 @@ mod json;
 mod jwt;
 mod map;
 mod mqtt;
-mod net;
+pub(crate) mod net;
 mod number;
 mod protobuf;
 mod regsub;

@@ -230,15 +230,27 @@ mod forwarded {
     }
 }
 
-/// OpenSSL's constants, those that a handshake can give.
+/// OpenSSL's constants, or the number for those that are none.
 fn x509_error(code: i64) -> String {
-    let name = match code {
+    x509_error_name(code).map_or_else(|| code.to_string(), str::to_owned)
+}
+
+/// OpenSSL's constants, those that a handshake can give.
+pub fn x509_error_name(code: i64) -> Option<&'static str> {
+    Some(match code {
         0 => "X509_V_OK",
+        1 => "X509_V_ERR_UNSPECIFIED",
         2 => "X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT",
         3 => "X509_V_ERR_UNABLE_TO_GET_CRL",
+        4 => "X509_V_ERR_UNABLE_TO_DECRYPT_CERT_SIGNATURE",
+        5 => "X509_V_ERR_UNABLE_TO_DECRYPT_CRL_SIGNATURE",
+        6 => "X509_V_ERR_UNABLE_TO_DECODE_ISSUER_PUBLIC_KEY",
         7 => "X509_V_ERR_CERT_SIGNATURE_FAILURE",
+        8 => "X509_V_ERR_CRL_SIGNATURE_FAILURE",
         9 => "X509_V_ERR_CERT_NOT_YET_VALID",
         10 => "X509_V_ERR_CERT_HAS_EXPIRED",
+        11 => "X509_V_ERR_CRL_NOT_YET_VALID",
+        12 => "X509_V_ERR_CRL_HAS_EXPIRED",
         18 => "X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT",
         19 => "X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN",
         20 => "X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY",
@@ -246,10 +258,10 @@ fn x509_error(code: i64) -> String {
         22 => "X509_V_ERR_CERT_CHAIN_TOO_LONG",
         23 => "X509_V_ERR_CERT_REVOKED",
         24 => "X509_V_ERR_INVALID_CA",
+        25 => "X509_V_ERR_PATH_LENGTH_EXCEEDED",
         26 => "X509_V_ERR_INVALID_PURPOSE",
         27 => "X509_V_ERR_CERT_UNTRUSTED",
         28 => "X509_V_ERR_CERT_REJECTED",
-        other => return other.to_string(),
-    };
-    name.to_owned()
+        _ => return None,
+    })
 }

@@ -1,6 +1,6 @@
 //! Answers about TLS from what the handshakes settled: protocol, cipher, names, the peer's certificate.
 //!
-//! Not here: secrets, the ClientHello's lists, our own certificate (`ssl_f_*`): rustls does not tell them after the handshake.
+//! Not here: secrets and the ClientHello's lists: rustls does not tell them after the handshake.
 
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::x509::X509Name;
@@ -19,15 +19,20 @@ pub fn answer<'a>(ctx: &EvalCtx<'a>, side: TlsSide, fact: &str, args: &Args) -> 
         TlsSide::Backend => session(server()?, fact),
         TlsSide::ClientCertificate => match (fact, client()?.peer_chain.first()) {
             ("used", leaf) => Some(Sample::Bool(leaf.is_some())),
-            // A certificate that did not pass never got this far.
-            ("verify" | "err" | "ca_err" | "ca_err_depth", _) => Some(Sample::Int(0)),
+            ("verify", _) => Some(Sample::Int(client()?.verdict.result().into())),
+            ("err", _) => Some(Sample::Int(client()?.verdict.leaf.into())),
+            ("ca_err", _) => Some(Sample::Int(client()?.verdict.authority.into())),
+            ("ca_err_depth", _) => Some(Sample::Int(client()?.verdict.authority_depth.into())),
             (_, leaf) => certificate(&client()?.peer_chain, leaf?, fact, args),
         },
         TlsSide::ServerCertificate => {
             let chain = &server()?.peer_chain;
             certificate(chain, chain.first()?, fact, args)
         }
-        TlsSide::FrontendCertificate => None,
+        TlsSide::FrontendCertificate => {
+            let chain = &client()?.own_chain;
+            certificate(chain, chain.first()?, fact, args)
+        }
     }
 }
 

@@ -14,19 +14,17 @@ pub const KEYWORDS: &[BindKeyword] = &[
         .later("early data is not taken, clients send it again after the handshake"),
     bind("alpn", "<value>", "TLS of listeners: alpn protocols.", setting),
     bind("ca-file", "<value>", "TLS of listeners: authorities for client certificates.", setting),
-    bind("ca-ignore-err", "<value>", "TLS of listeners: ca-ignore-err.", setting).refused("this part of TLS"),
+    bind("ca-ignore-err", "<value>", "TLS of listeners: ca-ignore-err.", setting),
     bind("ca-sign-file", "<value>", "TLS of listeners: ca-sign-file.", setting).refused("this part of TLS"),
     bind("ca-sign-pass", "<value>", "TLS of listeners: ca-sign-pass.", setting).refused("this part of TLS"),
-    bind("ca-verify-file", "<value>", "TLS of listeners: ca-verify-file.", setting)
-        .refused("this part of TLS"),
+    bind("ca-verify-file", "<value>", "TLS of listeners: ca-verify-file.", setting),
     bind("ciphers", "<value>", "TLS of listeners: ciphers up to tls 1.2.", setting),
     bind("ciphersuites", "<value>", "TLS of listeners: cipher suites of tls 1.3.", setting),
     bind("client-sigalgs", "<value>", "TLS of listeners: client-sigalgs.", setting)
         .later("all signature algorithms of rustls are offered"),
-    bind("crl-file", "<value>", "TLS of listeners: crl-file.", setting).refused("this part of TLS"),
+    bind("crl-file", "<value>", "TLS of listeners: crl-file.", setting),
     bind("crt", "<value>", "TLS of listeners: a certificate.", setting),
-    bind("crt-ignore-err", "<value>", "TLS of listeners: crt-ignore-err.", setting)
-        .refused("this part of TLS"),
+    bind("crt-ignore-err", "<value>", "TLS of listeners: crt-ignore-err.", setting),
     bind("crt-list", "<value>", "TLS of listeners: a list of certificates.", setting),
     bind("curves", "<value>", "TLS of listeners: curves.", setting),
     bind("default-crt", "<value>", "TLS of listeners: default-crt.", setting),

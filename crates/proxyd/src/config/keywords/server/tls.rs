@@ -16,7 +16,7 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("ciphersuites", "<value>", "TLS of servers: cipher suites of tls 1.3.", setting),
     server("client-sigalgs", "<value>", "TLS of servers: client-sigalgs.", setting)
         .later("all signature algorithms of rustls are offered"),
-    server("crl-file", "<value>", "TLS of servers: crl-file.", setting).refused("this part of TLS"),
+    server("crl-file", "<value>", "TLS of servers: crl-file.", setting),
     server("crt", "<value>", "TLS of servers: a certificate.", setting),
     server("curves", "<value>", "TLS of servers: curves.", setting),
     server("force-sslv3", "", "TLS of servers: force-sslv3.", flag),
