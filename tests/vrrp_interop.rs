@@ -160,26 +160,6 @@ fn with_header(priority: u8, secret: &str) -> String {
 }
 
 #[test]
-fn the_authentication_header_in_both_roles() {
-    let Some((ours, theirs)) = programs("the_authentication_header") else { return };
-    let segment = Segment::new().unwrap();
-    let keepalived = segment.start(Host::Two, &theirs, &with_header(100, "secret12")).unwrap();
-    assert_owner(&segment, Host::Two, &[&keepalived]);
-    let vrrpd = segment.start(Host::One, &ours, &with_header(150, "secret12")).unwrap();
-    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
-    assert_line(
-        &keepalived,
-        "(VI_1) Master received advert from 10.99.0.1 with higher priority 150, ours 100",
-    );
-    vrrpd.signal(Signal::SIGTERM).unwrap();
-    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
-    assert_line(&keepalived, "(VI_1) Backup received priority 0 advertisement");
-    for daemon in [&vrrpd, &keepalived] {
-        assert!(!daemon.output().contains("IPSEC-AH"), "{}", daemon.output());
-    }
-}
-
-#[test]
 fn a_header_made_with_another_secret_is_refused_on_both_sides() {
     let Some((ours, theirs)) = programs("a_header_made_with_another_secret") else { return };
     let segment = Segment::new().unwrap();
@@ -188,62 +168,6 @@ fn a_header_made_with_another_secret_is_refused_on_both_sides() {
     let line = "invalid IPSEC HMAC-MD5 value. Due to fields mutation or bad password !";
     assert_line(&vrrpd, line);
     assert_line(&keepalived, line);
-}
-
-#[test]
-fn version_3_at_a_tenth_of_a_second_in_both_roles() {
-    let Some((ours, theirs)) = programs("version_3_at_a_tenth_of_a_second") else { return };
-    let segment = Segment::new().unwrap();
-    let version_3 = |priority| configuration(priority, "version 3\n    advert_int 0.1");
-    let keepalived = segment.start(Host::Two, &theirs, &version_3(100)).unwrap();
-    assert_owner(&segment, Host::Two, &[&keepalived]);
-    let mut vrrpd = segment.start(Host::One, &ours, &version_3(150)).unwrap();
-    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
-    vrrpd.signal(Signal::SIGTERM).unwrap();
-    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
-    assert!(vrrpd.await_end().is_some_and(|status| status.success()));
-    for daemon in [&vrrpd, &keepalived] {
-        assert!(!daemon.output().contains("checksum"), "{}", daemon.output());
-    }
-}
-
-#[test]
-fn version_3_over_ipv6_in_both_roles() {
-    let Some((ours, theirs)) = programs("version_3_over_ipv6") else { return };
-    let segment = Segment::new().unwrap();
-    let vip = "2001:db8::100";
-    let version_3 = |priority| {
-        configuration(priority, "version 3\n    advert_int 0.2")
-            .replace(&format!("{VIP}/24"), &format!("{vip}/64"))
-    };
-    let keepalived = segment.start(Host::Two, &theirs, &version_3(100)).unwrap();
-    assert!(segment.await_owner(vip, Host::Two), "{}", keepalived.output());
-    let vrrpd = segment.start(Host::One, &ours, &version_3(150)).unwrap();
-    assert!(segment.await_owner(vip, Host::One), "{}\n{}", vrrpd.output(), keepalived.output());
-    vrrpd.signal(Signal::SIGTERM).unwrap();
-    assert!(segment.await_owner(vip, Host::Two), "{}\n{}", vrrpd.output(), keepalived.output());
-    assert_line(&keepalived, "(VI_1) Backup received priority 0 advertisement");
-}
-
-#[test]
-fn unicast_peers_in_both_roles() {
-    let Some((ours, theirs)) = programs("unicast_peers") else { return };
-    let segment = Segment::new().unwrap();
-    let unicast = |host: Host, peer: Host, priority| {
-        let peers = format!(
-            "advert_int 1\n    unicast_src_ip {}\n    unicast_peer {{\n        {}\n    }}",
-            host.address(),
-            peer.address()
-        );
-        configuration(priority, &peers)
-    };
-    let keepalived = segment.start(Host::Two, &theirs, &unicast(Host::Two, Host::One, 100)).unwrap();
-    assert_owner(&segment, Host::Two, &[&keepalived]);
-    let vrrpd = segment.start(Host::One, &ours, &unicast(Host::One, Host::Two, 150)).unwrap();
-    assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
-    vrrpd.signal(Signal::SIGTERM).unwrap();
-    assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
-    assert_line(&keepalived, "(VI_1) Backup received priority 0 advertisement");
 }
 
 #[test]

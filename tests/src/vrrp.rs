@@ -151,6 +151,30 @@ impl Segment {
         Daemon::start(Path::new("ip"), &arguments, &[])
     }
 
+    /// Captures everything of VRRP that passes a host, until dropped; see [`Capture::complaints`].
+    pub fn capture(&self, host: Host) -> io::Result<Capture> {
+        let node = self.node(host);
+        let filter = "ip proto 112 or ip proto 51 or ip6 proto 112";
+        let arguments = [
+            "netns",
+            "exec",
+            &node,
+            "tcpdump",
+            "-i",
+            INTERFACE,
+            "--immediate-mode",
+            "-U",
+            "-nqw",
+            "{dir}/packets",
+            filter,
+        ];
+        let tcpdump = Daemon::start(Path::new("ip"), &arguments, &[])?;
+        if !await_line(&tcpdump, "listening on") {
+            return Err(io::Error::other(tcpdump.output()));
+        }
+        Ok(Capture { tcpdump })
+    }
+
     /// Writes down every address that comes to or leaves a host, one a line.
     pub fn monitor_addresses(&self, host: Host) -> io::Result<Daemon> {
         let node = self.node(host);
@@ -159,7 +183,7 @@ impl Segment {
 
     /// Whether a host has the address.
     pub fn has(&self, host: Host, address: &str) -> bool {
-        let shown = self.ip(host, &format!("-o addr show dev {INTERFACE}")).unwrap_or_default();
+        let shown = self.ip(host, "-o addr show").unwrap_or_default();
         shown.split_whitespace().any(|word| word.split('/').next() == Some(address))
     }
 
@@ -171,6 +195,32 @@ impl Segment {
     /// Waits until exactly this host has the address.
     pub fn await_owner(&self, address: &str, host: Host) -> bool {
         wait::until(LIMIT, || (self.owners(address) == [host]).then_some(())).is_some()
+    }
+}
+
+/// Packets that are being captured.
+#[derive(Debug)]
+pub struct Capture {
+    tcpdump: Daemon,
+}
+
+impl Capture {
+    /// Ends it, and answers with the number of packets and what tshark calls malformed or wrong in them.
+    pub fn complaints(mut self) -> io::Result<(usize, Vec<String>)> {
+        self.tcpdump.signal(nix::sys::signal::Signal::SIGINT)?;
+        let _ = self.tcpdump.await_end();
+        let tshark = |filter: &str| -> io::Result<Vec<String>> {
+            let output = Command::new("tshark")
+                .arg("-r")
+                .arg(self.tcpdump.path("packets"))
+                .args(["-Y", filter])
+                .stdin(Stdio::null())
+                .stderr(Stdio::null())
+                .output()?;
+            Ok(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect())
+        };
+        let wrong = "_ws.malformed or vrrp.checksum.status == 0 or ip.checksum.status == 0";
+        Ok((tshark("vrrp")?.len(), tshark(wrong)?))
     }
 }
 

@@ -81,6 +81,8 @@ pub struct Options {
     pub pid_file: PathBuf,
     /// `-r`: written, too, for tools that look for the VRRP process.
     pub vrrp_pid_file: Option<PathBuf>,
+    /// `-s`.
+    pub namespace: Option<String>,
     /// `-R`.
     pub dont_respawn: bool,
     /// `-V`.
@@ -99,6 +101,8 @@ pub struct Options {
     pub keepalived_exit_codes: bool,
     /// `--admin-socket`, `--metrics`.
     pub admin: admin::Overrides,
+    /// Behind the names of log and pid file: `_INSTANCE_NAMESPACE`; known when the file has been read.
+    pub identity: String,
     /// Words for the log about options that have no effect here.
     pub notices: Vec<String>,
 }
@@ -115,6 +119,8 @@ impl Default for Options {
             dump_config: false,
             pid_file: PID_FILE.into(),
             vrrp_pid_file: None,
+            namespace: None,
+            identity: String::new(),
             dont_respawn: false,
             leave_addresses: false,
             all_config: false,
@@ -177,7 +183,7 @@ const OPTIONS: &[OptionSpec] = &[
     option(Some('a'), "address-monitoring", NoValue, "Report all address additions/deletions"),
     option(Some('x'), "snmp", NoValue, "Enable SNMP subsystem (refused)"),
     option(Some('A'), "snmp-agent-socket", Required, "Use the specified socket for master agent (refused)"),
-    option(Some('s'), "namespace", Required, "Run in network namespace NAME (refused)"),
+    option(Some('s'), "namespace", Required, "Run in network namespace NAME"),
     option(Some('m'), "core-dump", NoValue, "Produce core dump if terminate abnormally"),
     option(Some('M'), "core-dump-pattern", Optional, "Also set /proc/sys/kernel/core_pattern (refused)"),
     option(Some('e'), "all-config", NoValue, "Error if any configuration file missing"),
@@ -350,9 +356,7 @@ impl Parsed {
             "snmp-agent-socket" => {
                 return Err(unsupported("--snmp-agent-socket", "there is no SNMP agent here"));
             }
-            "namespace" => {
-                return Err(unsupported("--namespace", "start it with 'ip netns exec NAME'"));
-            }
+            "namespace" => options.namespace = Some(text),
             "core-dump-pattern" => {
                 return Err(unsupported("--core-dump-pattern", "set kernel.core_pattern with sysctl"));
             }

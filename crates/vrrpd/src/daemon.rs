@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -19,9 +19,9 @@ use hacore::{
 use nix::sys::stat::{Mode, umask};
 
 use crate::{
-    cli::Options,
+    cli::{Options, PID_FILE},
     config::{self, CODE_INCLUDE, KeepalivedStyle, LoadOptions, Verdict},
-    host,
+    host::{self, namespace::NamespaceError},
     logging::{Log, LogSettings, SYSLOG_IDENT, SYSLOG_IDENT_SUPERVISOR, quoted_command_line},
     model::Config,
     netlink::Monitor,
@@ -31,6 +31,8 @@ use crate::{
     version,
 };
 
+/// Where pid files are with `use_pid_dir`, `instance` or `net_namespace`.
+const PID_FOLDER: &str = "/run/keepalived";
 /// Exit status: graceful end.
 pub const EXIT_OK: u8 = 0;
 /// Exit status: something of the system failed.
@@ -55,9 +57,40 @@ pub fn run(options: Options) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn open_log(options: &Options, ident: &'static str) -> Log {
+/// Moves to the namespace that the command line, else the file, asks for.
+fn enter_namespace(options: &Options) -> Result<Option<String>, NamespaceError> {
+    let written =
+        || config::net_namespace(std::slice::from_ref(&options.config_file), &load_options(options));
+    let namespace = options.namespace.clone().or_else(written);
+    if let Some(name) = &namespace {
+        host::namespace::enter(name)?;
+    }
+    Ok(namespace)
+}
+
+/// What keeps the traces of several daemons on one machine apart: the names of the instance and the namespace, each behind
+/// an underscore.
+fn identity(config: &Config, namespace: Option<&str>) -> String {
+    let names = [config.global.instance_name.as_deref(), namespace];
+    names.into_iter().flatten().map(|name| format!("_{name}")).collect()
+}
+
+/// Where the pid file is: that of the command line, else one that daemons of other instances and namespaces do not have.
+fn pid_path(options: &Options, config: &Config) -> PathBuf {
+    let default = Path::new(PID_FILE);
+    let shared = options.identity.is_empty() && !config.global.use_pid_dir;
+    if options.pid_file != default || shared {
+        return options.pid_file.clone();
+    }
+    let folder = Path::new(PID_FOLDER);
+    // If it cannot be made, neither can the file, which is said.
+    let _ = std::fs::create_dir_all(folder);
+    folder.join(format!("keepalived{}.pid", options.identity))
+}
+
+fn open_log(options: &Options, ident: &str) -> Log {
     Log::open(&LogSettings {
-        ident,
+        ident: format!("{ident}{}", options.identity),
         console: options.log_console,
         detail: options.log_detail,
         facility: (!options.no_syslog).then_some(options.facility),
@@ -71,7 +104,15 @@ fn start(options: Options, log: &Log) -> u8 {
         log.warning(&format!("Config files missing '{}'.", options.config_file.display()));
         return EXIT_NO_FILE;
     }
+    let namespace = match enter_namespace(&options) {
+        Ok(namespace) => namespace,
+        Err(error) => {
+            log.warning(&error.to_string());
+            return EXIT_CONFIG;
+        }
+    };
     let Ok(actor::Reading { config, .. }) = load(&options, log) else { return EXIT_CONFIG };
+    let options = Options { identity: identity(&config, namespace.as_deref()), ..options };
     if options.dump_config {
         for line in status::data_text(&config, &[]).lines() {
             log.info(line);
@@ -97,7 +138,8 @@ fn start(options: Options, log: &Log) -> u8 {
     };
     // Syslog shall see the daemon's own process id.
     let log = &open_log(&options, SYSLOG_IDENT_SUPERVISOR);
-    let pid_file = match pid_file(&options.pid_file, log) {
+    let path = pid_path(&options, &config);
+    let pid_file = match pid_file(&path, log) {
         Ok(file) => file,
         Err(code) => return code,
     };
@@ -249,13 +291,19 @@ fn load(options: &Options, log: &Log) -> Result<actor::Reading, Vec<String>> {
 }
 
 fn read(options: &Options) -> (Option<Config>, Diagnostics, SourceMap) {
-    let load_options = LoadOptions { config_id: options.config_id.clone(), random_seed: wall_us() };
-    config::load(std::slice::from_ref(&options.config_file), &load_options)
+    config::load(std::slice::from_ref(&options.config_file), &load_options(options))
+}
+
+fn load_options(options: &Options) -> LoadOptions {
+    LoadOptions { config_id: options.config_id.clone(), random_seed: wall_us() }
 }
 
 /// `-t`: says what is wrong with the configuration, on standard error or in `file`, and answers with the
 /// exit status.
 pub fn test(options: &Options, file: Option<&Path>) -> ExitCode {
+    if let Err(error) = enter_namespace(options) {
+        let _ = writeln!(io::stderr(), "{error}");
+    }
     let (config, diagnostics, sources) = read(options);
     let verbose = file.is_none() && io::stderr().is_terminal();
     let mut text: String = diagnostics

@@ -1,6 +1,7 @@
 //! The daemon's log: keepalived's lines to syslog under its idents, or to the console in its format.
 
 use std::{
+    cell::Cell,
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
@@ -27,7 +28,7 @@ const WEEKDAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
 #[derive(Debug, Clone)]
 pub struct LogSettings {
     /// Name in syslog.
-    pub ident: &'static str,
+    pub ident: String,
     /// `-l`: standard error.
     pub console: bool,
     /// `-D`: detailed lines, too.
@@ -41,12 +42,35 @@ pub struct LogSettings {
 pub struct Log {
     operational: Rc<OperationalLog>,
     detail: bool,
+    pace: Rc<Pace>,
+}
+
+/// Lines within one second; a takeover of 255 instances writes half as many.
+const LINES_PER_SECOND_MAX: u32 = 10_000;
+
+/// How many lines this second has seen: a flood of packets must not become a flood of lines.
+#[derive(Debug, Default)]
+struct Pace {
+    second: Cell<u64>,
+    lines: Cell<u32>,
+}
+
+impl Pace {
+    /// Whether one more line may be written; `Err` with how many were left out, when a new second begins.
+    fn admit(&self, now_s: u64) -> Result<bool, u32> {
+        let lines = if self.second.replace(now_s) == now_s { self.lines.get().saturating_add(1) } else { 1 };
+        let before = self.lines.replace(lines);
+        match before.checked_sub(LINES_PER_SECOND_MAX) {
+            Some(suppressed @ 1..) if lines == 1 => Err(suppressed),
+            _ => Ok(lines <= LINES_PER_SECOND_MAX),
+        }
+    }
 }
 
 impl Log {
     /// Opens the destinations. Without a syslog socket lines are lost, as with syslog(3).
     pub fn open(settings: &LogSettings) -> Self {
-        Log { operational: Rc::new(destinations(settings)), detail: settings.detail }
+        Log { operational: Rc::new(destinations(settings)), detail: settings.detail, pace: Rc::default() }
     }
 
     /// One line.
@@ -57,6 +81,14 @@ impl Log {
             Level::Detail if !self.detail => return,
             Level::Detail => Severity::Info,
         };
+        match self.pace.admit(wall_us() / 1_000_000) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(suppressed) => {
+                let text = format!("{suppressed} lines of the last second left out");
+                self.operational.log(Severity::Warning, &text);
+            }
+        }
         self.operational.log(severity, text);
     }
 
@@ -84,7 +116,7 @@ fn destinations(settings: &LogSettings) -> OperationalLog {
     if let Some(facility) = settings.facility {
         let target = SinkTarget::Unix(PathBuf::from(DEV_LOG));
         if let Ok(sink) = Sink::open(&target) {
-            let identity = Identity::new(settings.ident);
+            let identity = Identity::new(&settings.ident);
             let encoder = Encoder::new(Format::Local, facility, identity, LENGTH_MAX_DEFAULT);
             log = log.destination(Arc::new(sink), encoder, Severity::Debug, Severity::Emerg);
         }

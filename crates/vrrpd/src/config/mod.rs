@@ -87,6 +87,21 @@ pub fn load_text(
     build(reader, environment)
 }
 
+/// The network namespace that files ask for, without a look at anything else: their other words mean the interfaces in
+/// there.
+pub fn net_namespace(paths: &[PathBuf], options: &LoadOptions) -> Option<String> {
+    let environment = SystemEnvironment;
+    let mut reader =
+        preproc::Preprocessor::new(&environment, options.config_id.as_deref(), options.random_seed);
+    paths.iter().for_each(|path| reader.read_main(path));
+    let nodes = tree::build(&reader.lines, &mut reader.diagnostics);
+    let wanted = |node: &&tree::Node| node.keyword() == "net_namespace";
+    let blocks = nodes.iter().filter(|node| node.keyword() == "global_defs");
+    let found =
+        nodes.iter().find(wanted).or_else(|| blocks.flat_map(|block| block.children()).find(wanted))?;
+    found.words.get(1).map(|word| word.as_str().to_owned())
+}
+
 fn build(
     reader: preproc::Preprocessor<'_>,
     environment: &dyn Environment,

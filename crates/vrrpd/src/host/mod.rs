@@ -2,6 +2,7 @@
 //! mail, and the scripts that run around its life.
 
 pub mod firewall;
+pub mod namespace;
 pub mod scheduling;
 pub mod scripts;
 pub mod sysctl;

@@ -12,6 +12,7 @@ use socket2::Socket;
 use crate::packet::{
     IPPROTO_VRRP, ah,
     ipv4::{self, Ipv4Header},
+    trailer,
 };
 
 use super::{Channel, SocketError, socket};
@@ -36,6 +37,8 @@ pub struct Envelope {
     pub id: u16,
     /// The authentication header that goes in front, IPv4 only.
     pub ah: Option<ah::Seal>,
+    /// What makes the `auth_hmac` trailer.
+    pub signer: Option<trailer::Signer>,
 }
 
 impl Transmitter {
@@ -52,6 +55,9 @@ impl Transmitter {
     /// # Errors
     /// What the kernel said, for one log line.
     pub fn send(&self, envelope: Envelope, message: &[u8]) -> io::Result<()> {
+        let signed =
+            envelope.signer.map(|signer| signer.sign(envelope.source, envelope.destination, message));
+        let message = signed.as_deref().unwrap_or(message);
         let flags = if envelope.destination.is_multicast() { MSG_DONTROUTE } else { 0 };
         match (envelope.source, envelope.destination) {
             (IpAddr::V4(source), IpAddr::V4(destination)) => {

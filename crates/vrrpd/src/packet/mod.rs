@@ -15,6 +15,7 @@ pub mod checksum;
 pub mod ipv4;
 pub mod ndisc;
 pub mod receive;
+pub mod trailer;
 pub mod v2;
 pub mod v3;
 

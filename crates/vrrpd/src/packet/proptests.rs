@@ -18,6 +18,7 @@ fn expectation(version: Version, auth: Authentication, addresses: Vec<IpAddr>) -
         unicast: false,
         addresses,
         peers: Vec::new(),
+        hmac: None,
     }
 }
 

@@ -15,13 +15,14 @@ use super::{
     VRRP_TTL, Version, ah,
     checksum::{Checksum, pseudo_header},
     ipv4, read_addresses,
+    trailer::{Guard, TRAILER_LEN},
     v3::{self, ChecksumCover},
 };
 
 /// Smallest Ethernet payload: shorter packets arrive with padding behind them.
 const ETHERNET_PAYLOAD_MIN: usize = 46;
 /// Largest advert: 255 IPv6 addresses and the header.
-pub const ADVERT_LEN_MAX: usize = HEADER_LEN + 255 * 16;
+pub const ADVERT_LEN_MAX: usize = HEADER_LEN + 255 * 16 + TRAILER_LEN;
 
 /// One datagram as the raw socket gave it.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +60,8 @@ pub struct Expectation {
     pub addresses: Vec<IpAddr>,
     /// `check_unicast_src`: only these senders are heard, within their TTL limits; empty means anybody.
     pub peers: Vec<UnicastPeer>,
+    /// `auth_hmac`: which trailers are accepted.
+    pub hmac: Option<Guard>,
 }
 
 /// An advert that passed every check.
@@ -70,6 +73,8 @@ pub struct Received {
     pub source: IpAddr,
     /// How its address list differs from ours; logged, and the advert is accepted (keepalived 2.4).
     pub mismatch: Option<AddressMismatch>,
+    /// The sequence number of its `auth_hmac` trailer, if it has one.
+    pub hmac_sequence: Option<u64>,
 }
 
 /// A difference between a received and the configured address list.
@@ -182,6 +187,26 @@ pub enum DecodeError {
         /// The last one accepted or sent.
         ours: u32,
     },
+    /// `auth_hmac` with `mode enforce`: an advert without trailer.
+    #[error("missing authentication trailer from {0}")]
+    HmacMissing(IpAddr),
+    /// A trailer made with a key that we do not have.
+    #[error("unknown authentication key id {key_id} from {source_address}")]
+    HmacKey {
+        /// In the trailer.
+        key_id: u8,
+        /// Sender.
+        source_address: IpAddr,
+    },
+    /// The trailer does not fit the advert, its sender and our key.
+    #[error("invalid authentication HMAC from {0}")]
+    HmacValue(IpAddr),
+    /// An old advert, sent again.
+    #[error("replayed authentication sequence from {0}")]
+    HmacReplay(IpAddr),
+    /// `anti_replay time`: too far from our clock.
+    #[error("authentication time from {0} is outside the window - are the clocks right?")]
+    HmacWindow(IpAddr),
     /// Version 2: the intervals differ, which RFC 3768 §7.1 makes a reason to drop.
     #[error("advertisement interval mismatch mine={ours_seconds} sec rcv'd={received_seconds} sec")]
     Interval {
@@ -296,7 +321,7 @@ pub fn decode(datagram: &Datagram<'_>, expect: &Expectation) -> Result<Received,
     if expect.family == Family::V6 {
         check_cast(&carried, expect, datagram.source)?;
     }
-    let message = exact_length(&carried, expect, usize::from(count))?;
+    let (message, signed) = exact_length(&carried, expect, usize::from(count))?;
     check_header(&carried, datagram, expect, message)?;
     if !expect.unicast
         && let Some(ttl) = carried.hop_limit
@@ -307,6 +332,7 @@ pub fn decode(datagram: &Datagram<'_>, expect: &Expectation) -> Result<Received,
     if first >> 4 != expect.version.number() {
         return Err(DecodeError::Version { received: first >> 4, expected: expect.version.number() });
     }
+    let hmac_sequence = check_trailer(expect, datagram.source, signed)?;
     if expect.version == Version::V2 {
         check_auth(expect, byte4, message)?;
         check_interval_v2(expect, byte5)?;
@@ -322,7 +348,13 @@ pub fn decode(datagram: &Datagram<'_>, expect: &Expectation) -> Result<Received,
             field * v3::INTERVAL_UNIT_US
         }
     };
-    check_checksum(&carried, expect, datagram.source, message)?;
+    match signed {
+        // The kernel of an IPv6 sender sums up all that it sends.
+        Some(signed) if expect.family == Family::V6 => {
+            check_checksum(&carried, expect, datagram.source, signed)?;
+        }
+        _ => check_checksum(&carried, expect, datagram.source, message)?,
+    }
     if interval_us == 0 {
         return Err(DecodeError::IntervalZero);
     }
@@ -335,7 +367,20 @@ pub fn decode(datagram: &Datagram<'_>, expect: &Expectation) -> Result<Received,
     check_peer(&carried, expect, datagram.source)?;
     let mismatch = address_mismatch(vrid, &addresses, &expect.addresses);
     let advert = Advertisement { version: expect.version, vrid, priority, interval_us, addresses };
-    Ok(Received { advert, source: datagram.source, mismatch })
+    Ok(Received { advert, source: datagram.source, mismatch, hmac_sequence })
+}
+
+/// `auth_hmac`: the trailer, if there must or may be one.
+fn check_trailer(
+    expect: &Expectation,
+    source: IpAddr,
+    signed: Option<&[u8]>,
+) -> Result<Option<u64>, DecodeError> {
+    match (&expect.hmac, signed) {
+        (Some(guard), Some(signed)) => guard.check(source, signed).map(Some),
+        (Some(guard), None) if guard.enforce => Err(DecodeError::HmacMissing(source)),
+        _ => Ok(None),
+    }
 }
 
 fn check_peer(carried: &Carried<'_>, expect: &Expectation, source: IpAddr) -> Result<(), DecodeError> {
@@ -363,12 +408,15 @@ fn check_cast(carried: &Carried<'_>, expect: &Expectation, source: IpAddr) -> Re
     }
 }
 
+/// A message, and the same with its `auth_hmac` trailer if it has one.
+type Exact<'a> = (&'a [u8], Option<&'a [u8]>);
+
 /// The message without Ethernet padding, when its length fits its address count.
 fn exact_length<'a>(
     carried: &Carried<'a>,
     expect: &Expectation,
     count: usize,
-) -> Result<&'a [u8], DecodeError> {
+) -> Result<Exact<'a>, DecodeError> {
     let trailer = match (expect.version, expect.family) {
         (Version::V2, Family::V4) => AUTH_DATA_LEN,
         _ => 0,
@@ -383,7 +431,8 @@ fn exact_length<'a>(
         && carried.total_len == Some(whole);
     match message.get(..expected) {
         None => Err(DecodeError::TooShort { len, expected: whole }),
-        Some(exact) if len == whole || padded => Ok(exact),
+        Some(exact) if len == whole || padded => Ok((exact, None)),
+        Some(exact) if expect.hmac.is_some() && len == whole + TRAILER_LEN => Ok((exact, Some(message))),
         Some(_) => Err(DecodeError::TooLong { len, expected: whole }),
     }
 }

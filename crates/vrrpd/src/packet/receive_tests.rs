@@ -16,6 +16,7 @@ fn expectation() -> Expectation {
         unicast: false,
         addresses: vec!["10.99.0.100".parse().unwrap()],
         peers: Vec::new(),
+        hmac: None,
     }
 }
 

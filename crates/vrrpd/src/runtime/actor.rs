@@ -149,6 +149,8 @@ pub struct Actor {
     /// `--address-monitoring`.
     pub(super) report_addresses: bool,
     pub(super) unknown_vrids: BTreeSet<u8>,
+    /// When a packet that is no advert was last mentioned.
+    pub(super) wreck_said_us: u64,
 }
 
 impl Actor {
@@ -214,6 +216,7 @@ impl Actor {
             leave_addresses: false,
             report_addresses: false,
             unknown_vrids: BTreeSet::new(),
+            wreck_said_us: 0,
             config,
         };
         actor.mailer.configure(&actor.config.global, &actor.stimuli);

@@ -9,9 +9,6 @@ use crate::vrrp::{Group, Router, Settings};
 /// An instance that would behave differently from what its file says must not run.
 pub fn unsupported(config: &Config) -> Vec<String> {
     let mut found = Vec::new();
-    if config.global.net_namespace.is_some() {
-        found.push("net_namespace is not supported yet".to_owned());
-    }
     for feature in config.static_routes.iter().filter_map(route::unsupported) {
         found.push(format!("static_routes: {feature} is not supported yet"));
     }
@@ -23,7 +20,6 @@ pub fn unsupported(config: &Config) -> Vec<String> {
         };
         let ah = matches!(instance.auth, crate::model::Authentication::Ah(_));
         refuse(ah && instance.family == crate::model::Family::V6, "auth_type AH with IPv6");
-        refuse(instance.auth_hmac.is_some(), "auth_hmac");
         refuse(instance.ipvlan.is_some(), "use_ipvlan");
         for feature in instance.routes.iter().filter_map(route::unsupported) {
             refuse(true, feature);

@@ -12,6 +12,7 @@ use crate::vrrp::{Action, Event, Notice, Router, State, sync_group::Outcome};
 
 use super::{
     actor::Actor,
+    instance::Seals,
     legacy,
     outside::{Happening, Kind, What},
 };
@@ -60,8 +61,9 @@ impl Actor {
         let (auth, cover) = (instance.expectation.auth, instance.expectation.checksum);
         for destination in instance.destinations() {
             let message = packet::encode(&advert, auth, cover, source, destination);
-            let (id, seal) = (instance.next_id(), instance.next_seal());
-            let envelope = instance.envelope(source, destination, id, seal);
+            let seals = Seals { header: instance.next_seal(), trailer: instance.next_signer() };
+            let id = instance.next_id();
+            let envelope = instance.envelope(source, destination, id, seals);
             if let Err(error) = transmitter.send(envelope, &message) {
                 self.log.detail(&format!(
                     "({}) send advert error {} ({error})",

@@ -1,14 +1,19 @@
 //! The side of an instance that touches the system: where it sends, what it expects, which
 //! interfaces it needs.
 
-use std::{collections::BTreeSet, net::IpAddr, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+    rc::Rc,
+};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{self, AddressSpec, VrrpInstance};
+use crate::model::{self, AddressSpec, AntiReplay, HmacMode, HmacSettings, VrrpInstance};
 use crate::net::{Channel, Transmitter, transmit::Envelope};
 use crate::packet::{
-    Advertisement, Authentication, Expectation, IPPROTO_AH, IPPROTO_VRRP, VRRP_TTL, ah, v3::ChecksumCover,
+    Advertisement, Authentication, Expectation, IPPROTO_AH, IPPROTO_VRRP, VRRP_TTL, ah, trailer,
+    v3::ChecksumCover,
 };
 
 /// What identifies an instance across a reload; its name may change.
@@ -34,12 +39,22 @@ pub struct Instance {
     /// Channel and sending socket, once the interface exists.
     pub port: Option<(Rc<Channel>, Rc<Transmitter>)>,
     id: u16,
+    signer: Option<trailer::Signer>,
+}
+
+/// What proves that a packet is ours.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Seals {
+    /// `auth_type AH`.
+    pub header: Option<ah::Seal>,
+    /// `auth_hmac`.
+    pub trailer: Option<trailer::Signer>,
 }
 
 impl Instance {
     /// From its configuration, without sockets.
     pub fn new(model: VrrpInstance) -> Self {
-        Instance { expectation: expectation(&model), model, port: None, id: 0 }
+        Instance { expectation: expectation(&model), signer: signer(&model), model, port: None, id: 0 }
     }
 
     /// What it is matched by at a reload.
@@ -87,6 +102,28 @@ impl Instance {
         Some(ah::Seal { secret, sequence: self.expectation.sequence })
     }
 
+    /// What signs the next packet, with `auth_hmac`.
+    pub fn next_signer(&mut self) -> Option<trailer::Signer> {
+        self.signer = self.signer.map(|signer| signer.renewed(hacore::time::wall_us()));
+        self.signer
+    }
+
+    /// What signed the last packet.
+    pub fn signer(&self) -> Option<trailer::Signer> {
+        self.signer
+    }
+
+    /// Takes the numbers over that a former configuration of it has used and heard.
+    pub fn continue_sequences(&mut self, before: &Instance) {
+        self.expectation.sequence = before.expectation.sequence;
+        if let (Some(signer), Some(former)) = (&mut self.signer, before.signer) {
+            signer.sequence = former.sequence;
+        }
+        if let (Some(guard), Some(former)) = (&mut self.expectation.hmac, &before.expectation.hmac) {
+            guard.heard.clone_from(&former.heard);
+        }
+    }
+
     /// Where adverts go to.
     pub fn destinations(&self) -> Vec<IpAddr> {
         match &self.model.unicast {
@@ -101,8 +138,8 @@ impl Instance {
     }
 
     /// Addressing of one advert.
-    pub fn envelope(&self, source: IpAddr, destination: IpAddr, id: u16, seal: Option<ah::Seal>) -> Envelope {
-        Envelope { source, destination, ttl: self.ttl(), id, ah: seal }
+    pub fn envelope(&self, source: IpAddr, destination: IpAddr, id: u16, seals: Seals) -> Envelope {
+        Envelope { source, destination, ttl: self.ttl(), id, ah: seals.header, signer: seals.trailer }
     }
 
     /// The advert it sends at this priority.
@@ -146,6 +183,23 @@ fn wall_seconds() -> u32 {
     u32::try_from(hacore::time::wall_us() / 1_000_000).unwrap_or(u32::MAX)
 }
 
+/// What signs adverts; nobody does in `mode receive-only`.
+fn signer(model: &VrrpInstance) -> Option<trailer::Signer> {
+    let hmac = model.auth_hmac.as_ref().filter(|hmac| hmac.mode != HmacMode::ReceiveOnly)?;
+    let key = hmac.keys.iter().find(|key| key.id == hmac.active_key)?;
+    Some(trailer::Signer { key_id: key.id, secret: trailer::Secret::new(&key.secret), sequence: 0 })
+}
+
+fn guard(hmac: &HmacSettings) -> trailer::Guard {
+    trailer::Guard {
+        keys: hmac.keys.iter().map(|key| (key.id, trailer::Secret::new(&key.secret))).collect(),
+        enforce: hmac.mode == HmacMode::Enforce,
+        window_s: (hmac.anti_replay == AntiReplay::Time).then_some(hmac.time_window_s),
+        wall_us: 0,
+        heard: BTreeMap::new(),
+    }
+}
+
 fn expectation(model: &VrrpInstance) -> Expectation {
     let auth = match model.auth {
         model::Authentication::Pass(secret) => Authentication::Password(secret),
@@ -163,6 +217,7 @@ fn expectation(model: &VrrpInstance) -> Expectation {
         checksum: if model.v3_checksum_as_v2 { ChecksumCover::Message } else { ChecksumCover::PseudoHeader },
         unicast: model.unicast.is_some(),
         addresses: model.vips.iter().map(|spec| spec.address).collect(),
+        hmac: model.auth_hmac.as_ref().map(guard),
         peers: checked.map(|unicast| unicast.peers.clone()).unwrap_or_default(),
     }
 }

@@ -7,7 +7,10 @@ use crate::supervisor::{Board, Farewell, HostRecord, Record};
 use crate::track;
 use crate::vrrp::{Action, Legacy, Router};
 
-use super::{actor::Actor, instance::Instance};
+use super::{
+    actor::Actor,
+    instance::{Instance, Seals},
+};
 
 /// What a worker inherits.
 #[derive(Debug, Default)]
@@ -108,13 +111,14 @@ impl Actor {
         }
         let advert = instance.advertisement(PRIORITY_STOP);
         let (auth, cover) = (instance.expectation.auth, instance.expectation.checksum);
+        let seals = Seals { header: instance.seal(), trailer: instance.signer() };
         let adverts = router.source().map_or_else(Vec::new, |source| {
             instance
                 .destinations()
                 .into_iter()
                 .map(|destination| {
                     let message = packet::encode(&advert, auth, cover, source, destination);
-                    (instance.envelope(source, destination, 1, instance.seal()), message)
+                    (instance.envelope(source, destination, 1, seals), message)
                 })
                 .collect()
         });

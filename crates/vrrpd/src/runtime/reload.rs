@@ -20,6 +20,10 @@ use super::{
 impl Actor {
     /// Goes over to `config`; an error says why nothing has changed.
     pub(super) async fn reload(&mut self, mut config: Config) -> Result<(), String> {
+        let before = (&self.config.global.net_namespace, &self.config.global.instance_name);
+        if before != (&config.global.net_namespace, &config.global.instance_name) {
+            self.log.warning("net_namespace and instance cannot be changed by a reload - ignoring");
+        }
         let unsupported = build::unsupported(&config).into_iter().next();
         let vmacs = vmacs::plan(&mut config, &self.vmacs, &self.interfaces);
         let refusal =
@@ -45,7 +49,7 @@ impl Actor {
                 Some((before, mut router)) => {
                     router.reconfigure(settings);
                     instance.port.clone_from(&before.port);
-                    instance.expectation.sequence = before.expectation.sequence;
+                    instance.continue_sequences(&before);
                     routers.push(router);
                     kept.push(Some(before));
                 }

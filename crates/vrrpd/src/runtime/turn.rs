@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use hacore::{process::sd_notify::Notifier, time::monotonic_us};
+use hacore::{
+    process::sd_notify::Notifier,
+    time::{monotonic_us, wall_us},
+};
 use tokio::sync::mpsc;
 
 use crate::admin;
@@ -20,6 +23,8 @@ use super::{
     timer::Timer,
 };
 
+/// How often packets that are no adverts at all are mentioned, microseconds.
+const WRECK_EVERY_US: u64 = 1_000_000;
 /// A deadline missed by more than this means that we were busy or frozen, microseconds.
 const LATE_US: u64 = 2_000;
 /// Rounds of reading before deadlines count anyway, so that a flood cannot hold them up.
@@ -211,26 +216,41 @@ impl Actor {
         let datagram = inbound.datagram();
         let vrid = match packet::peek_vrid(&datagram) {
             Ok(vrid) => vrid,
-            Err(error) => return self.log.info(&error.to_string()),
+            Err(error) => return self.complain_of_wreck(&error),
         };
         let found = self.instances.iter().position(|instance| {
             instance.model.vrid == vrid
                 && instance.port.as_ref().is_some_and(|(channel, _)| **channel == *inbound.channel)
         });
         let Some(index) = found else { return self.unknown_vrid(vrid, &inbound.channel) };
-        let Some(instance) = self.instances.get(index) else { return };
+        let Some(instance) = self.instances.get_mut(index) else { return };
+        if let Some(guard) = &mut instance.expectation.hmac {
+            guard.wall_us = wall_us();
+        }
         let event = match packet::decode(&datagram, &instance.expectation) {
             Ok(received) => {
-                if let (Some(sequence), Some(instance)) =
-                    (packet::peek_sequence(&datagram), self.instances.get_mut(index))
-                {
+                if let Some(sequence) = packet::peek_sequence(&datagram) {
                     instance.expectation.sequence = sequence;
+                }
+                if let (Some(sequence), Some(guard)) =
+                    (received.hmac_sequence, &mut instance.expectation.hmac)
+                {
+                    guard.accepted(received.source, sequence);
                 }
                 Event::Advert(received)
             }
             Err(error) => Event::Refused(error),
         };
         self.feed(index, event).await;
+    }
+
+    /// A packet without even a router id, which belongs to nobody: one line a second is enough.
+    fn complain_of_wreck(&mut self, error: &packet::DecodeError) {
+        let now_us = monotonic_us();
+        if now_us >= self.wreck_said_us + WRECK_EVERY_US {
+            self.wreck_said_us = now_us;
+            self.log.info(&error.to_string());
+        }
     }
 
     fn unknown_vrid(&mut self, vrid: u8, channel: &Channel) {

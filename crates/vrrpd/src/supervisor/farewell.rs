@@ -26,6 +26,8 @@ use super::record::{HostRecord, Record};
 
 /// The new master's addresses are there a moment after its first advert, microseconds.
 const OVERLAP_US: u64 = 5_000;
+/// The worker may have used numbers a little ahead of the clock since it wrote its record.
+const SEQUENCE_MARGIN_US: u64 = 1_000_000;
 /// How often a wish for the end at once is looked for, milliseconds.
 const ASKED_EVERY_MS: u64 = 50;
 /// Largest packet that is read; the head of an advert is enough.
@@ -198,8 +200,11 @@ fn send_adverts(record: &Record, log: &Log) {
         Err(error) => return log.warning(&format!("({}) {error}", record.name)),
     };
     for (envelope, message) in &record.farewell.adverts {
-        let envelope =
-            Envelope { ah: envelope.ah.map(|seal| seal.renewed(farewell_sequence())), ..*envelope };
+        let envelope = Envelope {
+            ah: envelope.ah.map(|seal| seal.renewed(farewell_sequence())),
+            signer: envelope.signer.map(|signer| signer.renewed(wall_us() + SEQUENCE_MARGIN_US)),
+            ..*envelope
+        };
         if let Err(error) = transmitter.send(envelope, message) {
             log.warning(&format!("({}) send advert error ({error})", record.name));
         }

@@ -222,9 +222,13 @@ impl Router {
         if received.advert.priority == PRIORITY_STOP {
             self.counters.priority_zero_received += 1;
         }
-        // RFC 9568 §6.4.3 (750).
+        // RFC 9568 §6.4.3 (750), but two owners that ignore each other would both stay (erratum 8298).
         if self.settings.owner_ignore_adverts && self.settings.priority == PRIORITY_OWNER {
-            return;
+            if received.advert.priority != PRIORITY_OWNER {
+                return;
+            }
+            let text = "CONFIGURATION ERROR: local instance and a remote instance are both configured as address owner, please fix";
+            self.complain(text.to_owned(), out);
         }
         if let Some(mismatch) = received.mismatch.as_ref().filter(|mismatch| !self.skips(mismatch, &received))
         {
@@ -601,6 +605,11 @@ impl super::instance::RefusedCounters {
             DecodeError::AuthType { .. } => &mut self.auth_type_mismatch,
             DecodeError::Password
             | DecodeError::HeaderValue
+            | DecodeError::HmacValue(_)
+            | DecodeError::HmacKey { .. }
+            | DecodeError::HmacMissing(_)
+            | DecodeError::HmacReplay(_)
+            | DecodeError::HmacWindow(_)
             | DecodeError::HeaderSpi { .. }
             | DecodeError::HeaderSequence { .. } => &mut self.auth_failure,
             DecodeError::Interval { .. } | DecodeError::IntervalZero => &mut self.advert_interval,

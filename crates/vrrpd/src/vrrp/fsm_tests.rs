@@ -42,7 +42,7 @@ fn own() -> IpAddr {
 
 pub(super) fn advert(version: Version, priority: u8, source: IpAddr, interval_us: u64) -> Event {
     let advert = Advertisement { version, vrid: 51, priority, interval_us, addresses: vec![] };
-    Event::Advert(Received { advert, source, mismatch: None })
+    Event::Advert(Received { advert, source, mismatch: None, hmac_sequence: None })
 }
 
 pub(super) fn heard(priority: u8, source: &str) -> Event {

@@ -4,32 +4,34 @@ use crate::model::{AntiReplay, HmacKey, HmacMode, HmacSettings};
 
 use super::super::keyword::{Context, Keyword, Statement, run};
 use super::draft::{AuthKind, InstanceDraft};
+use super::keyword;
 use super::numbers::int;
-use super::{keyword, refused};
 
 pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
     keyword("authentication", "{…}", 0, "v2 authentication", |i, s, c| {
         run(&[AUTHENTICATION], i, s.children(), c)
     }),
-    refused(keyword("auth_hmac", "{…}", 0, "HMAC-SHA256 trailer, keepalived only", |i, s, c| {
+    keyword("auth_hmac", "{…}", 0, "HMAC-SHA256 trailer, keepalived only", |i, s, c| {
         let mut hmac = HmacSettings {
             keys: Vec::new(),
             active_key: 0,
-            time_window_s: 30,
+            time_window_s: 0,
             anti_replay: AntiReplay::Time,
             mode: HmacMode::Enforce,
         };
         run(&[HMAC], &mut hmac, s.children(), c);
-        match hmac.keys.first() {
-            None => c.warn(s.span(), format!("({}) auth_hmac specified but no key given. Ignoring", i.name)),
-            Some(first) => {
-                if hmac.active_key == 0 {
-                    hmac.active_key = first.id;
-                }
-                i.hmac = Some(hmac);
-            }
+        let defined = |id: u8| hmac.keys.iter().any(|key| key.id == id);
+        if hmac.keys.is_empty() {
+            c.warn(s.span(), format!("({}) auth_hmac specified but no key given. Ignoring", i.name));
+        } else if !defined(hmac.active_key) {
+            let id = hmac.active_key;
+            let message =
+                format!("({}) auth_hmac active_key {id} is not defined, disabling extension", i.name);
+            c.warn(s.span(), message);
+        } else {
+            i.hmac = Some(hmac);
         }
-    })),
+    }),
 ];
 
 pub(super) const AUTHENTICATION: &[Keyword<InstanceDraft>] = &[

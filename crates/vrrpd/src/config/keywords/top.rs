@@ -7,7 +7,7 @@ use super::super::tree::Node;
 use super::draft::{Draft, FileDraft, GroupDraft, InstanceDraft, ProcessDraft, ScriptDraft, TrackDraft};
 use super::numbers::int;
 use super::{
-    bfd, global, instance, keyword, no_effect, not_yet, refused, schema, script, small, sync_group, track,
+    bfd, global, instance, keyword, no_effect, not_yet, schema, script, small, sync_group, track,
     virtual_server,
 };
 
@@ -25,16 +25,10 @@ pub(in crate::config) const GLOBAL: &[Keyword<Draft>] = &[
             d.global.model.linkbeat_use_polling = true;
         },
     )),
-    refused(keyword(
-        "net_namespace",
-        "<NAME>",
-        1,
-        "run the daemon inside this named network namespace",
-        |d, s, _| {
-            d.global.model.net_namespace = Some(s.text());
-        },
-    )),
-    not_yet(keyword(
+    keyword("net_namespace", "<NAME>", 1, "run the daemon inside this named network namespace", |d, s, _| {
+        d.global.model.net_namespace = Some(s.text());
+    }),
+    no_effect(keyword(
         "net_namespace_ipvs",
         "[<NAME>]",
         0,
@@ -52,18 +46,12 @@ pub(in crate::config) const GLOBAL: &[Keyword<Draft>] = &[
             d.global.model.namespace_with_ipsets = true;
         },
     )),
-    not_yet(keyword("use_pid_dir", "", 0, "keep pid files in /run/keepalived/", |d, _, _| {
+    keyword("use_pid_dir", "", 0, "keep pid files in /run/keepalived/", |d, _, _| {
         d.global.model.use_pid_dir = true
-    })),
-    not_yet(keyword(
-        "instance",
-        "<NAME>",
-        1,
-        "name of this daemon when several share a namespace",
-        |d, s, _| {
-            d.global.model.instance_name = Some(s.text());
-        },
-    )),
+    }),
+    keyword("instance", "<NAME>", 1, "name of this daemon when several share a namespace", |d, s, _| {
+        d.global.model.instance_name = Some(s.text());
+    }),
     no_effect(keyword(
         "child_wait_time",
         "<SECONDS>",

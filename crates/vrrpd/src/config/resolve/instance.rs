@@ -3,8 +3,8 @@
 use hacore::diag::Diagnostic;
 
 use crate::model::{
-    AddressSpec, Authentication, Config, Family, GarpSettings, InitialState, Preempt, UnicastSettings,
-    Version, VmacSettings, VrrpInstance,
+    AddressSpec, Authentication, Config, Family, GarpSettings, HmacMode, HmacSettings, InitialState, Preempt,
+    UnicastSettings, Version, VmacSettings, VrrpInstance,
 };
 
 use super::super::keyword::Context;
@@ -62,7 +62,7 @@ pub(super) fn resolve(
         initial_state,
         advert_int_us: advert_int(&draft, version, context),
         auth: authentication(&draft, version, strict, context),
-        auth_hmac: draft.hmac.clone(),
+        auth_hmac: hmac(&draft, strict),
         vips,
         excluded_vips: draft.excluded_vips.iter().map(|at| at.value.clone()).collect(),
         no_vips: draft.no_vips,
@@ -259,6 +259,21 @@ fn authentication(
         (AuthKind::Pass, Some(secret)) => Authentication::Pass(secret),
         (AuthKind::Ah, Some(secret)) => Authentication::Ah(secret),
     }
+}
+
+/// Manual, `auth_hmac`: strict mode enforces it, and without `time_window` it is three intervals, five seconds at least.
+fn hmac(draft: &InstanceDraft, strict: bool) -> Option<HmacSettings> {
+    const WINDOW_MIN_S: u16 = 5;
+    let mut hmac = draft.hmac.clone()?;
+    if strict {
+        hmac.mode = HmacMode::Enforce;
+    }
+    if hmac.time_window_s == 0 {
+        let interval_us = draft.advert_int_us.unwrap_or(ADVERT_INT_DEFAULT_US);
+        let three_s = u16::try_from((3 * interval_us).div_ceil(1_000_000)).unwrap_or(u16::MAX);
+        hmac.time_window_s = three_s.max(WINDOW_MIN_S);
+    }
+    Some(hmac)
 }
 
 fn multicast_group(
