@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use proxyd::runtime::launch::{LaunchOptions, launch};
+use proxyd::runtime::master;
 use proxyd::startup::{self, Outcome};
 
 fn main() -> ExitCode {
@@ -11,6 +12,11 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = arguments.collect();
     match startup::begin(&program, &arguments) {
         Outcome::Done(code) => code,
+        Outcome::Run { config, options, startup_logs }
+            if config.global.master_worker && !master::is_worker() =>
+        {
+            master::run(*config, *options, &program, startup_logs)
+        }
         Outcome::Run { config, options, startup_logs } => {
             let launch_options = LaunchOptions {
                 tag: program.rsplit('/').next().unwrap_or("proxyd").to_owned(),

@@ -13,6 +13,7 @@ use crate::config::{self, Environment, LoadOptions, Loaded, dump};
 use crate::diagnose::{Detail, Format, Reporter, Verdict};
 use crate::model::Config;
 use crate::proxy::diff::Plan;
+use crate::runtime::master;
 use crate::runtime::reload::Fresh;
 use crate::{tools, version};
 
@@ -48,7 +49,9 @@ pub fn begin(program: &str, arguments: &[String]) -> Outcome {
     }
     let full = options.full_diagnostics.unwrap_or_else(|| std::io::stderr().is_terminal());
     let detail = if full { Detail::Full } else { Detail::Plain };
-    let mut reporter = Reporter::new(detail, options.format, options.quiet && !options.verbose);
+    // What is wrong with the files was said by the master.
+    let quiet = options.quiet && !options.verbose || master::is_worker();
+    let mut reporter = Reporter::new(detail, options.format, quiet);
     if let Some(text) = &options.check_condition {
         return Outcome::Done(check_condition(text, &mut reporter));
     }
@@ -208,8 +211,10 @@ fn plan(arguments: &[String]) -> ExitCode {
 /// Options that scripts and units pass and that nothing carries out yet.
 fn name_what_has_no_effect(options: &Options, reporter: &mut Reporter) {
     let given = [
-        (options.master_worker, "-W: there is no master process yet, this one serves by itself."),
-        (!options.master_sockets.is_empty(), "-S: there is no master process yet, and so no master CLI."),
+        (
+            !options.master_sockets.is_empty() && !options.master_worker,
+            "-S: there is no master process without -W, and so no master CLI.",
+        ),
         (options.transfer_socket.is_some(), "-x: listeners are not taken over yet, they are bound anew."),
         (options.memory_max_mb.is_some(), "-m: the memory limit is not enforced yet."),
     ];
@@ -229,6 +234,11 @@ fn apply(options: &Options, config: &mut Config) {
     }
     global.master_worker |= options.master_worker;
     global.daemon = (global.daemon || options.daemon) && !options.foreground && !options.debug;
+    if master::is_worker() {
+        // Its master is in the background, and keeps the file.
+        global.daemon = false;
+        global.pidfile = None;
+    }
     global.no_splice |= options.no_splice;
     global.no_reuse_port |= options.no_reuse_port;
     if let Some(maxconn) = options.proxy_maxconn {

@@ -27,7 +27,7 @@ use super::services::{Services, Settings};
 use super::start::Runtime;
 use super::state_lines::StateLog;
 use crate::cli::Options;
-use crate::model::{Config, Global, User};
+use crate::model::{Address, Bind, Config, Global, User};
 use crate::proxy::{Process, Snapshot};
 use crate::services::cli::AdminSocket;
 use crate::services::stats::info::Program;
@@ -103,6 +103,10 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
     // The manager's socket is out of reach after chroot.
     let notifier = Notifier::from_env();
     privileges.apply().map_err(one)?;
+    if super::master::is_worker() {
+        // After the privileges: changing them forgets it. Without its master nobody could steer this process.
+        nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM).map_err(one)?;
+    }
     let runtime = Runtime::start(&snapshot, &listeners, &options.tag, &mut sinks).map_err(one)?;
     let (requests, wishes) = tokio::sync::mpsc::channel(reload::WAITING_MAX);
     let settings = Settings {
@@ -180,7 +184,22 @@ fn bind_admin_sockets(global: &Global) -> Result<Vec<AdminSocket>, Vec<String>> 
             Err(error) => reasons.push(format!("Starting frontend GLOBAL: {error}")),
         }
     }
+    if let Some(path) = std::env::var_os(super::master::WORKER_SOCKET) {
+        match AdminSocket::bind(&masters_socket(path.into())) {
+            Ok(socket) => sockets.push(socket),
+            Err(error) => reasons.push(error.to_string()),
+        }
+    }
     if reasons.is_empty() { Ok(sockets) } else { Err(reasons) }
+}
+
+/// The socket by which the master of this worker speaks to it.
+fn masters_socket(path: std::path::PathBuf) -> Bind {
+    let text = path.display().to_string();
+    let mut bind = Bind::new(Address::Unix(path), text, Default::default());
+    bind.level = Some("admin");
+    bind.unix_mode = Some(0o600);
+    bind
 }
 
 fn privileges(global: &Global) -> Result<Privileges, PrivilegeError> {

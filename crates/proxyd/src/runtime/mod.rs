@@ -9,6 +9,7 @@ pub mod inbox;
 pub mod launch;
 pub mod listeners;
 pub mod log_writer;
+pub mod master;
 pub mod reload;
 pub mod services;
 pub mod thread;

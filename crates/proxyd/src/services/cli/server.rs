@@ -77,6 +77,29 @@ impl AdminSocket {
         }
     }
 
+    /// Gives every connection to `each` for ever.
+    pub async fn each_connection(
+        self,
+        mut each: impl FnMut(Box<dyn crate::runtime::master::Duplex>),
+    ) -> io::Result<()> {
+        match self.listener {
+            Listener::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                let listener = TcpListener::from_std(listener)?;
+                loop {
+                    each(Box::new(listener.accept().await?.0));
+                }
+            }
+            Listener::Unix(listener) => {
+                listener.set_nonblocking(true)?;
+                let listener = UnixListener::from_std(listener)?;
+                loop {
+                    each(Box::new(listener.accept().await?.0));
+                }
+            }
+        }
+    }
+
     /// Removes the socket's file; after `chroot` it may be out of reach.
     pub fn remove(path: &Path) {
         let _ = std::fs::remove_file(path);

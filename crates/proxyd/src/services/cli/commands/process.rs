@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Instant;
 
-use super::super::command::{CommandDef, Context, Level, Reply};
+use super::super::command::{CommandDef, Context, Level, Reply, Restriction};
 use super::def;
 use crate::runtime::reload::{Request, Wish};
 
@@ -47,6 +47,17 @@ pub(super) const TABLE: &[CommandDef] = &[
         Level::User,
         show_cli_sockets,
     ),
+    CommandDef {
+        words: &["debug", "dev", "log"],
+        usage: "debug dev log <text>*",
+        doc: "send a line to the logs of the process",
+        level: Level::Admin,
+        restriction: Restriction::Expert,
+        run: |_, words| {
+            tracing::warn!("{}\n", words.join(" "));
+            Reply::Done
+        },
+    },
     def(
         &["reload"],
         "reload",
