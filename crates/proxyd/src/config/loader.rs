@@ -194,7 +194,18 @@ impl Loader {
         }
     }
 
-    pub fn push(&mut self, diagnostic: Diagnostic) {
+    /// Keeps a finding; a word of a hundred megabytes in its message is cut, and nothing in it drives a terminal.
+    pub fn push(&mut self, mut diagnostic: Diagnostic) {
+        const MESSAGE_BYTES_MAX: usize = 4096;
+        let is_odd = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
+        if diagnostic.message.len() > MESSAGE_BYTES_MAX {
+            let end = diagnostic.message.floor_char_boundary(MESSAGE_BYTES_MAX);
+            diagnostic.message.truncate(end);
+            diagnostic.message.push_str("...");
+        }
+        if diagnostic.message.contains(is_odd) {
+            diagnostic.message = diagnostic.message.replace(is_odd, "?");
+        }
         self.diagnostics.push(diagnostic);
     }
 

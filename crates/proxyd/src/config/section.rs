@@ -415,6 +415,9 @@ fn begin_defaults(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
         }
         _ => "",
     };
+    // Even when something is wrong a section is begun, so that its lines are checked too.
+    loader.section_name = name.to_owned();
+    loader.current = Some(Draft::new(ProxyKind::Listen, name, line.location.clone(), line.span, true));
     // Without `from` a defaults section begins empty, whatever was before it.
     let base = if line.words.peek_str() == Some("from") { inherited(loader, line, name)? } else { None };
     let mut draft =

@@ -288,3 +288,30 @@ fn acl_as_a_sample_needs_acls_that_exist_and_do_not_depend_on_themselves() {
         ["10: ACL 'a' depends on itself through 'acl()'"]
     );
 }
+
+#[test]
+fn garbage_is_refused_in_bounded_messages() {
+    let endless = format!("global\n {}\n", "a".repeat(10_000_000));
+    let [long] = &alerts(&endless)[..] else { panic!() };
+    assert!(long.len() < 5_000);
+    let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let text: String = bytes.iter().map(|&byte| char::from(byte)).collect();
+    let found = alerts(&text);
+    assert!(!found.is_empty() && found.len() <= 1_001);
+    assert!(!found.iter().any(|message| message.contains('\u{1b}')));
+    let deep = format!("{}global\n{}", ".if 1\n".repeat(5_000), ".endif\n".repeat(5_000));
+    assert_eq!(alerts(&deep).first().unwrap(), "1025: too many nested '.if', max is 1024.");
+}
+
+#[test]
+fn defaults_cannot_begin_with_a_later_one_or_themselves() {
+    let text = "defaults a from b\n mode http\ndefaults b from a\n mode http\ndefaults c from c\n bogus\n";
+    assert_eq!(
+        alerts(text),
+        [
+            "1: defaults section 'b' not found for defaults 'a'.",
+            "5: defaults section 'c' not found for defaults 'c'.",
+            "6: unknown keyword 'bogus' in 'defaults' section",
+        ]
+    );
+}
