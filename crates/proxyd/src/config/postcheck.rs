@@ -9,6 +9,7 @@ use hacore::diag::{Diagnostic, PositionForm};
 use super::loader::{Draft, Loader};
 use super::{expression, lints, resolve};
 use crate::model::{Check, Config, Mode, ProxyKind};
+use crate::rules::actions;
 use crate::tls::settings::{Settings, Side};
 use crate::tls::{Problem, Ready, backend};
 
@@ -22,6 +23,7 @@ pub fn finish(loader: &mut Loader) -> Config {
         logs(loader, draft);
         let mut redirects = std::mem::take(&mut draft.redirects);
         draft.proxy.rules.http_request.append(&mut redirects);
+        restrict_names(draft);
         error_sections(loader, draft);
         mode_conflicts(loader, draft);
         resolve::server_ids(loader, draft);
@@ -99,6 +101,21 @@ fn logs(loader: &Loader, draft: &mut Draft) {
         logs.append(&mut draft.proxy.logs);
         draft.proxy.logs = logs;
     }
+}
+
+/// The option works after the rules (manual), and before them where an `allow` may end them early.
+fn restrict_names(draft: &mut Draft) {
+    let proxy = &mut draft.proxy;
+    let Some(rule) =
+        proxy.restrict_header_names.and_then(|restrict| actions::restrict::rule(restrict, &proxy.location))
+    else {
+        return;
+    };
+    let rules = &mut proxy.rules.http_request;
+    if rules.iter().any(|rule| rule.text.starts_with("allow")) {
+        rules.insert(0, rule.clone());
+    }
+    rules.push(rule);
 }
 
 fn error_sections(loader: &mut Loader, draft: &mut Draft) {
@@ -317,6 +334,10 @@ fn completeness(loader: &mut Loader, draft: &Draft) {
         let message = format!(
             "{kind} '{name}' has no 'bind' directive. Please declare it as a backend if this was intended."
         );
+        loader.push(plain(Diagnostic::warning(message), draft));
+    }
+    if proxy.kind.is_frontend() && proxy.log_format.is_some() && proxy.logs.is_empty() {
+        let message = format!("log format ignored for {kind} '{name}' since it has no log address.");
         loader.push(plain(Diagnostic::warning(message), draft));
     }
     let timeouts = &proxy.timeouts;

@@ -226,6 +226,10 @@ fn run(loader: &mut Loader, keyword: &'static Keyword, line: &mut Line<'_>) -> P
             .help("give the section a name, and let proxies begin with 'from <name>'"));
     }
     (keyword.parse)(loader, line)?;
+    // What is switched off need not be there.
+    if line.prefix != Prefix::None {
+        return Ok(());
+    }
     tell_support(loader, keyword.name, keyword.support, line)
 }
 

@@ -28,7 +28,9 @@ pub fn table() -> String {
         }
         let _ = writeln!(out, "\n## `{}`\n\n| keyword | support | |\n|---|---|---|", section.name);
         for keyword in rows {
-            row(&mut out, keyword.name, keyword.support, keyword.doc);
+            // A section that is not carried out carries out nothing.
+            let support = if keyword.support == Support::Yes { section.support } else { keyword.support };
+            row(&mut out, keyword.name, support, keyword.doc);
         }
     }
     let _ = writeln!(out, "\n## Words of `bind` lines\n\n| word | support | |\n|---|---|---|");
@@ -63,5 +65,79 @@ mod tests {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/support.md");
         let written = std::fs::read_to_string(path).unwrap_or_default();
         assert!(written == table(), "run `proxyd --support-table > docs/support.md`");
+    }
+
+    /// Fields of the model that only the configuration itself reads, or nobody: each with the reason why that is right.
+    const NOT_READ: &[(&str, &str)] = &[
+        ("external_check", "whether external checks are allowed is judged at load"),
+        ("unix_bind", "becomes part of each listener at load"),
+        ("http_cookie_length", "cuts captures at load"),
+        ("restrict_header_names", "becomes a rule at load"),
+        ("init_addr", "addresses are found at load"),
+        ("resolve_settings", "addresses are found at load"),
+        ("nice", "no effect"),
+        ("max_accept", "no effect"),
+        ("http_no_delay", "no effect"),
+        ("http_use_htx", "no effect"),
+        ("h1_accept_payload_with_any_method", "refused"),
+        ("non_stick", "no effect"),
+        ("max_spread_checks", "later"),
+        ("receive_buffer_client_bytes", "later"),
+        ("receive_buffer_server_bytes", "later"),
+        ("send_buffer_client_bytes", "later"),
+        ("send_buffer_server_bytes", "later"),
+        ("receive_bytes_max", "later"),
+        ("contstats", "later"),
+        ("idle_close_on_response", "later"),
+        ("guid", "later"),
+        ("pool_low_conn", "later"),
+        ("show_modules", "no effect"),
+        ("expose_listeners", "later"),
+        ("grace", "later"),
+        ("server_state_base", "later"),
+        ("server_state_file", "later"),
+        ("load_server_state", "later"),
+        ("server_state_file_name", "later"),
+        ("dynamic_cookie_key", "later"),
+        ("persist_rdp_cookie", "refused"),
+        ("reject_privileged_ports", "refused"),
+        ("http_use_proxy_header", "refused"),
+        ("independent_streams", "refused"),
+        ("checkcache", "refused"),
+        ("http_drop_request_trailers", "refused"),
+        ("http_drop_response_trailers", "refused"),
+        ("redirect_prefix", "refused"),
+        ("strict_maxconn", "refused"),
+    ];
+
+    /// All text of the files below `folder`, without their tests.
+    fn texts(folder: &std::path::Path, keep: &dyn Fn(&str) -> bool, into: &mut String) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.to_string_lossy().into_owned();
+            if path.is_dir() {
+                texts(&path, keep, into);
+            } else if name.ends_with(".rs") && !name.ends_with("tests.rs") && keep(&name) {
+                let text = std::fs::read_to_string(&path).unwrap();
+                into.push_str(text.split("#[cfg(test)]\nmod ").next().unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_keyword_sets_is_read_by_somebody() {
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let (mut model, mut readers) = (String::new(), String::new());
+        texts(&source.join("model"), &|_| true, &mut model);
+        texts(&source, &|name| !name.contains("/src/config/") && !name.contains("/src/model/"), &mut readers);
+        let words: std::collections::HashSet<&str> =
+            readers.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).collect();
+        let fields = model.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "));
+        let forgotten: Vec<&str> = fields
+            .map(|(name, _)| name)
+            .filter(|name| !name.contains('('))
+            .filter(|name| !words.contains(name) && !NOT_READ.iter().any(|(known, _)| known == name))
+            .collect();
+        assert!(forgotten.is_empty(), "read by nobody: {forgotten:?}; give their keywords another state");
     }
 }

@@ -11,6 +11,7 @@ pub(super) mod redirect;
 mod refused;
 mod replace;
 mod reply;
+pub mod restrict;
 mod stream;
 mod target;
 pub(crate) mod variable;

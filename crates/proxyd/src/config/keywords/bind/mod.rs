@@ -44,7 +44,8 @@ pub const KEYWORDS: &[BindKeyword] = &[
     bind("cc", "<algorithm>", "Congestion control.", skip_one)
         .later("the kernel's default congestion control is used"),
     bind("defer-accept", "", "Waits for data before accepting.", defer_accept),
-    bind("expose-fd", "listeners", "Gives listening sockets to a new process.", expose_fd),
+    bind("expose-fd", "listeners", "Gives listening sockets to a new process.", expose_fd)
+        .later("listeners are not handed to another process yet"),
     bind("gid", "<gid>", "Group id of a Unix socket.", gid),
     bind("group", "<group>", "Group of a Unix socket.", group),
     bind("guid-prefix", "<string>", "Begins the listeners' unique names.", skip_one)

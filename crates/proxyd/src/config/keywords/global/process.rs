@@ -67,12 +67,14 @@ pub const KEYWORDS: &[Keyword] = &[
     global("thread-hard-limit", "<number>", "The most threads.", number).no_effect(THREADS),
     global("max-threads-per-group", "<number>", "The most threads of a group.", number).no_effect(THREADS),
     global("hard-stop-after", "<time>", "Ends a soft stop after this time.", hard_stop_after),
-    global("grace", "<time>", "Keeps listening this long after a soft stop began.", grace),
+    global("grace", "<time>", "Keeps listening this long after a soft stop began.", grace)
+        .later("a soft stop begins at once"),
     global("close-spread-time", "<time>", "Spreads the closing of idle connections on a soft stop.", any)
         .later("idle connections are closed at once on a soft stop"),
     global("spread-checks", "<percent>", "Spreads health checks by up to this many percent.", spread_checks)
         .unlisted(),
     global("max-spread-checks", "<delay>", "The most that checks are spread at start.", max_spread_checks)
+        .later("checks begin spread over their own interval")
         .unlisted(),
     global("busy-polling", "", "Polls without sleeping.", none).unlisted().no_effect(EPOLL),
     global("noepoll", "", "Does not use epoll.", none).no_effect(EPOLL),
@@ -119,7 +121,8 @@ pub const KEYWORDS: &[Keyword] = &[
         "",
         "Accepts bodies with GET, HEAD, DELETE in HTTP/1.0.",
         h1_payload,
-    ),
+    )
+    .refused("bodies with every method in HTTP/1.0"),
     global(
         "h1-case-adjust",
         "<from> <to>",
@@ -144,7 +147,8 @@ pub const KEYWORDS: &[Keyword] = &[
         "{ on | off }",
         "Refuses clients with ports below 1024.",
         reject_ports,
-    ),
+    )
+    .refused("the refusal of clients with privileged ports"),
     global(
         "harden.reject-privileged-ports.quic",
         "{ on | off }",
@@ -182,8 +186,12 @@ pub const KEYWORDS: &[Keyword] = &[
     global("quick-exit", "", "Ends without cleaning up.", none)
         .unlisted()
         .no_effect("the process always ends at once"),
-    global("server-state-base", "<directory>", "Where server-state files are.", server_state_base).unlisted(),
-    global("server-state-file", "<file>", "The file with the servers' states.", server_state_file).unlisted(),
+    global("server-state-base", "<directory>", "Where server-state files are.", server_state_base)
+        .later("servers' states are not kept over a restart yet")
+        .unlisted(),
+    global("server-state-file", "<file>", "The file with the servers' states.", server_state_file)
+        .later("servers' states are not kept over a restart yet")
+        .unlisted(),
     global(
         "unix-bind",
         "[prefix <p>] [mode <m>] [user <u>] [uid <n>] [group <g>] [gid <n>]",

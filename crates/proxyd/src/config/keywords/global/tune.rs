@@ -9,7 +9,9 @@ const MEMORY: &str = "variables are limited by the size of a request";
 const NO_COMPRESSION: &str = "nothing is compressed";
 const NO_QUIC: &str = "there is no QUIC";
 const NO_TABLES: &str = "there are no stick tables yet";
-const TLS_LATER: &str = "no listener and no server can use TLS yet";
+const TLS_FIXED: &str = "the TLS library decides this itself";
+const NO_DH: &str = "there is no finite-field Diffie-Hellman";
+const NO_OCSP_UPDATE: &str = "OCSP responses are not fetched yet";
 
 pub const KEYWORDS: &[Keyword] = &[
     global(
@@ -69,7 +71,8 @@ pub const KEYWORDS: &[Keyword] = &[
         .no_effect(INTERNAL),
     global("tune.max-rules-at-once", "<value>", "Internal tuning: max-rules-at-once.", any)
         .no_effect(INTERNAL),
-    global("tune.maxaccept", "<number>", "Most connections accepted in a row.", maxaccept),
+    global("tune.maxaccept", "<number>", "Most connections accepted in a row.", maxaccept)
+        .no_effect("a thread takes what waits, in batches"),
     global("tune.maxpollevents", "<value>", "Internal tuning: maxpollevents.", any).no_effect(INTERNAL),
     global("tune.maxrewrite", "<number>", "Room that is kept for header rewriting.", maxrewrite),
     global("tune.memory.hot-size", "<value>", "Internal tuning: memory.hot-size.", any).no_effect(INTERNAL),
@@ -138,9 +141,11 @@ pub const KEYWORDS: &[Keyword] = &[
     global("tune.quic.zero-copy-fwd-send", "<value>", "QUIC: quic.zero-copy-fwd-send.", any)
         .no_effect(NO_QUIC),
     global("tune.rcvbuf.backend", "<value>", "Internal tuning: rcvbuf.backend.", any).no_effect(INTERNAL),
-    global("tune.rcvbuf.client", "<number>", "Kernel receive buffer of client sockets.", rcvbuf_client),
+    global("tune.rcvbuf.client", "<number>", "Kernel receive buffer of client sockets.", rcvbuf_client)
+        .later("the kernel sizes the buffers of sockets"),
     global("tune.rcvbuf.frontend", "<value>", "Internal tuning: rcvbuf.frontend.", any).no_effect(INTERNAL),
-    global("tune.rcvbuf.server", "<number>", "Kernel receive buffer of server sockets.", rcvbuf_server),
+    global("tune.rcvbuf.server", "<number>", "Kernel receive buffer of server sockets.", rcvbuf_server)
+        .later("the kernel sizes the buffers of sockets"),
     global("tune.recv_enough", "<value>", "Internal tuning: recv_enough.", any).no_effect(INTERNAL),
     global("tune.renice.runtime", "<value>", "Internal tuning: renice.runtime.", any).no_effect(INTERNAL),
     global("tune.renice.startup", "<value>", "Internal tuning: renice.startup.", any).no_effect(INTERNAL),
@@ -149,31 +154,33 @@ pub const KEYWORDS: &[Keyword] = &[
     global("tune.sched.low-latency", "<value>", "Internal tuning: sched.low-latency.", any)
         .no_effect(INTERNAL),
     global("tune.sndbuf.backend", "<value>", "Internal tuning: sndbuf.backend.", any).no_effect(INTERNAL),
-    global("tune.sndbuf.client", "<number>", "Kernel send buffer of client sockets.", sndbuf_client),
+    global("tune.sndbuf.client", "<number>", "Kernel send buffer of client sockets.", sndbuf_client)
+        .later("the kernel sizes the buffers of sockets"),
     global("tune.sndbuf.frontend", "<value>", "Internal tuning: sndbuf.frontend.", any).no_effect(INTERNAL),
-    global("tune.sndbuf.server", "<number>", "Kernel send buffer of server sockets.", sndbuf_server),
-    global("tune.ssl.cachesize", "<value>", "TLS: ssl.cachesize.", any).no_effect(TLS_LATER),
+    global("tune.sndbuf.server", "<number>", "Kernel send buffer of server sockets.", sndbuf_server)
+        .later("the kernel sizes the buffers of sockets"),
+    global("tune.ssl.cachesize", "<value>", "TLS: ssl.cachesize.", any).no_effect(TLS_FIXED),
     global("tune.ssl.capture-buffer-size", "<value>", "TLS: ssl.capture-buffer-size.", any)
-        .no_effect(TLS_LATER),
+        .no_effect(TLS_FIXED),
     global("tune.ssl.capture-cipherlist-size", "<value>", "TLS: ssl.capture-cipherlist-size.", any)
-        .no_effect(TLS_LATER),
+        .no_effect(TLS_FIXED),
     global("tune.ssl.certificate-compression", "<value>", "TLS: ssl.certificate-compression.", any)
-        .no_effect(TLS_LATER),
-    global("tune.ssl.default-dh-param", "<value>", "TLS: ssl.default-dh-param.", any).no_effect(TLS_LATER),
+        .no_effect(TLS_FIXED),
+    global("tune.ssl.default-dh-param", "<value>", "TLS: ssl.default-dh-param.", any).no_effect(NO_DH),
     global("tune.ssl.force-private-cache", "<value>", "TLS: ssl.force-private-cache.", any)
-        .no_effect(TLS_LATER),
-    global("tune.ssl.hard-maxrecord", "<value>", "TLS: ssl.hard-maxrecord.", any).no_effect(TLS_LATER),
-    global("tune.ssl.keylog", "<value>", "TLS: ssl.keylog.", any).no_effect(TLS_LATER),
+        .no_effect(TLS_FIXED),
+    global("tune.ssl.hard-maxrecord", "<value>", "TLS: ssl.hard-maxrecord.", any).no_effect(TLS_FIXED),
+    global("tune.ssl.keylog", "<value>", "TLS: ssl.keylog.", any).no_effect(TLS_FIXED),
     global("tune.ssl.keyupdate-rate-limit", "<value>", "TLS: ssl.keyupdate-rate-limit.", any)
-        .no_effect(TLS_LATER),
-    global("tune.ssl.lifetime", "<value>", "TLS: ssl.lifetime.", any).no_effect(TLS_LATER),
-    global("tune.ssl.maxrecord", "<value>", "TLS: ssl.maxrecord.", any).no_effect(TLS_LATER),
+        .no_effect(TLS_FIXED),
+    global("tune.ssl.lifetime", "<value>", "TLS: ssl.lifetime.", any).no_effect(TLS_FIXED),
+    global("tune.ssl.maxrecord", "<value>", "TLS: ssl.maxrecord.", any).no_effect(TLS_FIXED),
     global("tune.ssl.ocsp-update.maxdelay", "<value>", "TLS: ssl.ocsp-update.maxdelay.", any)
-        .no_effect(TLS_LATER),
+        .later(NO_OCSP_UPDATE),
     global("tune.ssl.ocsp-update.mindelay", "<value>", "TLS: ssl.ocsp-update.mindelay.", any)
-        .no_effect(TLS_LATER),
+        .later(NO_OCSP_UPDATE),
     global("tune.ssl.ssl-ctx-cache-size", "<value>", "TLS: ssl.ssl-ctx-cache-size.", any)
-        .no_effect(TLS_LATER),
+        .no_effect(TLS_FIXED),
     global("tune.stick-counters", "<value>", "Stick tables: stick-counters.", any).no_effect(NO_TABLES),
     global("tune.streams-elasticity", "<value>", "Internal tuning: streams-elasticity.", any)
         .no_effect(INTERNAL),

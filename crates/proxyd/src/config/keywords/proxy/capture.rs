@@ -40,7 +40,14 @@ fn length(line: &mut Line<'_>) -> Result<usize, hacore::diag::Diagnostic> {
 
 fn cookie(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let name = line.required("<name> 'len' <length>.")?.as_str().to_owned();
-    let length = length(line)?;
+    let mut length = length(line)?;
+    let longest = loader.global.http_cookie_length;
+    if length > longest {
+        let name = loader.section_name.clone();
+        let message = format!("truncating capture length to {longest} bytes for frontend '{name}'.");
+        loader.push(line.warning(message).positioned(hacore::diag::PositionForm::Omitted));
+        length = longest;
+    }
     loader.proxy()?.cookie_capture = Some((name, length));
     Ok(())
 }

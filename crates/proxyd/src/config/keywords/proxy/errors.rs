@@ -201,7 +201,8 @@ fn http_error_word(loader: &mut Loader, line: &mut Line<'_>, word: &Word, reply:
 }
 
 fn not_yet(line: &Line<'_>, word: &Word, what: &str) -> Diagnostic {
-    let message = format!("'http-error' is not supported yet with {what}: it will come with a later release.");
+    let message =
+        format!("'http-error' is not supported yet with {what}: it will come with a later release.");
     line.alert_at(word, message).help("'http-request return' and 'http-response return' have them")
 }
 

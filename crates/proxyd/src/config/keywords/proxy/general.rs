@@ -11,7 +11,8 @@ pub const KEYWORDS: &[Keyword] = &[
     old("mode", Places::PROXY, "{ tcp | http | log | spop }", "Sets the protocol of the proxy.", mode),
     old("description", Places::PROXY_ONLY, "<text>", "Describes the proxy in statistics.", description),
     old("id", Places::PROXY_ONLY, "<value>", "Sets the proxy's number.", id),
-    listed("guid", Places::PROXY_ONLY, "<string>", "Sets a name that is unique over all objects.", guid),
+    listed("guid", Places::PROXY_ONLY, "<string>", "Sets a name that is unique over all objects.", guid)
+        .later("objects have no unique names yet"),
     old("disabled", Places::PROXY, "", "Disables the proxy.", disabled),
     old("enabled", Places::PROXY, "", "Enables the proxy.", enabled),
     old("maxconn", Places::FRONT, "<conns>", "The most concurrent connections of a frontend.", maxconn),
@@ -68,14 +69,16 @@ pub const KEYWORDS: &[Keyword] = &[
         "{ global | local | none }",
         "Where servers' states are read from.",
         load_state,
-    ),
+    )
+    .later("servers' states are not kept over a restart yet"),
     old(
         "server-state-file-name",
         Places::BACK,
         "[ { use-backend-name | <file> } ]",
         "The file with servers' states.",
         state_file,
-    ),
+    )
+    .later("servers' states are not kept over a restart yet"),
     listed("clitcpka-cnt", Places::FRONT, "<count>", "Keep-alive probes before a client is dead.", keepalive),
     listed(
         "clitcpka-idle",

@@ -29,9 +29,11 @@ pub const SWITCHES: &[Keyword] = &[
         "Accepts some malformed responses.",
     ),
     switch("option allbackups", Places::BACK, "Uses all backup servers together."),
-    switch("option checkcache", Places::BACK, "Blocks cacheable responses with cookies."),
+    switch("option checkcache", Places::BACK, "Blocks cacheable responses with cookies.")
+        .refused("the check of cacheable responses"),
     switch("option clitcpka", Places::FRONT, "TCP keep-alive to clients."),
-    switch("option contstats", Places::FRONT, "Counts bytes while they flow."),
+    switch("option contstats", Places::FRONT, "Counts bytes while they flow.")
+        .later("a session's bytes are counted at its end"),
     switch(
         "option disable-h2-upgrade",
         Places::FRONT,
@@ -50,23 +52,31 @@ pub const SWITCHES: &[Keyword] = &[
         "Spells header names to servers as h1-case-adjust says.",
     ),
     switch("option http-buffer-request", Places::PROXY, "Waits for the request's body."),
-    switch("option http-drop-request-trailers", Places::BACK, "Drops request trailers."),
-    switch("option http-drop-response-trailers", Places::FRONT, "Drops response trailers."),
+    switch("option http-drop-request-trailers", Places::BACK, "Drops request trailers.")
+        .refused("dropping trailers"),
+    switch("option http-drop-response-trailers", Places::FRONT, "Drops response trailers.")
+        .refused("dropping trailers"),
     switch("option http-ignore-probes", Places::FRONT, "Ignores connections closed before a request."),
-    switch("option http-no-delay", Places::PROXY, "Sends every piece at once."),
+    switch("option http-no-delay", Places::PROXY, "Sends every piece at once.")
+        .no_effect("every piece is sent at once anyway"),
     switch(
         "option http-pretend-keepalive",
         Places::BACK,
         "Hides from servers that the connection will be closed.",
     ),
-    switch("option http-use-htx", Places::PROXY, "Has no effect since HAProxy 2.1.").unlisted(),
-    switch("option http-use-proxy-header", Places::FRONT, "Uses Proxy-Connection."),
+    switch("option http-use-htx", Places::PROXY, "Has no effect since HAProxy 2.1.")
+        .no_effect("it is always so since HAProxy 2.1")
+        .unlisted(),
+    switch("option http-use-proxy-header", Places::FRONT, "Uses Proxy-Connection.")
+        .refused("the Proxy-Connection header"),
     switch(
         "option idle-close-on-response",
         Places::FRONT,
         "Closes idle connections after a response on a soft stop.",
-    ),
-    switch("option independent-streams", Places::PROXY, "Timeouts of both directions are independent."),
+    )
+    .later("idle connections are closed at once on a soft stop"),
+    switch("option independent-streams", Places::PROXY, "Timeouts of both directions are independent.")
+        .refused("independent timeouts of the directions"),
     switch("option log-health-checks", Places::BACK, "Logs every change of a check's result."),
     switch("option log-separate-errors", Places::FRONT, "Logs errors at a higher level."),
     switch("option logasap", Places::FRONT, "Logs before the transfer is over."),

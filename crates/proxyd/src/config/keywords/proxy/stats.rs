@@ -22,7 +22,8 @@ pub const KEYWORDS: &[Keyword] = &[
     stats("stats hide-version", Places::PROXY, "", "Hides the version."),
     stats("stats show-version", Places::PROXY, "", "Shows the version."),
     stats("stats show-legends", Places::PROXY, "", "Shows more details."),
-    stats("stats show-modules", Places::PROXY, "", "Shows extra modules."),
+    stats("stats show-modules", Places::PROXY, "", "Shows extra modules.")
+        .no_effect("no module adds anything to the page"),
     stats("stats show-node", Places::PROXY, "[ <name> ]", "Shows the node's name."),
     stats("stats show-desc", Places::PROXY, "[ <desc> ]", "Shows a description."),
     old("stats admin", Places::PROXY_ONLY, "{ if | unless } <cond>", "When changes are allowed.", admin)

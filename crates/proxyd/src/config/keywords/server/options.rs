@@ -17,7 +17,8 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("cookie", "<value>", "The server's cookie.", cookie),
     server("disabled", "", "Starts in maintenance.", disabled),
     server("enabled", "", "Undoes 'disabled'.", disabled),
-    server("guid", "<string>", "A name that is unique over all objects.", guid),
+    server("guid", "<string>", "A name that is unique over all objects.", guid)
+        .later("objects have no unique names yet"),
     server("hash-key", "<key>", "What consistent hashing takes as the server's key.", hash_key),
     server("id", "<value>", "The server's number.", id),
     server("idle-ping", "<delay>", "Pings idle HTTP/2 connections.", skip_one)
@@ -35,21 +36,23 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("maxqueue", "<maxqueue>", "The longest queue of the server.", maxqueue),
     server("minconn", "<minconn>", "The least dynamic limit of connections.", minconn),
     server("namespace", "<name>", "The network namespace.", namespace).refused("network namespaces"),
-    server("non-stick", "", "Never stores the server in stick tables.", non_stick),
-    server("stick", "", "Undoes 'non-stick'.", non_stick),
+    server("non-stick", "", "Never stores the server in stick tables.", non_stick)
+        .no_effect("there are no stick tables yet"),
+    server("stick", "", "Undoes 'non-stick'.", non_stick).no_effect("there are no stick tables yet"),
     server("on-error", "<mode>", "What happens after too many observed errors.", on_error),
     server("on-marked-down", "<action>", "What happens when the server goes down.", on_marked_down),
     server("on-marked-up", "<action>", "What happens when the server comes up.", on_marked_up),
     server("pool-conn-name", "<expr>", "Names connections for reuse.", skip_one)
         .later("connections are shared by server only"),
-    server("pool-low-conn", "<max>", "Below this many idle connections threads do not steal.", pool_low_conn),
+    server("pool-low-conn", "<max>", "Below this many idle connections threads do not steal.", pool_low_conn)
+        .later("threads share idle connections whatever their number"),
     server("pool-max-conn", "<max>", "The most idle connections.", pool_max_conn),
     server("pool-purge-delay", "<delay>", "How often idle connections are purged.", pool_purge_delay),
     server("proto", "<name>", "The protocol that is spoken.", proto),
     server("proxy-v2-options", "<option>[,<option>]*", "What PROXY v2 headers carry.", proxy_v2_options),
     server("quic-cc-algo", "<algorithm>", "QUIC's congestion control.", skip_one)
         .no_effect("there is no QUIC"),
-    server("redir", "<prefix>", "Redirects clients to the server.", redir),
+    server("redir", "<prefix>", "Redirects clients to the server.", redir).refused("redirection to servers"),
     server("resolve-net", "<network>[,<network>[,...]]", "Preferred networks.", resolve)
         .later(RESOLVERS_LATER),
     server("resolve-opts", "<option>,<option>,...", "Options of resolution.", resolve).later(RESOLVERS_LATER),
@@ -81,7 +84,8 @@ pub const KEYWORDS: &[ServerKeyword] = &[
         "The source address of connections.",
         source,
     ),
-    server("strict-maxconn", "", "Counts idle connections in maxconn.", strict_maxconn),
+    server("strict-maxconn", "", "Counts idle connections in maxconn.", strict_maxconn)
+        .refused("strict limits of connections"),
     server("tcp-md5sig", "<password>", "TCP MD5 signatures.", skip_one).refused("TCP MD5 signatures"),
     server("tcp-ut", "<delay>", "The TCP user timeout.", tcp_ut),
     server("tfo", "", "TCP fast open.", tfo).later("connections are opened without data"),
