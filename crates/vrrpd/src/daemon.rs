@@ -33,6 +33,7 @@ use crate::{
 
 /// Where pid files are with `use_pid_dir`, `instance` or `net_namespace`.
 const PID_FOLDER: &str = "/run/keepalived";
+
 /// Exit status: graceful end.
 pub const EXIT_OK: u8 = 0;
 /// Exit status: something of the system failed.
@@ -114,7 +115,7 @@ fn start(options: Options, log: &Log) -> u8 {
     let Ok(actor::Reading { config, .. }) = load(&options, log) else { return EXIT_CONFIG };
     let options = Options { identity: identity(&config, namespace.as_deref()), ..options };
     if options.dump_config {
-        for line in status::data_text(&config, &[]).lines() {
+        for line in status::configuration_text(&config).lines() {
             log.info(line);
         }
     }

@@ -65,7 +65,7 @@ impl Overrides {
 #[derive(Default)]
 pub struct Services {
     overrides: Overrides,
-    settings: Option<(AdminSettings, Option<String>)>,
+    settings: Option<(AdminSettings, Vec<String>)>,
     socket: Option<(JoinHandle<()>, server::SocketFile)>,
     metrics: Option<JoinHandle<()>>,
 }
@@ -100,12 +100,13 @@ impl Services {
     /// Listens where the configuration says. What cannot be opened is said and left out: an address must not be lost
     /// for it. Needs a tokio runtime.
     pub fn open(&mut self, global: &GlobalDefs, questions: &mpsc::Sender<Question>, log: &Log) {
-        let settings = (self.overrides.apply(&global.admin), global.instance_name.clone());
+        let names = [&global.instance_name, &global.net_namespace].into_iter().flatten().cloned().collect();
+        let settings = (self.overrides.apply(&global.admin), names);
         if self.settings.as_ref() == Some(&settings) {
             return;
         }
         self.close();
-        if let Some(path) = settings.0.socket.path(settings.1.as_deref()) {
+        if let Some(path) = settings.0.socket.path(&settings.1) {
             match server::open(&path, &settings.0.socket, questions.clone()) {
                 Ok(opened) => self.socket = Some(opened),
                 // Nobody asked for it: another daemon of ours may have the default place, or we may not write there.

@@ -73,6 +73,9 @@ impl Sysctls {
                 wanted.push((v4.join(interface).join("promote_secondaries"), "1".to_owned()));
             }
         }
+        if config.global.disable_local_igmp {
+            wanted.push((root.join("ipv4/igmp_link_local_mcast_reports"), "0".to_owned()));
+        }
         // What is below a vmac must not answer for the addresses on it (keepalived's behaviour).
         let over_v4 = || vmacs.iter().filter(|vmac| vmac.family == Family::V4);
         let parents: BTreeSet<&str> = over_v4().map(|vmac| vmac.parent.as_str()).collect();
@@ -208,6 +211,21 @@ mod tests {
         assert_eq!(sysctls.changed.len(), 1);
         drop(sysctls);
         assert_eq!(fs::read_to_string(&changed).unwrap(), "0");
+    }
+
+    #[test]
+    fn disable_local_igmp_holds_while_we_run() {
+        let dir = tempfile::tempdir().unwrap();
+        let switch = dir.path().join("ipv4/igmp_link_local_mcast_reports");
+        fs::create_dir_all(switch.parent().unwrap()).unwrap();
+        fs::write(&switch, "1\n").unwrap();
+        let mut config = Config::default();
+        config.global.disable_local_igmp = true;
+        let mut sysctls = Sysctls::default();
+        assert_eq!(sysctls.update_below(dir.path(), &config, &[]), Vec::<String>::new());
+        assert_eq!(read(&switch).unwrap(), "0");
+        drop(sysctls);
+        assert_eq!(read(&switch).unwrap(), "1");
     }
 
     #[test]

@@ -33,7 +33,7 @@ impl Default for AdminSocket {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AdminPath {
-    /// [`AdminSocket::DEFAULT_PATH`], with the instance name of `global_defs` in its place if there is one.
+    /// [`AdminSocket::DEFAULT_PATH`], with the names of instance and namespace in its place if there are some.
     #[default]
     Default,
     /// No socket.
@@ -56,13 +56,13 @@ impl AdminSocket {
     /// Where the socket is unless something else is written.
     pub const DEFAULT_PATH: &str = "/run/vrrpd/admin.sock";
 
-    /// The path; `instance` is the daemon's `instance` name.
-    pub fn path(&self, instance: Option<&str>) -> Option<String> {
-        match (&self.path, instance) {
-            (AdminPath::Off, _) => None,
-            (AdminPath::At(path), _) => Some(path.clone()),
-            (AdminPath::Default, Some(name)) => Some(format!("/run/vrrpd/{name}.sock")),
-            (AdminPath::Default, None) => Some(Self::DEFAULT_PATH.to_owned()),
+    /// The path; `names` are those of the daemon's instance and namespace.
+    pub fn path(&self, names: &[String]) -> Option<String> {
+        match &self.path {
+            AdminPath::Off => None,
+            AdminPath::At(path) => Some(path.clone()),
+            AdminPath::Default if names.is_empty() => Some(Self::DEFAULT_PATH.to_owned()),
+            AdminPath::Default => Some(format!("/run/vrrpd/{}.sock", names.join("_"))),
         }
     }
 }

@@ -81,14 +81,20 @@ fn say(log: &Sender<Stimulus>, line: String) {
 }
 
 impl Outside for Notifier {
-    fn happened(&mut self, happening: &Happening<'_>) {
+    fn remind(&mut self, happening: &Happening<'_>) {
         let Some(word) = word(happening.what, happening.scripts) else { return };
-        let kind = if happening.kind == Kind::Group { "GROUP" } else { "INSTANCE" };
+        let kind = kind_word(happening.kind);
         let line = format!("{kind} \"{}\" {word} {}\n", happening.name, happening.priority);
         let lost = self.fifos.iter_mut().filter_map(|fifo| fifo.write(&line).err()).last();
         if let Some(error) = lost {
             say(&self.log, format!("notify fifo line lost: {error}"));
         }
+    }
+
+    fn happened(&mut self, happening: &Happening<'_>) {
+        let Some(word) = word(happening.what, happening.scripts) else { return };
+        let kind = kind_word(happening.kind);
+        self.remind(happening);
         let (specific, any) = scripts(happening.what, happening.scripts);
         if let Some(command) = specific {
             self.enqueue(happening, command, Vec::new());
@@ -98,6 +104,14 @@ impl Outside for Notifier {
                 vec![kind.into(), happening.name.into(), word.into(), happening.priority.to_string()];
             self.enqueue(happening, command, arguments);
         }
+    }
+}
+
+/// How scripts and FIFOs tell instances from groups.
+fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Group => "GROUP",
+        Kind::Instance => "INSTANCE",
     }
 }
 

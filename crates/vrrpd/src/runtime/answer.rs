@@ -28,7 +28,7 @@ impl Actor {
             Command::Status => Ok(status::overview(&self.view())),
             Command::Json => Ok(status::json_text(&self.view())),
             Command::Stats => Ok(status::stats_text(self.domain.routers())),
-            Command::Data => Ok(status::data_text(&self.config, self.domain.routers())),
+            Command::Data => Ok(status::data_text(&self.view())),
             Command::Metrics => Ok(status::metrics(&self.view())),
             Command::Plan => {
                 let reading = service.read(&self.log).map_err(|reasons| reasons.join("\n"))?;
@@ -48,7 +48,7 @@ impl Actor {
         }
     }
 
-    fn view(&self) -> View<'_> {
+    pub(super) fn view(&self) -> View<'_> {
         View {
             config: &self.config,
             routers: self.domain.routers(),

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use hacore::time::monotonic_us;
 
 use crate::packet;
+use crate::status::Dump;
 use crate::vrrp::{Action, Event, Notice, Router, State, sync_group::Outcome};
 
 use super::{
@@ -112,11 +113,19 @@ impl Actor {
         }
     }
 
-    pub(super) fn dump(&mut self, what: crate::status::Dump) {
-        if let Err(error) = crate::status::write(what, &self.config, self.domain.routers()) {
+    pub(super) fn dump(&mut self, what: Dump) {
+        let name = match what {
+            Dump::Data => Some("data"),
+            Dump::Json => Some("as json"),
+            Dump::Stats | Dump::ClearStats => None,
+        };
+        if let Some(name) = name {
+            self.log.info(&format!("Printing VRRP {name} for process({}) on signal", std::process::id()));
+        }
+        if let Err(error) = crate::status::write(what, &self.view()) {
             self.log.warning(&format!("cannot write a dump: {error}"));
         }
-        if what == crate::status::Dump::ClearStats {
+        if what == Dump::ClearStats {
             for index in 0..self.domain.routers().len() {
                 if let Some(router) = self.domain.router_mut(index) {
                     router.clear_counters();

@@ -75,6 +75,9 @@ pub enum What {
 pub trait Outside {
     /// Tells it.
     fn happened(&mut self, happening: &Happening<'_>);
+
+    /// Says again on the FIFOs what holds already (`fifo_write_vrrp_states_on_reload`).
+    fn remind(&mut self, _happening: &Happening<'_>) {}
 }
 
 /// Nobody listens.

@@ -81,8 +81,29 @@ impl Actor {
         self.remove_vmacs(&former_vmacs).await;
         self.advertise_all().await;
         self.record_all(true);
+        if self.config.global.fifo_write_states_on_reload {
+            self.remind_fifos();
+        }
         self.log.info("Reload complete");
         Ok(())
+    }
+
+    fn remind_fifos(&mut self) {
+        for (instance, router) in self.instances.iter().zip(self.domain.routers()) {
+            let (kind, name, scripts) = (Kind::Instance, &*instance.model.name, &instance.model.notify);
+            let (what, priority) = (What::State(router.state()), router.priority());
+            self.outside.remind(&Happening { kind, name, what, priority, scripts });
+        }
+        for (model, group) in self.config.sync_groups.iter().zip(self.domain.groups()) {
+            let (kind, name, scripts) = (Kind::Group, &*group.name, &model.notify);
+            self.outside.remind(&Happening {
+                kind,
+                name,
+                what: What::State(group.state),
+                priority: 0,
+                scripts,
+            });
+        }
     }
 
     /// As keepalived does: a matching master sends an advert before and after.

@@ -1,12 +1,19 @@
 //! What monitoring reads: the files written on a signal (keepalived(8), SIGNALS), and the answers of the admin socket.
 
+mod data;
 mod json;
 mod metrics;
 mod overview;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod view;
 
-use std::{fs, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use hacore::time::{monotonic_us, wall_us};
 
@@ -34,6 +41,11 @@ impl Clocks {
     /// How long ago a monotonic moment was.
     fn since_us(self, at_us: u64) -> u64 {
         self.monotonic_us.saturating_sub(at_us)
+    }
+
+    /// A monotonic moment to come in seconds since the epoch.
+    fn wall_seconds_ahead(self, at_us: u64) -> f64 {
+        (self.wall_us + at_us.saturating_sub(self.monotonic_us)) as f64 / 1e6
     }
 
     /// A monotonic moment in seconds since the epoch.
@@ -64,25 +76,50 @@ const JSON_FILE: &str = "/tmp/keepalived.json";
 ///
 /// # Errors
 /// When the file cannot be written.
-pub fn write(what: Dump, config: &Config, routers: &[Router]) -> io::Result<()> {
-    let (global, clocks) = (&config.global, Clocks::now());
-    let (path, text) = match what {
-        Dump::Data => {
-            (global.state_dump_file.as_deref().unwrap_or(DATA_FILE), stats::data(config, routers, clocks))
-        }
-        Dump::Stats | Dump::ClearStats => {
-            (global.stats_dump_file.as_deref().unwrap_or(STATS_FILE), stats::stats(routers))
-        }
+pub fn write(what: Dump, view: &View<'_>) -> io::Result<()> {
+    let global = &view.config.global;
+    let (configured, default, text) = match what {
+        Dump::Data => (&global.state_dump_file, DATA_FILE, data::data(view)),
+        Dump::Stats | Dump::ClearStats => (&global.stats_dump_file, STATS_FILE, stats::stats(view.routers)),
         Dump::Json => {
-            (global.json_dump_file.as_deref().unwrap_or(JSON_FILE), stats::json(config, routers, clocks))
+            (&global.json_dump_file, JSON_FILE, stats::json(view.config, view.routers, view.clocks))
         }
     };
-    replace_file(Path::new(path), &text)
+    let path = configured.as_deref().unwrap_or(default);
+    let names = [&global.instance_name, &global.net_namespace].map(|name| name.as_deref());
+    let names = names.map(|name| name.filter(|_| global.data_use_instance));
+    replace_file(&dump_path(Path::new(path), default, names), &text)
+}
+
+/// Where a dump goes: into a folder under its usual name, and with instance and namespace in the name
+/// (`data_use_instance`).
+fn dump_path(path: &Path, default: &str, names: [Option<&str>; 2]) -> PathBuf {
+    let usual = Path::new(default).file_name().unwrap_or_default();
+    let path = if path.is_dir() { path.join(usual) } else { path.to_owned() };
+    let added: String = names.into_iter().flatten().map(|name| format!("_{name}")).collect();
+    if added.is_empty() {
+        return path;
+    }
+    let mut name = path.file_stem().unwrap_or_default().to_owned();
+    name.push(added);
+    if let Some(extension) = path.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    path.with_file_name(name)
 }
 
 /// The text of the data dump; routers that do not run yet are left out of it.
-pub fn data_text(config: &Config, routers: &[Router]) -> String {
-    stats::data(config, routers, Clocks::now())
+pub fn data_text(view: &View<'_>) -> String {
+    data::data(view)
+}
+
+/// The same before anything runs (`-d`).
+pub fn configuration_text(config: &Config) -> String {
+    let (conditions, life) = (BTreeMap::new(), Life::default());
+    let (routers, groups) = (&[], &[]);
+    let view = View { config, routers, groups, conditions: &conditions, life: &life, clocks: Clocks::now() };
+    data::data(&view)
 }
 
 /// The text of the statistics.

@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use crate::model::{AddressSpec, Authentication, Config, InitialState, VrrpInstance};
 use crate::netlink::address::broadcast;
-use crate::vrrp::Router;
+use crate::vrrp::{Router, State};
 
 use super::Clocks;
+use super::data::{command_text, route_text, rule_text};
 
 /// `keepalived.stats`.
 pub(super) fn stats(routers: &[Router]) -> String {
@@ -43,86 +44,23 @@ pub(super) fn stats(routers: &[Router]) -> String {
     out
 }
 
-/// `keepalived.data`: the section of the instances. Routers that do not run yet have no state lines.
-pub(super) fn data(config: &Config, routers: &[Router], clocks: Clocks) -> String {
-    let mut out = String::from("------< VRRP Topology >------\n");
-    for (index, model) in config.vrrp_instances.iter().enumerate() {
-        let router = routers.get(index);
-        let lines = state_lines(model, router, clocks).into_iter().chain(setting_lines(model, router));
-        let _ = writeln!(out, " VRRP Instance = {}", model.name);
-        for (name, value) in lines {
-            let _ = writeln!(out, "   {name} = {value}");
-        }
-        let held = router.is_some_and(Router::holds_addresses);
-        for (title, specs) in [("Virtual IP", &model.vips), ("Virtual IP Excluded", &model.excluded_vips)] {
-            if specs.is_empty() {
-                continue;
-            }
-            let _ = writeln!(out, "   {title} ({}):", specs.len());
-            for spec in specs {
-                let _ = writeln!(out, "     {}", address_text(spec, model, held));
-            }
-        }
-    }
-    out
-}
-
-type Line = (&'static str, String);
-
-fn state_lines(model: &VrrpInstance, router: Option<&Router>, clocks: Clocks) -> Vec<Line> {
-    let mut lines = vec![("VRRP Version", model.version.number().to_string())];
-    if let Some(router) = router {
-        lines.push(("State", router.state().name().into()));
-        if let Some((address, priority)) = router.master() {
-            lines.push(("Master router", address.to_string()));
-            lines.push(("Master priority", priority.to_string()));
-        }
-        lines.push(("Last transition", format!("{:.6}", clocks.wall_seconds(router.since_us()))));
-        if let Some(source) = router.source() {
-            lines.push(("Using src_ip", source.to_string()));
-        }
-    }
-    lines
-}
-
-fn setting_lines(model: &VrrpInstance, router: Option<&Router>) -> Vec<Line> {
-    let enabled = |on: bool| if on { "enabled" } else { "disabled" }.to_owned();
-    let seconds = |us: u64| (us as f64 / 1e6).to_string();
-    let garp = &model.garp;
-    vec![
-        ("Wantstate", format!("{:?}", model.initial_state).to_uppercase()),
-        ("Interface", model.interface.clone().unwrap_or_else(|| "none".into())),
-        ("Gratuitous ARP delay", seconds(garp.master_delay_us)),
-        ("Gratuitous ARP repeat", garp.master_repeat.to_string()),
-        ("Gratuitous ARP refresh", seconds(garp.master_refresh_us)),
-        ("Gratuitous ARP refresh repeat", garp.master_refresh_repeat.to_string()),
-        ("Gratuitous ARP lower priority delay", seconds(garp.lower_prio_delay_us)),
-        ("Gratuitous ARP lower priority repeat", garp.lower_prio_repeat.to_string()),
-        ("Down timer adverts", model.down_timer_adverts.to_string()),
-        ("Send advert after receive lower priority advert", (!model.lower_prio_no_advert).to_string()),
-        ("Send advert after receive higher priority advert", model.higher_prio_send_advert.to_string()),
-        ("Virtual Router ID", model.vrid.to_string()),
-        ("Priority", model.priority.to_string()),
-        ("Effective priority", router.map_or(model.priority, Router::priority).to_string()),
-        ("Advert interval", format!("{} sec", seconds(model.advert_int_us))),
-        ("Accept", enabled(model.accept)),
-        ("Preempt", enabled(model.preempt.enabled)),
-        ("Promote_secondaries", enabled(model.promote_secondaries)),
-        ("Authentication type", auth_name(model).into()),
-    ]
-}
-
-fn auth_name(model: &VrrpInstance) -> &'static str {
-    match model.auth {
-        Authentication::None => "none",
-        Authentication::Pass(_) => "SIMPLE_PASSWORD",
-        Authentication::Ah(_) => "IPSEC_AH",
+/// Where it is or goes: the configured state until it has been master once (keepalived's behaviour).
+pub(super) fn wanted_state(model: &VrrpInstance, router: Option<&Router>) -> State {
+    let been = |router: &Router| router.counters().became_master > 0;
+    match (router.map(Router::state), model.initial_state) {
+        (Some(State::Master), _) => State::Master,
+        (_, InitialState::Master) if !router.is_some_and(been) => State::Master,
+        _ => State::Backup,
     }
 }
 
 /// An address as keepalived's dumps show it.
 pub(super) fn address_text(spec: &AddressSpec, model: &VrrpInstance, held: bool) -> String {
-    let mut out = format!("{}/{}", spec.address, spec.prefix_len);
+    let mut out = spec.address.to_string();
+    let whole = if spec.address.is_ipv4() { 32 } else { 128 };
+    if spec.prefix_len != whole {
+        let _ = write!(out, "/{}", spec.prefix_len);
+    }
     if let Some(broadcast) = broadcast(spec) {
         let _ = write!(out, " brd {broadcast}");
     }
@@ -191,17 +129,14 @@ pub(super) fn instance_json(model: &VrrpInstance, router: &Router, clocks: Clock
             "last_transition": clocks.wall_seconds(router.since_us()),
             "vipset": router.holds_addresses(),
             "vips": addresses(&model.vips),
-            "promote_secondaries": i32::from(model.promote_secondaries),
+            "promote_secondaries": model.promote_secondaries,
             "adver_int": model.advert_int_us as f64 / 1e6,
             "master_adver_int": router.master_interval_us() as f64 / 1e6,
             "accept": i32::from(model.accept),
             "nopreempt": !model.preempt.enabled,
             "preempt_delay": model.preempt.delay_us / 1_000_000,
             "state": router.state() as u8,
-            "wantstate": match model.initial_state {
-                InitialState::Backup => 1,
-                InitialState::Master => 2,
-            },
+            "wantstate": wanted_state(model, Some(router)) as u8,
             "version": model.version.number(),
             "smtp_alert": model.notify.smtp_alert,
             "notify_deleted": model.notify.says_deleted,
@@ -228,10 +163,33 @@ pub(super) fn instance_json(model: &VrrpInstance, router: &Router, clocks: Clock
             "pri_zero_sent": counters.priority_zero_sent,
         },
     });
-    if !model.excluded_vips.is_empty()
-        && let Some(data) = value.get_mut("data")
-    {
-        data["evips"] = json!(addresses(&model.excluded_vips));
+    if let Some(Value::Object(data)) = value.get_mut("data") {
+        let notify = &model.notify;
+        let scripts = [
+            ("script_backup", &notify.backup),
+            ("script_master", &notify.master),
+            ("script_fault", &notify.fault),
+            ("script_stop", &notify.stop),
+            ("script", &notify.any),
+            ("script_master_rx_lower_pri", &notify.master_rx_lower_pri),
+        ];
+        for (name, command) in scripts {
+            if let Some(command) = command {
+                data.insert(name.to_owned(), json!(command_text(command)));
+            }
+        }
+        let track = &model.track;
+        let lists: [(&str, Vec<String>); 4] = [
+            ("evips", addresses(&model.excluded_vips)),
+            ("vroutes", model.routes.iter().map(route_text).collect()),
+            ("vrules", model.rules.iter().map(rule_text).collect()),
+            ("track_ifp", track.interfaces.iter().map(|tracked| tracked.name.clone()).collect()),
+        ];
+        for (name, list) in lists {
+            if !list.is_empty() {
+                data.insert(name.to_owned(), json!(list));
+            }
+        }
     }
     value
 }

@@ -305,6 +305,11 @@ impl Router {
             .min()
     }
 
+    /// How long it waits for a silent master, microseconds.
+    pub fn master_down_interval_us(&self) -> u64 {
+        self.master_down_us()
+    }
+
     /// Takes new settings over on a reload: state, timers, trackers and counters stay.
     pub fn reconfigure(&mut self, settings: Settings) {
         if settings.advert_interval_us != self.settings.advert_interval_us {

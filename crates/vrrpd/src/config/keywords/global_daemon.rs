@@ -214,9 +214,9 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         "umask of files the daemon creates; number or |-joined I{R,W,X}{USR,GRP,OTH} names",
         umask,
     ),
-    not_yet(keyword("random_seed", "<NUMBER>", 1, "seed of ${_RANDOM}", |_, s, c| {
+    keyword("random_seed", "<NUMBER>", 1, "seed of ${_RANDOM}", |_, s, c| {
         let _ = int(s, c, 0..=i64::from(u32::MAX), |text| format!("random_seed {text} invalid"));
-    })),
+    }),
     keyword(
         "reload_check_config",
         "[<LOG_FILE>]",
@@ -269,7 +269,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         "where the consolidated configuration copy lives; none is made here",
         |_, _, _| {},
     )),
-    not_yet(keyword(
+    keyword(
         "data_use_instance",
         "[<BOOL>]",
         0,
@@ -279,7 +279,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
                 g.model.data_use_instance = on;
             }
         },
-    )),
+    ),
     keyword(
         "json_version",
         "<1|2>",

@@ -121,7 +121,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             g.lvs_fifo.script = notify::command(s, c.environment);
         },
     )),
-    not_yet(keyword(
+    keyword(
         "fifo_write_vrrp_states_on_reload",
         "",
         0,
@@ -129,7 +129,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         |g, _, _| {
             g.model.fifo_write_states_on_reload = true;
         },
-    )),
+    ),
 ];
 
 fn user_unknown(

@@ -5,7 +5,7 @@ use crate::model::{AddressLease, DynamicInterfaces, GarpExtraInterfaces, RxBuffe
 use super::super::keyword::{Context, Keyword, Statement};
 use super::draft::GlobalDraft;
 use super::numbers::{SECONDS_MAX_US, flag, int, timer};
-use super::{keyword, no_effect, not_yet};
+use super::{keyword, no_effect};
 
 pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
     keyword(
@@ -51,7 +51,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             };
         },
     ),
-    not_yet(keyword(
+    keyword(
         "disable_local_igmp",
         "",
         0,
@@ -59,7 +59,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         |g, _, _| {
             g.model.disable_local_igmp = true;
         },
-    )),
+    ),
     keyword(
         "v3_checksum_as_v2",
         "[<BOOL>]",

@@ -11,7 +11,7 @@ use super::super::{resolve, value};
 use super::draft::{At, InstanceDraft};
 use super::instance::flag;
 use super::numbers::int;
-use super::{keyword, not_yet, refused};
+use super::{keyword, no_effect, not_yet, refused};
 
 pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
     keyword("interface", "<IF>", 1, "interface of adverts and, by default, of VIPs", |i, s, c| {
@@ -123,14 +123,20 @@ pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
     keyword("promote_secondaries", "", 0, "set the sysctl on the interface", |i, _, _| {
         i.promote_secondaries = true
     }),
-    not_yet(keyword("linkbeat_use_polling", "", 0, "deprecated: poll link of this interface", |i, s, c| {
-        let message = format!(
-            "({}) 'linkbeat_use_polling' in vrrp instance deprecated - use linkbeat_interfaces block",
-            i.name
-        );
-        c.warn(s.span(), message);
-        i.linkbeat_use_polling = true;
-    })),
+    no_effect(keyword(
+        "linkbeat_use_polling",
+        "",
+        0,
+        "deprecated: poll link of this interface",
+        |i, s, c| {
+            let message = format!(
+                "({}) 'linkbeat_use_polling' in vrrp instance deprecated - use linkbeat_interfaces block",
+                i.name
+            );
+            c.warn(s.span(), message);
+            i.linkbeat_use_polling = true;
+        },
+    )),
     keyword("v3_checksum_as_v2", "[<BOOL>]", 0, "no pseudo header in the v3 IPv4 checksum", |i, s, c| {
         i.v3_checksum_as_v2 = flag(&i.name, s, c).or(i.v3_checksum_as_v2);
     }),

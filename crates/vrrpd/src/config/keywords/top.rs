@@ -16,11 +16,11 @@ pub(in crate::config) const GLOBAL: &[Keyword<Draft>] = &[
     keyword("global_defs", "{…}", 0, "block with daemon wide settings", |d, s, c| {
         run(global::TABLES, &mut d.global, s.children(), c);
     }),
-    not_yet(keyword(
+    no_effect(keyword(
         "linkbeat_use_polling",
         "",
         0,
-        "poll link state for every interface in place of netlink news",
+        "poll link state in place of netlink news, which every driver sends nowadays",
         |d, _, _| {
             d.global.model.linkbeat_use_polling = true;
         },
@@ -105,11 +105,11 @@ pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
         "pacing of gratuitous ARP / unsolicited NA for a set of interfaces",
         small::garp_group,
     )),
-    not_yet(keyword(
+    no_effect(keyword(
         "linkbeat_interfaces",
         "{…}",
         0,
-        "interfaces whose link state is polled",
+        "interfaces whose link state is polled; netlink reports it here",
         small::linkbeat_interfaces,
     )),
     keyword("vrrp_instance", "<NAME> {…}", 1, "one virtual router on one interface", |d, s, c| {
@@ -193,13 +193,13 @@ pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
         file,
     ),
     keyword("vrrp_track_file", "<NAME> {…}", 1, "old name of track_file", file),
-    not_yet(keyword(
+    keyword(
         "interface_up_down_delays",
         "{…}",
         0,
         "debounce of link changes: IFNAME DOWN [UP] a line",
         small::interface_delays,
-    )),
+    ),
     not_yet(keyword("bfd_instance", "<NAME> {…}", 1, "one BFD session (RFC 5880/5881/5883)", |d, s, c| {
         let node: &Node = s.node;
         d.bfd_instances.push(schema::check(&bfd::SCHEMA, node, c));
