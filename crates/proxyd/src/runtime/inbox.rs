@@ -26,6 +26,8 @@ pub enum Message {
     Reload(Arc<Adoption>),
     /// End the sessions that use this server (`shutdown sessions server`, `on-marked-down shutdown-sessions`).
     ShutdownServer { server: Arc<Server> },
+    /// What waits for this server may go to another one (it went down).
+    Requeue { server: Arc<Server> },
     /// A frontend may accept again.
     ResumeAccept,
 }

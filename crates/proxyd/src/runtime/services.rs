@@ -156,6 +156,13 @@ impl Hooks for ProcessHooks {
         }
     }
 
+    fn requeue(&self, backend: ProxyId, server: ServerId) {
+        let snapshot = self.shared.snapshot.load();
+        if let Some(server) = snapshot.backend(backend).and_then(|backend| backend.server(server)) {
+            self.inboxes.broadcast(&Message::Requeue { server: Arc::clone(server) });
+        }
+    }
+
     fn frontend_changed(&self, _: ProxyId) {
         self.inboxes.broadcast(&Message::ResumeAccept);
     }

@@ -155,6 +155,9 @@ impl Thread {
                 Message::ShutdownServer { server } => {
                     self.each_session(|session, core| session.server_gone(core, &server));
                 }
+                Message::Requeue { server } => {
+                    self.each_session(|session, _| session.requeue(&server));
+                }
                 Message::Reload(adoption) => self.adopt(&adoption),
             }
         }

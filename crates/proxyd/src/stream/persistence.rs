@@ -1,12 +1,16 @@
 //! Which server a client belongs to: `use-server`, the persistence cookie, and what the answer tells the client.
 
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+
+use hacore::hash::xxh64;
 
 use super::session::Session;
 use super::state::Stream;
 use crate::http::HeadFull;
 use crate::http::cookie;
-use crate::model::{Cookie, Proxy, ServerId};
+use crate::model::{Address, Cookie, Proxy, ServerId};
 use crate::proxy::{Backend, Server};
 use crate::runtime::Core;
 use crate::txn::{CookieSeen, CookieSet};
@@ -86,7 +90,7 @@ impl Stream {
             None => match backend
                 .servers
                 .iter()
-                .find(|s| s.model.cookie.as_deref().is_some_and(|c| c.as_bytes() == id))
+                .find(|server| cookie_of(server, &backend.model).is_some_and(|own| own.as_bytes() == id))
             {
                 None => CookieSeen::Invalid,
                 Some(_) if self.is_persistent || persistence == Persistence::Ignored => CookieSeen::Unused,
@@ -115,7 +119,7 @@ impl Stream {
         };
         let Some(cookie) = &backend.model.cookie else { return Ok(()) };
         let server = self.info.server.and_then(|id| backend.server(id));
-        let id = server.and_then(|server| server.model.cookie.as_deref());
+        let id = server.and_then(|server| cookie_of(server, &backend.model));
         let name = cookie.name.as_bytes();
         let provided = cookie::set_cookie(&self.response.headers, name);
         self.info.cookie_set = CookieSet::None;
@@ -145,7 +149,7 @@ impl Stream {
         }
         let updated = self.info.cookie_seen == CookieSeen::Valid;
         self.info.cookie_set = if updated { CookieSet::Updated } else { CookieSet::Inserted };
-        let line = set_cookie_value(cookie, id, core.clock.wall_us / 1_000_000);
+        let line = set_cookie_value(cookie, &id, core.clock.wall_us / 1_000_000);
         self.response.headers.add(b"set-cookie", line.as_bytes())?;
         if cookie.nocache {
             self.response.headers.add(b"cache-control", b"private")?;
@@ -165,6 +169,30 @@ enum Persistence {
 /// A server that persistence may lead to: draining ones too, stopped ones only with `option persist` or `force-persist`.
 fn may_be_bound(server: &Server, proxy: &Proxy, persistence: Persistence) -> bool {
     !server.is_stopped() || proxy.options.persist || persistence == Persistence::Forced
+}
+
+/// The server's name in the cookie: its own, or with `dynamic` one made of its address and the backend's key.
+fn cookie_of<'s>(server: &'s Server, proxy: &Proxy) -> Option<Cow<'s, str>> {
+    if let Some(own) = &server.model.cookie {
+        return Some(Cow::Borrowed(own));
+    }
+    let cookie = proxy.cookie.as_ref().filter(|cookie| cookie.dynamic)?;
+    debug_assert!(cookie.dynamic);
+    match server.address() {
+        Address::Inet(address) => Some(Cow::Owned(dynamic_cookie(proxy.dynamic_cookie_key.as_deref()?, address))),
+        _ => None,
+    }
+}
+
+/// XXH64 of key, address and port, the port as 32 bits in network order.
+fn dynamic_cookie(key: &str, address: SocketAddr) -> String {
+    let mut text = key.as_bytes().to_vec();
+    match address.ip() {
+        IpAddr::V4(ip) => text.extend_from_slice(&ip.octets()),
+        IpAddr::V6(ip) => text.extend_from_slice(&ip.octets()),
+    }
+    text.extend_from_slice(&u32::from(address.port()).to_be_bytes());
+    format!("{:016x}", xxh64(&text, 0))
 }
 
 /// What `maxidle` and `maxlife` say about the dates in the cookie; `None`: nothing against it.
@@ -215,4 +243,16 @@ fn set_cookie_value(cookie: &Cookie, id: &str, now_s: u64) -> String {
         line.push_str(attribute);
     }
     line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The value is what HAProxy 2.6 sends for this server and key.
+    #[test]
+    fn cookie_dynamic() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 18180));
+        assert_eq!(dynamic_cookie("MYKEY", address), "73c41b937d7334af");
+    }
 }

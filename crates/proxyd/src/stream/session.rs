@@ -342,6 +342,14 @@ impl Session {
         }
     }
 
+    /// What waits in the queue of a server that is down looks for another one.
+    pub fn requeue(&mut self, server: &Server) {
+        if let Some(mut stream) = self.stream.take() {
+            stream.requeue(self, server);
+            self.stream = Some(stream);
+        }
+    }
+
     /// An idle connection is closed, a busy one after its request.
     pub fn soft_stop(&mut self, core: &mut Core) {
         if self.multiplexer.is_some() {

@@ -164,6 +164,21 @@ impl Stream {
         backend.leave_queue(server.map(|server| &**server), &waiting.ticket);
     }
 
+    /// Leaves the queue of `server` and looks for another one, unless a slot was granted meanwhile.
+    pub(super) fn requeue(&mut self, session: &Session, server: &Server) {
+        let Some(waiting) = self.waiting.filter(|waiting| waiting.server.is_some()) else { return };
+        let Some(backend) = self.info.backend.and_then(|id| session.snapshot.backend(id)) else { return };
+        let Some(own) = waiting.server.and_then(|id| backend.server(id)).filter(|own| own.is(server)) else {
+            return;
+        };
+        if backend.leave_queue(Some(own), &waiting.ticket) {
+            self.waiting = None;
+            self.info.server = None;
+            self.is_persistent = false;
+            self.activity = Activity::Assign;
+        }
+    }
+
     /// Gives the slot to the next in line.
     pub(super) fn release_slot(&mut self, session: &Session, core: &mut Core) {
         if !std::mem::take(&mut self.holds_slot) {

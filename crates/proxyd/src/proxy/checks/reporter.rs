@@ -27,6 +27,8 @@ pub trait Hooks: Send + Sync {
     fn log(&self, proxy: ProxyId, level: Level, text: &str);
     /// Makes every thread end its sessions on this server. The server's epoch was already raised.
     fn shutdown_sessions(&self, backend: ProxyId, server: ServerId);
+    /// Lets what waits for this server go to another one.
+    fn requeue(&self, backend: ProxyId, server: ServerId);
     /// Tells the threads that a frontend's state changed.
     fn frontend_changed(&self, frontend: ProxyId);
     /// Writes `[WARNING]  (pid) : text` to standard error, or not, as the command line wants it.
@@ -259,12 +261,15 @@ impl Reporter {
         now: Instant,
     ) {
         let usable = collect::usable(backend, now);
+        // `option redispatch` frees requests from a server that is down, those in its queue too.
+        let frees = change.is_down() && backend.model.redispatch.is_some();
+        let requeued = if frees { server.queue.len() } else { 0 };
         let left = Left {
             active: usable.active,
             backup: usable.backup,
             sessions: server.sessions.current(),
-            requeued: 0,
-            queued: server.queue.len() + backend.queue.len(),
+            requeued,
+            queued: (server.queue.len() + backend.queue.len()).saturating_sub(requeued),
         };
         let with_reports = backend.model.options.log_health_checks || backend.model.check.log;
         let line = change.line(&subject(backend, server), &left, with_reports);
@@ -272,6 +277,9 @@ impl Reporter {
         self.hooks.log(backend.id, level(change.level()), &line);
         let now_ms = snapshot.process.now_ms();
         server.changed_ms.store(now_ms, Relaxed);
+        if requeued > 0 {
+            self.hooks.requeue(backend.id, server.id);
+        }
         if change.is_down() && server.model.on_marked_down == Some(OnMarkedDown::ShutdownSessions) {
             self.shutdown_sessions(backend, server);
         }

@@ -42,6 +42,10 @@ impl Hooks for Channel {
         let _ = self.0.send(format!("shutdown {}/{}", backend.0, server.0));
     }
 
+    fn requeue(&self, backend: ProxyId, server: ServerId) {
+        let _ = self.0.send(format!("requeue {}/{}", backend.0, server.0));
+    }
+
     fn frontend_changed(&self, _: ProxyId) {}
 
     fn console(&self, _: &'static str, _: &str) {}

@@ -32,6 +32,10 @@ impl Hooks for Recorder {
         self.0.lock().push(format!("shutdown {}/{}", backend.0, server.0));
     }
 
+    fn requeue(&self, backend: ProxyId, server: ServerId) {
+        self.0.lock().push(format!("requeue {}/{}", backend.0, server.0));
+    }
+
     fn frontend_changed(&self, _: ProxyId) {}
 
     fn console(&self, severity: &'static str, text: &str) {

@@ -33,12 +33,7 @@ fn cookie(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
             "preserve" => cookie.preserve = true,
             "httponly" => cookie.httponly = true,
             "secure" => cookie.secure = true,
-            "dynamic" => {
-                return Err(line.alert_at(
-                    word,
-                    "'cookie' : 'dynamic' is not supported yet: dynamic cookies will come with a later release.",
-                ));
-            }
+            "dynamic" => cookie.dynamic = true,
             "domain" => {
                 let domain = line.required("<domain> as argument to 'domain'.")?;
                 if !domain.as_str().starts_with('.')
