@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 mod close_on_exec;
+mod counting_allocator;
 mod descriptor;
 mod fork;
 mod local_time;
@@ -14,6 +15,7 @@ mod signal_wait;
 mod tcp_option;
 
 pub use close_on_exec::close_on_exec_from;
+pub use counting_allocator::CountingAllocator;
 pub use descriptor::duplicate_descriptor;
 pub use fork::{Forked, fork_single_threaded};
 pub use local_time::{BrokenDownTime, local_time};

@@ -179,7 +179,9 @@ fn cookie_of<'s>(server: &'s Server, proxy: &Proxy) -> Option<Cow<'s, str>> {
     let cookie = proxy.cookie.as_ref().filter(|cookie| cookie.dynamic)?;
     debug_assert!(cookie.dynamic);
     match server.address() {
-        Address::Inet(address) => Some(Cow::Owned(dynamic_cookie(proxy.dynamic_cookie_key.as_deref()?, address))),
+        Address::Inet(address) => {
+            Some(Cow::Owned(dynamic_cookie(proxy.dynamic_cookie_key.as_deref()?, address)))
+        }
         _ => None,
     }
 }

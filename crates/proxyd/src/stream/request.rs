@@ -12,7 +12,7 @@ use crate::expr::Environment;
 use crate::model::{ForwardFor, ProxyId, UseBackendTarget};
 use crate::proxy::Counter;
 use crate::runtime::Core;
-use crate::txn::{Cause, Endpoint, Phase};
+use crate::txn::{Cause, Endpoint, IP_TEXT_BYTES, Phase, ip_text};
 
 impl Stream {
     /// Starts the clockwork of a request (or of a TCP connection) on the session.
@@ -235,8 +235,8 @@ impl Stream {
         if excepted || given.all(|side| side.if_none) && self.request.headers.contains(header) {
             return true;
         }
-        let mut text = [0u8; 46];
-        let text = format_ip(ip, &mut text);
+        let mut text = [0; IP_TEXT_BYTES];
+        let text = ip_text(ip, &mut text);
         self.request.headers.add(header, text).is_ok()
     }
 
@@ -317,13 +317,4 @@ impl Stream {
 
 fn is_http(session: &Session, backend: ProxyId) -> bool {
     session.snapshot.policies.get(backend.0 as usize).is_some_and(|policy| policy.is_http)
-}
-
-/// Text of an address without allocation.
-fn format_ip(ip: IpAddr, buffer: &mut [u8; 46]) -> &[u8] {
-    let mut cursor = std::io::Cursor::new(&mut buffer[..]);
-    // 46 bytes hold every address (INET6_ADDRSTRLEN).
-    let _ = write!(cursor, "{ip}");
-    let length = cursor.position() as usize;
-    buffer.get(..length).unwrap_or_default()
 }

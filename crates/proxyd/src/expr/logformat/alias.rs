@@ -10,7 +10,7 @@ use super::{Flags, LogFormatOptions};
 use crate::expr::eval::TlsSide;
 use crate::expr::{Args, Data, EvalCtx, Sample};
 use crate::http::Uri;
-use crate::txn::{CookieSeen, CookieSet, Endpoint, Timing};
+use crate::txn::{CookieSeen, CookieSet, Endpoint, IP_TEXT_BYTES, Timing, ip_text};
 
 /// An alias, as an index into [`aliases`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,10 @@ enum Value<'a> {
     Text(Data<'a>),
     /// Text in which bytes are encoded.
     Encoded(Data<'a>, Encoder),
+    /// A date with milliseconds.
+    Stamp([u8; 24]),
+    /// The first so many letters of a termination state.
+    Letters([u8; 4], usize),
     Number(i64),
     /// A number that is written with `+` when it may still grow (`option logasap`).
     Partial(i64, bool),
@@ -189,6 +193,8 @@ impl Alias {
         match (self.def().run)(ctx, flags) {
             Value::Missing => plain(out, None),
             Value::Text(text) => plain(out, Some(&text)),
+            Value::Stamp(stamp) => plain(out, Some(&stamp)),
+            Value::Letters(letters, count) => plain(out, letters.get(..count)),
             Value::Encoded(text, encoder) => push_text(out, Some(&text), encoder, flags, options.mandatory),
             Value::Number(n) => out.extend_from_slice(itoa::Buffer::new().format(n).as_bytes()),
             Value::Partial(n, growing) => {
@@ -212,6 +218,8 @@ impl Alias {
         Some(match (self.def().run)(ctx, flags) {
             Value::Missing | Value::Absent => return None,
             Value::Text(text) | Value::Encoded(text, _) => Sample::Str(text),
+            Value::Stamp(stamp) => Sample::str(stamp.to_vec()),
+            Value::Letters(letters, count) => Sample::str(letters.get(..count).unwrap_or_default().to_vec()),
             Value::Number(n) | Value::Partial(n, _) => Sample::Int(n),
             Value::Address(address) => Sample::ip(address),
             Value::Port(port) => Sample::Int(port.into()),
@@ -230,7 +238,10 @@ fn push_address(out: &mut Vec<u8>, address: IpAddr, flags: Flags) {
     let result = match (address, flags.hex) {
         (IpAddr::V4(v4), true) => write!(out, "{:08X}", v4.to_bits()),
         (IpAddr::V6(v6), true) => write!(out, "{:032X}", v6.to_bits()),
-        (address, false) => write!(out, "{address}"),
+        (address, false) => {
+            out.extend_from_slice(ip_text(address, &mut [0; IP_TEXT_BYTES]));
+            return;
+        }
     };
     debug_assert!(result.is_ok(), "a Vec takes every byte");
 }
@@ -328,7 +339,7 @@ fn local_date<'a>(ctx: &EvalCtx<'a>, us: u64) -> Value<'a> {
 fn short_date<'a>(ctx: &EvalCtx<'a>, us: u64) -> Value<'a> {
     let offset_s = i64::from(ctx.env.utc_offset_s(us));
     let civil = Civil::from_unix((us / 1_000_000) as i64 + offset_s);
-    Value::Text(format!("{}.{:03}", civil.log_text(), us / 1000 % 1000).into())
+    Value::Stamp(civil.log_stamp(us / 1000 % 1000))
 }
 
 fn milliseconds<'a>(flags: Flags, us: u64) -> Value<'a> {
@@ -492,7 +503,7 @@ fn termination<'a>(ctx: &EvalCtx<'a>, with_cookies: bool) -> Value<'a> {
     };
     let [cause, phase] = stream.termination.letters();
     if !with_cookies {
-        return Value::Text(vec![cause, phase].into());
+        return Value::Letters([cause, phase, 0, 0], 2);
     }
     let seen = match stream.cookie_seen {
         CookieSeen::NotApplicable => b'-',
@@ -513,5 +524,5 @@ fn termination<'a>(ctx: &EvalCtx<'a>, with_cookies: bool) -> Value<'a> {
         CookieSet::Rewritten => b'R',
         CookieSet::Deleted => b'D',
     };
-    Value::Text(vec![cause, phase, seen, set].into())
+    Value::Letters([cause, phase, seen, set], 4)
 }

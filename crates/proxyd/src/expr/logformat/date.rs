@@ -65,15 +65,29 @@ impl Civil {
 
     /// `22/Nov/2026:16:00:00`.
     pub fn log_text(&self) -> String {
-        format!(
-            "{:02}/{}/{:04}:{:02}:{:02}:{:02}",
-            self.day,
-            self.month_name(),
-            self.year,
-            self.hour,
-            self.minute,
-            self.second
-        )
+        let stamp = self.log_stamp(0);
+        String::from_utf8_lossy(stamp.get(..20).unwrap_or_default()).into_owned()
+    }
+
+    /// `22/Nov/2026:16:00:00.123`, made without memory of its own: every log line has one.
+    pub fn log_stamp(&self, milliseconds: u64) -> [u8; 24] {
+        let mut stamp = *b"00/???/0000:00:00:00.000";
+        let mut put = |at: usize, digits: usize, mut value: u64| {
+            for place in stamp.iter_mut().skip(at).take(digits).rev() {
+                *place = b'0' + (value % 10) as u8;
+                value /= 10;
+            }
+        };
+        put(0, 2, self.day.into());
+        put(7, 4, u64::try_from(self.year).unwrap_or(0));
+        put(12, 2, self.hour.into());
+        put(15, 2, self.minute.into());
+        put(18, 2, self.second.into());
+        put(21, 3, milliseconds);
+        for (place, letter) in stamp.iter_mut().skip(3).zip(self.month_name().bytes().take(3)) {
+            *place = letter;
+        }
+        stamp
     }
 
     /// `Sun, 22 Nov 2026 16:00:00 GMT` (RFC 9110 §5.6.7).
