@@ -17,6 +17,8 @@ enum Start {
     Proxy(ProxyKind),
     /// Needs a name.
     Named,
+    /// May have a name.
+    Optional,
     /// Takes no name.
     Nameless,
 }
@@ -109,7 +111,7 @@ pub const SECTIONS: &[SectionKind] = &[
         "A small-object HTTP cache.",
     ),
     section("http-errors", Places::HTTP_ERRORS, Start::Named, Support::Yes, "A named group of error files."),
-    section("crt-store", Places::CRT_STORE, Start::Named, Support::Refused("TLS"), "Names for certificates."),
+    section("crt-store", Places::CRT_STORE, Start::Optional, Support::Yes, "Names for certificates."),
     section(
         "log-forward",
         Places::LOG_FORWARD,
@@ -314,6 +316,11 @@ fn begin(loader: &mut Loader, kind: &'static SectionKind, words: &[Word]) -> Par
         Start::Defaults => begin_defaults(loader, &mut line),
         Start::Proxy(proxy) => begin_proxy(loader, proxy, &mut line),
         Start::Named => begin_named(loader, &mut line),
+        Start::Optional if line.words.is_empty() => {
+            loader.section_name = String::new();
+            Ok(())
+        }
+        Start::Optional => begin_named(loader, &mut line),
     };
     started.and_then(|()| tell_support(loader, kind.name, kind.support, &line))
 }

@@ -56,6 +56,17 @@ pub fn load(path: &Path) -> Result<Bundle, PemError> {
     Ok(bundle)
 }
 
+/// Reads a certificate whose key and OCSP response may stand in files of any name.
+pub fn load_parts(path: &Path, key: Option<&Path>, ocsp: Option<&Path>) -> Result<Bundle, PemError> {
+    let text = read(path).map_err(|error| PemError::Stat(path.into(), error))?;
+    let key_path = key.map_or_else(|| beside(path, "key"), Path::to_path_buf);
+    let mut bundle = parse(path, &text, read(&key_path).ok().as_deref())?;
+    if let Some(ocsp) = ocsp {
+        bundle.ocsp = Some(read(ocsp).map_err(|error| PemError::Stat(ocsp.into(), error))?);
+    }
+    Ok(bundle)
+}
+
 /// Reads a bundle from memory, as `set ssl cert` gives it; `path` is for messages only.
 pub fn parse(path: &Path, text: &[u8], key_text: Option<&[u8]>) -> Result<Bundle, PemError> {
     let chain = certificates(text);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::certificate::Certificate;
-use super::pem::PemError;
+use super::pem::{self, PemError};
 
 /// Files beside a bundle that are not bundles themselves (configuration manual, "crt").
 const SIDECARS: [&str; 5] = [".key", ".issuer", ".ocsp", ".sctl", ".dh"];
@@ -14,13 +14,47 @@ const SIDECARS: [&str; 5] = [".key", ".issuer", ".ocsp", ".sctl", ".dh"];
 #[derive(Debug, Default)]
 pub struct CertificateStore {
     loaded: BTreeMap<PathBuf, Arc<Certificate>>,
+    /// `@STORE/NAME` of `crt-store` sections.
+    aliases: BTreeMap<String, PathBuf>,
+    /// `crt-base` and `key-base` of these sections.
+    bases: BTreeMap<String, (Option<String>, Option<String>)>,
+}
+
+/// What a `load` line names besides the certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Parts {
+    pub key: Option<PathBuf>,
+    pub ocsp: Option<PathBuf>,
 }
 
 impl CertificateStore {
+    /// `crt-base` and `key-base` of a `crt-store`.
+    pub fn bases(&mut self, section: &str) -> &mut (Option<String>, Option<String>) {
+        self.bases.entry(section.to_owned()).or_default()
+    }
+
+    /// Loads a certificate for `crt-store`, to be known by `names` and by its path.
+    pub fn load_parts(&mut self, path: &Path, names: Vec<String>, parts: &Parts) -> Result<(), String> {
+        if self.loaded.contains_key(path) {
+            return Err(format!("'{}' is loaded already, with other parameters.", path.display()));
+        }
+        let bundle = pem::load_parts(path, parts.key.as_deref(), parts.ocsp.as_deref());
+        let certificate =
+            bundle.and_then(|bundle| Certificate::new(path, bundle)).map_err(|error| error.to_string())?;
+        self.loaded.insert(path.into(), Arc::new(certificate));
+        self.aliases.extend(names.into_iter().map(|name| (name, path.into())));
+        Ok(())
+    }
+
     /// What `crt PATH` means: one file, or every bundle of a directory in alphabetical order.
     ///
     /// All files are tried, so that each bad one is named.
     pub fn load(&mut self, path: &Path) -> (Vec<Arc<Certificate>>, Vec<PemError>) {
+        let named =
+            path.to_str().and_then(|name| self.aliases.get(name)).unwrap_or(&path.to_path_buf()).clone();
+        if let Some(known) = self.loaded.get(&named) {
+            return (vec![Arc::clone(known)], Vec::new());
+        }
         let files = match bundles_in(path).or_else(|error| twins(path).ok_or(error)) {
             Ok(files) => files,
             Err(error) => return (Vec::new(), vec![PemError::Stat(path.into(), error)]),

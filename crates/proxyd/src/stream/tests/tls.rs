@@ -224,3 +224,69 @@ fn a_server_with_a_wrong_certificate_gets_no_request() {
     assert!(server.read(&mut [0; 10]).is_err(), "an alert");
     assert!(client.head().starts_with("HTTP/1.1 503"));
 }
+
+#[test]
+fn a_certificate_replaced_a_thousand_times_fails_no_handshake() {
+    const ROUNDS: usize = 1000;
+    let (origin, site) = (Origin::new(), site(&["a.example"]));
+    let proxyd = Proxyd::start(vec![with_tls(listen(&[origin.address()]), &[("crt", &site.path)])]);
+    let frontend = proxyd.snapshot.frontends().next().unwrap();
+    let tls = Arc::clone(frontend.listeners[0].model.tls_listener.0.as_ref().unwrap());
+    let bundle = std::fs::read_to_string(&site.path).unwrap();
+    let name = site.path.clone();
+    let replacing = std::thread::spawn(move || {
+        let mut replacement = crate::tls::replace::Replacement::default();
+        for _ in 0..ROUNDS {
+            let known = crate::tls::replace::in_use([&*tls].into_iter());
+            replacement.set(&name, &bundle, &known).unwrap();
+            assert_eq!(replacement.commit(&name, &[&*tls]).unwrap(), 1);
+        }
+        Arc::strong_count(&tls.loaded.lock()[0].certificate)
+    });
+    let mut handshakes = 0;
+    while !replacing.is_finished() || handshakes == 0 {
+        let mut client = client(proxyd.address(), "a.example", &[&site]);
+        client.conn.complete_io(&mut client.sock).unwrap();
+        handshakes += 1;
+    }
+    let holders = replacing.join().unwrap();
+    assert!(
+        holders <= 4,
+        "the list, the table's exact name and default, a handshake: {holders} after {handshakes}"
+    );
+}
+
+#[test]
+fn options_of_a_crt_list_entry_hold_for_its_name_only() {
+    let (one, two) = (site(&["one.example"]), site(&["two.example"]));
+    let list = one._folder.path().join("list");
+    std::fs::write(&list, format!("{}\n{} [ssl-min-ver TLSv1.3 alpn x]\n", one.path, two.path)).unwrap();
+    let proxyd =
+        Proxyd::start(vec![with_tls(listen(&[closed_port()]), &[("crt-list", list.to_str().unwrap())])]);
+    let negotiated = |name: &str| {
+        let mut roots = rustls::RootCertStore::empty();
+        for site in [&one, &two] {
+            roots.roots.extend(site.authorities.roots.roots.iter().cloned());
+        }
+        let provider = crate::tls::parameters::provider(&[], &[], &[]);
+        let mut own = rustls::ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        own.alpn_protocols = vec![b"x".to_vec(), b"http/1.1".to_vec()];
+        let server = ServerName::try_from(name.to_owned()).unwrap();
+        let mut connection = ClientConnection::new(Arc::new(own), server).unwrap();
+        let mut stream = TcpStream::connect(proxyd.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        while connection.is_handshaking() {
+            // Verification of a self-made certificate may fail at the end; what was agreed on shows before.
+            if connection.complete_io(&mut stream).is_err() {
+                break;
+            }
+        }
+        connection.alpn_protocol().map(<[u8]>::to_vec)
+    };
+    assert_eq!(negotiated("two.example"), Some(b"x".to_vec()));
+    assert_eq!(negotiated("one.example"), Some(b"http/1.1".to_vec()));
+}

@@ -9,8 +9,7 @@ const NO_TLS: &str = "no listener and no server can use TLS yet";
 pub const KEYWORDS: &[Keyword] = &[
     global("ca-base", "<dir>", "Where relative CA file names begin.", path_setting),
     global("crt-base", "<dir>", "Where relative certificate names begin.", path_setting),
-    global("key-base", "<dir>", "Where relative key names begin.", path_setting)
-        .no_effect("keys are named by crt-store only, which does not exist yet"),
+    global("key-base", "<dir>", "Where relative key names begin.", path_setting),
     global("issuers-chain-path", "<dir>", "Where issuers' chains are.", one).refused("issuers-chain-path"),
     global("ssl-default-bind-ciphers", "<ciphers>", "Default ciphers of listeners up to TLS 1.2.", ciphers),
     global(

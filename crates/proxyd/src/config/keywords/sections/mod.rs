@@ -1,5 +1,6 @@
 //! Keywords of the sections that are neither `global` nor proxies.
 
+mod crt_store;
 mod other;
 mod resolvers;
 mod userlist;
@@ -7,7 +8,8 @@ mod userlist;
 use super::super::keyword::{Item, Keyword, LineParser, Places};
 
 /// The tables of this folder.
-pub const TABLES: &[&[Keyword]] = &[userlist::KEYWORDS, resolvers::KEYWORDS, other::KEYWORDS];
+pub const TABLES: &[&[Keyword]] =
+    &[userlist::KEYWORDS, crt_store::KEYWORDS, resolvers::KEYWORDS, other::KEYWORDS];
 
 /// A keyword of one of these sections.
 const fn word(

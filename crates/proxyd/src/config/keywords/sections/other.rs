@@ -42,10 +42,6 @@ pub const KEYWORDS: &[Keyword] = &[
     hidden("max-age", Places::CACHE, "<seconds>", "The longest age."),
     hidden("process-vary", Places::CACHE, "{ on | off }", "Whether Vary is looked at."),
     hidden("max-secondary-entries", Places::CACHE, "<number>", "The most variants of an object."),
-    // crt-store
-    shown("crt-base", Places::CRT_STORE, "<dir>", "Where certificates are."),
-    shown("key-base", Places::CRT_STORE, "<dir>", "Where keys are."),
-    shown("load", Places::CRT_STORE, "[crt <filename>] [param*]", "Loads a certificate."),
     // log-forward
     hidden("backlog", Places::LOG_FORWARD, "<conns>", "The length of the accept queue."),
     hidden("dgram-bind", Places::LOG_FORWARD, "<addr> [param*]", "Where datagrams arrive."),
