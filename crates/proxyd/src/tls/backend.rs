@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
-use super::client::{self, ClientParameters, ServerVerification};
+use super::client::{self, ClientParameters, ServerVerification, ShownCertificate};
 use super::settings::Settings;
 use super::store::CertificateStore;
 use super::{Problem, listener};
@@ -18,6 +18,8 @@ const NO_AUTHORITY: &str = "verify is enabled by default but no CA file specifie
 #[derive(Debug)]
 pub struct BackendTls {
     pub client: Arc<ClientConfig>,
+    /// `crt`: what the server is shown.
+    pub certificate: Option<Arc<ShownCertificate>>,
 }
 
 /// `sni`: what gives the name.
@@ -45,13 +47,14 @@ pub fn build(
     if let Some(file) = settings.value("crt") {
         let (certificates, errors) = store.load(&settings.path("crt-base", file));
         problems.extend(errors.iter().map(|error| Problem::Word(error.to_string())));
-        parameters.certificate = certificates.into_iter().next();
+        let first = certificates.into_iter().next();
+        parameters.certificate = first.map(|certificate| Arc::new(ShownCertificate::new(certificate)));
     }
     if problems.iter().any(|problem| !matches!(problem, Problem::Warning(_))) {
         return None;
     }
     match client::configuration(&parameters) {
-        Ok(client) => Some(BackendTls { client }),
+        Ok(client) => Some(BackendTls { client, certificate: parameters.certificate }),
         Err(error) => {
             problems.push(Problem::Word(error.to_string()));
             None

@@ -8,11 +8,16 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
+use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, UnparsedPublicKey};
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, SignatureVerificationAlgorithm};
 use rustls::{CertificateError, DigitallySignedStruct, Error};
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
+
+/// `sha1WithRSAEncryption`: webpki has no such algorithm, but lists that old tools make are signed so.
+const RSA_SHA1: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5, 5, 0];
 
 /// Certificates of a path, OpenSSL's own default being 100.
 const DEPTH_MAX: usize = 10;
@@ -128,6 +133,10 @@ impl Judge {
         Self { anchors, revocations, algorithms, leaf_ignored, authorities_ignored }
     }
 
+    pub fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
+        &self.algorithms
+    }
+
     /// Whether anything is ignored.
     pub fn is_lenient(&self) -> bool {
         !self.leaf_ignored.is_empty() || !self.authorities_ignored.is_empty()
@@ -241,27 +250,36 @@ impl Judge {
     fn is_signed_by(&self, signed: &[u8], issuer: &[u8]) -> bool {
         let Some((key_algorithm, key)) = public_key(issuer) else { return false };
         let Some(parts) = Signed::split(signed) else { return false };
+        if parts.algorithm == RSA_SHA1 {
+            let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, key);
+            return parts.is_list && key.verify(parts.content, parts.signature).is_ok();
+        }
         self.algorithms.all.iter().any(|algorithm| {
             algorithm.signature_alg_id().as_ref() == parts.algorithm
                 && verifies(*algorithm, key_algorithm, key, parts.content, parts.signature)
         })
     }
+}
 
-    /// The signature of a handshake by a certificate that webpki does not read.
-    pub fn verifies_handshake(
-        &self,
-        message: &[u8],
-        certificate: &[u8],
-        signed: &DigitallySignedStruct,
-    ) -> bool {
-        let Some((key_algorithm, key)) = public_key(certificate) else { return false };
-        let known = self.algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
-        known.is_some_and(|(_, algorithms)| {
-            algorithms
-                .iter()
-                .any(|algorithm| verifies(*algorithm, key_algorithm, key, message, signed.signature()))
-        })
+/// Takes a handshake's signature whose certificate webpki does not read, because it is of version 1, if it is right.
+pub fn handshake_is_signed(
+    verdict: Result<HandshakeSignatureValid, Error>,
+    algorithms: &WebPkiSupportedAlgorithms,
+    message: &[u8],
+    certificate: &[u8],
+    signed: &DigitallySignedStruct,
+) -> Result<HandshakeSignatureValid, Error> {
+    if !matches!(verdict, Err(Error::InvalidCertificate(_))) {
+        return verdict;
     }
+    let Some((key_algorithm, key)) = public_key(certificate) else { return verdict };
+    let known = algorithms.mapping.iter().find(|(scheme, _)| *scheme == signed.scheme);
+    let is_right = known.is_some_and(|(_, algorithms)| {
+        algorithms
+            .iter()
+            .any(|algorithm| verifies(*algorithm, key_algorithm, key, message, signed.signature()))
+    });
+    if is_right { Ok(HandshakeSignatureValid::assertion()) } else { verdict }
 }
 
 fn verifies(
@@ -294,6 +312,8 @@ struct Signed<'a> {
     content: &'a [u8],
     algorithm: &'a [u8],
     signature: &'a [u8],
+    /// A list of revoked certificates, which the operator gave.
+    is_list: bool,
 }
 
 impl<'a> Signed<'a> {
@@ -303,7 +323,8 @@ impl<'a> Signed<'a> {
         let content = inner.get(..inner.len() - rest.len())?;
         let (algorithm, rest) = element(rest)?;
         let (signature, _) = element(rest)?;
-        Some(Self { content, algorithm, signature: signature.get(1..)? })
+        let is_list = CertificateRevocationList::from_der(der).is_ok();
+        Some(Self { content, algorithm, signature: signature.get(1..)?, is_list })
     }
 }
 

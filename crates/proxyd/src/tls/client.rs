@@ -4,14 +4,17 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
 use super::certificate::Certificate;
+use super::chain::handshake_is_signed;
 use super::parameters::{self, Versions};
 use super::pem;
 use super::pinned::Authorities;
@@ -25,6 +28,35 @@ pub enum ServerVerification {
     Required { authorities: Authorities, host: Option<String> },
 }
 
+/// The certificate that servers are shown, replaceable while connections use it.
+#[derive(Debug)]
+pub struct ShownCertificate(ArcSwap<Certificate>);
+
+impl ShownCertificate {
+    pub fn new(certificate: Arc<Certificate>) -> Self {
+        Self(ArcSwap::new(certificate))
+    }
+
+    pub fn get(&self) -> Arc<Certificate> {
+        self.0.load_full()
+    }
+
+    /// New handshakes show `certificate` from now on.
+    pub fn replace(&self, certificate: Arc<Certificate>) {
+        self.0.store(certificate);
+    }
+}
+
+impl ResolvesClientCert for ShownCertificate {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        Some(Arc::clone(&self.0.load().key))
+    }
+
+    fn has_certs(&self) -> bool {
+        true
+    }
+}
+
 /// What a `server … ssl` line says, with files read.
 #[derive(Debug)]
 pub struct ClientParameters {
@@ -33,7 +65,7 @@ pub struct ClientParameters {
     pub alpn: Vec<Vec<u8>>,
     pub verification: ServerVerification,
     /// `crt`: the certificate shown to the server.
-    pub certificate: Option<Arc<Certificate>>,
+    pub certificate: Option<Arc<ShownCertificate>>,
     /// `no-ssl-reuse`.
     pub resumption: bool,
     /// `crl-file`.
@@ -62,9 +94,7 @@ pub fn configuration(parameters: &ClientParameters) -> Result<Arc<ClientConfig>,
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     let mut configuration = match &parameters.certificate {
-        Some(certificate) => builder.with_client_cert_resolver(Arc::new(
-            rustls::sign::SingleCertAndKey::from(Arc::clone(&certificate.key)),
-        )),
+        Some(certificate) => builder.with_client_cert_resolver(Arc::clone(certificate) as _),
         None => builder.with_no_client_auth(),
     };
     configuration.alpn_protocols.clone_from(&parameters.alpn);
@@ -134,12 +164,9 @@ impl ServerCertVerifier for SignatureOnly {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        let algorithms = &self.provider.signature_verification_algorithms;
+        let verdict = verify_tls12_signature(message, certificate, signature, algorithms);
+        handshake_is_signed(verdict, algorithms, message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -148,12 +175,9 @@ impl ServerCertVerifier for SignatureOnly {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.provider.signature_verification_algorithms,
-        )
+        let algorithms = &self.provider.signature_verification_algorithms;
+        let verdict = verify_tls13_signature(message, certificate, signature, algorithms);
+        handshake_is_signed(verdict, algorithms, message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -14,7 +14,7 @@ use rustls::{
 };
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::chain::{Judge, code};
+use super::chain::{Judge, code, handshake_is_signed};
 
 /// What a `ca-file` holds: anchors of chains, and each certificate as it stands.
 #[derive(Debug, Clone)]
@@ -78,26 +78,6 @@ pub struct Clients {
     pub judge: Arc<Judge>,
 }
 
-impl Clients {
-    /// The signature of a certificate that webpki does not read is checked all the same.
-    fn unread(
-        &self,
-        verdict: Result<HandshakeSignatureValid, Error>,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        match verdict {
-            Err(Error::InvalidCertificate(_))
-                if self.judge.verifies_handshake(message, certificate, signature) =>
-            {
-                Ok(HandshakeSignatureValid::assertion())
-            }
-            verdict => verdict,
-        }
-    }
-}
-
 impl ClientCertVerifier for Clients {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         self.chain.root_hint_subjects()
@@ -146,7 +126,7 @@ impl ClientCertVerifier for Clients {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let verdict = self.chain.verify_tls12_signature(message, certificate, signature);
-        self.unread(verdict, message, certificate, signature)
+        handshake_is_signed(verdict, self.judge.algorithms(), message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -156,7 +136,7 @@ impl ClientCertVerifier for Clients {
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
         let verdict = self.chain.verify_tls13_signature(message, certificate, signature);
-        self.unread(verdict, message, certificate, signature)
+        handshake_is_signed(verdict, self.judge.algorithms(), message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

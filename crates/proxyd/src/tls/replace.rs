@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::certificate::Certificate;
+use super::client::ShownCertificate;
 use super::listener::ListenerTls;
 use super::pem::{self, PemError};
 
@@ -41,15 +42,24 @@ pub enum ReplaceError {
     Unusable(#[from] PemError),
 }
 
-/// The certificates in use by their path, once each, in order of their names.
-pub fn in_use<'a>(listeners: impl Iterator<Item = &'a ListenerTls>) -> Vec<Arc<Certificate>> {
-    let mut found: Vec<Arc<Certificate>> = Vec::new();
-    for listener in listeners {
-        found.extend(listener.loaded.lock().iter().map(|entry| Arc::clone(&entry.certificate)));
+/// Everything that uses certificates: listeners with TLS, and servers that are shown one.
+#[derive(Debug, Default)]
+pub struct Users<'a> {
+    pub listeners: Vec<&'a ListenerTls>,
+    pub servers: Vec<&'a ShownCertificate>,
+}
+
+impl Users<'_> {
+    /// The certificates in use by their path, once each, in order of their names.
+    pub fn certificates(&self) -> Vec<Arc<Certificate>> {
+        let mut found: Vec<Arc<Certificate>> = self.servers.iter().map(|shown| shown.get()).collect();
+        for listener in &self.listeners {
+            found.extend(listener.loaded.lock().iter().map(|entry| Arc::clone(&entry.certificate)));
+        }
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        found.dedup_by(|a, b| a.path == b.path);
+        found
     }
-    found.sort_by(|a, b| a.path.cmp(&b.path));
-    found.dedup_by(|a, b| a.path == b.path);
-    found
 }
 
 impl Replacement {
@@ -85,14 +95,14 @@ impl Replacement {
         Ok(self.open.replace((path.to_owned(), pending)).is_none())
     }
 
-    /// `commit ssl cert`: gives the number of listeners that use the new certificate from now on.
-    pub fn commit(&mut self, path: &str, listeners: &[&ListenerTls]) -> Result<usize, ReplaceError> {
+    /// `commit ssl cert`: gives the number of listeners and servers that use the new certificate from now on.
+    pub fn commit(&mut self, path: &str, users: &Users<'_>) -> Result<usize, ReplaceError> {
         let (open, pending) = self.open.as_ref().ok_or(ReplaceError::None)?;
         if open != path {
             return Err(ReplaceError::Other { open: open.clone(), what: "set", asked: path.to_owned() });
         }
         let name = Path::new(path);
-        let known = in_use(listeners.iter().copied());
+        let known = users.certificates();
         let fresh = match pem::parse(name, &pending.text, None) {
             Ok(bundle) => Certificate::new(name, bundle)?,
             Err(PemError::NoKey(_)) => {
@@ -105,13 +115,17 @@ impl Replacement {
         };
         let fresh = Arc::new(fresh);
         let mut count = 0;
-        for listener in listeners {
+        for shown in users.servers.iter().filter(|shown| shown.get().path == name) {
+            shown.replace(Arc::clone(&fresh));
+            count += 1;
+        }
+        for listener in &users.listeners {
             let mut loaded = listener.loaded.lock();
-            let mut users = loaded.iter_mut().filter(|entry| entry.certificate.path == name).peekable();
-            if users.peek().is_none() {
+            let mut entries = loaded.iter_mut().filter(|entry| entry.certificate.path == name).peekable();
+            if entries.peek().is_none() {
                 continue;
             }
-            users.for_each(|entry| entry.certificate = Arc::clone(&fresh));
+            entries.for_each(|entry| entry.certificate = Arc::clone(&fresh));
             listener.refresh(&loaded);
             count += 1;
         }
@@ -197,8 +211,8 @@ mod tests {
         let settings = Settings { global: &global, words: &words, side: Side::Bind };
         let loaded = certificates(&settings, &mut CertificateStore::default(), &mut problems);
         let listener = build(&settings, loaded, &mut problems).unwrap();
-        let listeners = [&listener];
-        let known = in_use(listeners.into_iter());
+        let users = Users { listeners: vec![&listener], ..Users::default() };
+        let known = users.certificates();
         let before = served(&listener);
 
         let mut replacement = Replacement::default();
@@ -208,23 +222,20 @@ mod tests {
         assert!(!replacement.set(name, &bundle, &known).unwrap(), "updated");
         assert_eq!(served(&listener), before, "not before the commit");
         replacement.abort(name).unwrap();
-        assert_eq!(replacement.commit(name, &listeners).unwrap_err().to_string(), "No ongoing transaction!");
+        assert_eq!(replacement.commit(name, &users).unwrap_err().to_string(), "No ongoing transaction!");
 
         replacement.set(name, &bundle, &known).unwrap();
-        assert_eq!(replacement.commit(name, &listeners).unwrap(), 1);
+        assert_eq!(replacement.commit(name, &users).unwrap(), 1);
         assert_ne!(served(&listener), before);
 
-        let known = in_use(listeners.into_iter());
+        let known = users.certificates();
         replacement.set(name, &format!("{certificate}{fresh_key}"), &known).unwrap();
-        let error = replacement.commit(name, &listeners).unwrap_err().to_string();
+        let error = replacement.commit(name, &users).unwrap_err().to_string();
         assert_eq!(error, format!("inconsistencies between private key and certificate loaded '{name}'."));
         replacement.set(name, &certificate, &known).unwrap();
-        assert!(
-            replacement.commit(name, &listeners).is_err(),
-            "the old certificate does not fit the new key"
-        );
+        assert!(replacement.commit(name, &users).is_err(), "the old certificate does not fit the new key");
         replacement.set(name, &fresh, &known).unwrap();
-        assert_eq!(replacement.commit(name, &listeners).unwrap(), 1, "a chain without key keeps the key");
+        assert_eq!(replacement.commit(name, &users).unwrap(), 1, "a chain without key keeps the key");
         assert!(replacement.set(name, "garbage", &known).is_err());
         assert!(replacement.set("other.pem", &bundle, &known).is_err());
     }

@@ -237,9 +237,10 @@ fn a_certificate_replaced_a_thousand_times_fails_no_handshake() {
     let replacing = std::thread::spawn(move || {
         let mut replacement = crate::tls::replace::Replacement::default();
         for _ in 0..ROUNDS {
-            let known = crate::tls::replace::in_use([&*tls].into_iter());
+            let users = crate::tls::replace::Users { listeners: vec![&tls], servers: Vec::new() };
+            let known = users.certificates();
             replacement.set(&name, &bundle, &known).unwrap();
-            assert_eq!(replacement.commit(&name, &[&*tls]).unwrap(), 1);
+            assert_eq!(replacement.commit(&name, &users).unwrap(), 1);
         }
         Arc::strong_count(&tls.loaded.lock()[0].certificate)
     });

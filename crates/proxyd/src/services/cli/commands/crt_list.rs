@@ -6,11 +6,10 @@ use std::sync::Arc;
 
 use super::super::command::{CommandDef, Context, Level, Reply};
 use super::def;
-use super::ssl::listeners;
+use super::ssl::{certificate_users, listeners};
 use crate::tls::certificate::Certificate;
 use crate::tls::crt_list::{self, Entry};
 use crate::tls::listener::{List, ListenerTls, Loaded, Origin};
-use crate::tls::replace::in_use;
 
 pub(super) const TABLE: &[CommandDef] = &[
     def(
@@ -97,7 +96,7 @@ fn add(context: &mut Context<'_>, words: &[&str]) -> Reply {
             "'{name}' is a directory, certificate path '{path}' must contain the directory path"
         ));
     }
-    let known = in_use(listeners(context).into_iter());
+    let known = certificate_users(context).certificates();
     let mut replacement = context.admin.certificates.lock();
     let used = known.iter().find(|known| known.path == Path::new(path)).cloned();
     let certificate = match (used, replacement.unused().get(Path::new(path))) {
@@ -196,7 +195,7 @@ fn del(context: &mut Context<'_>, words: &[&str]) -> Reply {
         loaded.retain(|entry| !is_entry(entry));
         listener.refresh(&loaded);
     }
-    let known = in_use(listeners(context).into_iter());
+    let known = certificate_users(context).certificates();
     context.admin.certificates.lock().keep(&certificate, &known);
     Reply::info(format!("Entry '{path}' deleted in crtlist '{name}'!"))
 }

@@ -12,7 +12,7 @@ use crate::expr::fetch::tls_facts::distinguished_name;
 use crate::expr::logformat::date::Civil;
 use crate::tls::certificate::Certificate;
 use crate::tls::listener::ListenerTls;
-use crate::tls::replace::in_use;
+use crate::tls::replace::Users;
 
 pub(super) const TABLE: &[CommandDef] = &[
     def(
@@ -75,8 +75,17 @@ pub(super) fn listeners<'a>(context: &'a Context<'_>) -> Vec<&'a ListenerTls> {
     found
 }
 
+/// Everything that uses certificates.
+pub(super) fn certificate_users<'a>(context: &'a Context<'_>) -> Users<'a> {
+    let servers = context.snapshot.backends().flat_map(|backend| &backend.servers);
+    let shown = |server: &'a std::sync::Arc<crate::proxy::Server>| {
+        server.model.tls_client.0.as_ref()?.certificate.as_deref()
+    };
+    Users { listeners: listeners(context), servers: servers.filter_map(shown).collect() }
+}
+
 fn show(context: &mut Context<'_>, words: &[&str]) -> Reply {
-    let known = in_use(listeners(context).into_iter());
+    let known = certificate_users(context).certificates();
     let replacement = context.admin.certificates.lock();
     let pending = replacement.pending();
     let Some(name) = words.first() else {
@@ -167,7 +176,7 @@ fn set(context: &mut Context<'_>, words: &[&str]) -> Reply {
     let (Some(path), Some(payload)) = (words.first(), context.payload) else {
         return Reply::error("'set ssl cert expects a filename and a certificate as a payload");
     };
-    let known: Vec<Arc<Certificate>> = in_use(listeners(context).into_iter());
+    let known: Vec<Arc<Certificate>> = certificate_users(context).certificates();
     match context.admin.certificates.lock().set(path, payload, &known) {
         Ok(true) => Reply::info(format!("Transaction created for certificate {path}!\n").trim_end()),
         Ok(false) => Reply::info(format!("Transaction updated for certificate {path}!\n").trim_end()),
@@ -177,8 +186,8 @@ fn set(context: &mut Context<'_>, words: &[&str]) -> Reply {
 
 fn commit(context: &mut Context<'_>, words: &[&str]) -> Reply {
     let Some(path) = words.first() else { return Reply::error("'commit ssl cert expects a filename") };
-    let listeners = listeners(context);
-    match context.admin.certificates.lock().commit(path, &listeners) {
+    let users = certificate_users(context);
+    match context.admin.certificates.lock().commit(path, &users) {
         Ok(count) => Reply::Data(format!("Committing {path}{}\nSuccess!\n", ".".repeat(count))),
         Err(error @ crate::tls::replace::ReplaceError::None) => {
             // The original's extra mark.
@@ -198,7 +207,7 @@ fn abort(context: &mut Context<'_>, words: &[&str]) -> Reply {
 
 fn new(context: &mut Context<'_>, words: &[&str]) -> Reply {
     let Some(path) = words.first() else { return Reply::error("'new ssl cert' expects a filename") };
-    let known = in_use(listeners(context).into_iter());
+    let known = certificate_users(context).certificates();
     if context.admin.certificates.lock().create(path, &known) {
         Reply::info(format!("New empty certificate store '{path}'!"))
     } else {
@@ -208,7 +217,7 @@ fn new(context: &mut Context<'_>, words: &[&str]) -> Reply {
 
 fn del(context: &mut Context<'_>, words: &[&str]) -> Reply {
     let Some(path) = words.first() else { return Reply::error("'del ssl cert' expects a certificate name") };
-    let known = in_use(listeners(context).into_iter());
+    let known = certificate_users(context).certificates();
     let intro = "Can't remove the certificate: certificate";
     if known.iter().any(|used| used.path == std::path::Path::new(path)) {
         return Reply::error(format!("{intro} '{path}' in use, can't be deleted!\n"));
