@@ -157,6 +157,8 @@ pub struct Loader {
     pub userlists: BTreeMap<String, crate::model::Userlist>,
     /// `healthcheck` sections.
     pub healthchecks: BTreeMap<String, crate::model::Check>,
+    /// Where each user of a `userlist` stands: list, user, place.
+    pub user_spans: Vec<(String, String, Span)>,
     /// `group … users`: the list's name, the group, its members, checked at the end.
     pub group_members: Vec<(String, Word, Vec<String>)>,
     /// Names and files that expressions use.
@@ -188,6 +190,7 @@ impl Loader {
             default_path: None,
             userlists: BTreeMap::new(),
             healthchecks: BTreeMap::new(),
+            user_spans: Vec::new(),
             group_members: Vec::new(),
             expressions: std::rc::Rc::default(),
             facts: super::lints::Facts::default(),

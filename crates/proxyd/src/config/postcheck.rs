@@ -84,14 +84,17 @@ fn userlists(loader: &mut Loader) {
     for (list_name, list) in &loader.userlists {
         for (name, user) in &list.users {
             for group in user.groups.iter().filter(|group| !list.groups.contains(group)) {
-                missing.push(format!(
-                    "userlist '{list_name}': no such group '{group}' specified in user '{name}'"
-                ));
+                let message =
+                    format!("userlist '{list_name}': no such group '{group}' specified in user '{name}'");
+                let known =
+                    loader.user_spans.iter().find(|(list, user, _)| list == list_name && user == name);
+                missing.push((message, known.map(|(_, _, span)| *span)));
             }
         }
     }
-    for message in missing {
-        loader.push(Diagnostic::alert(message));
+    for (message, span) in missing {
+        let diagnostic = Diagnostic::alert(message).positioned(PositionForm::Omitted);
+        loader.push(Diagnostic { span, ..diagnostic });
     }
 }
 
@@ -303,7 +306,9 @@ fn tracking(loader: &mut Loader, drafts: &[Draft]) {
             targets.insert((proxy_index, server_index), (other_index, found_index));
         }
     }
-    for start in targets.keys() {
+    let mut starts: Vec<&(usize, usize)> = targets.keys().collect();
+    starts.sort_unstable();
+    for start in starts {
         let mut at = *start;
         for _ in 0..=targets.len() {
             match targets.get(&at) {
@@ -311,11 +316,11 @@ fn tracking(loader: &mut Loader, drafts: &[Draft]) {
                 None => break,
             }
             if at == *start {
-                let server = drafts.get(start.0).and_then(|draft| draft.proxy.servers.get(start.1));
-                let name = server.map_or("?", |server| server.name.as_str());
-                loader.push(Diagnostic::alert(format!(
-                    "unable to track server '{name}': tracking is circular."
-                )));
+                let Some(draft) = drafts.get(start.0) else { return };
+                let name = draft.proxy.servers.get(start.1).map_or("?", |server| server.name.as_str());
+                let message = format!("unable to track server '{name}': tracking is circular.");
+                let span = draft.server_spans.get(start.1).copied().unwrap_or(draft.span);
+                loader.push(Diagnostic::alert(message).at(span).positioned(PositionForm::Omitted));
                 return;
             }
         }

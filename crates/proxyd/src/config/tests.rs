@@ -315,3 +315,17 @@ fn defaults_cannot_begin_with_a_later_one_or_themselves() {
         ]
     );
 }
+
+#[test]
+fn what_is_found_at_the_end_has_a_place_too() {
+    let text = format!(
+        "defaults\n mode http\n{TIMEOUTS}userlist u\n user x groups none\n group g users nobody\nfrontend f\n bind :80\n \
+         use_backend nope if TRUE\n default_backend none\n errorfiles missing\nbackend b\n use-server gone if TRUE\n \
+         server a 1.1.1.1:80 track b/c\n server c 1.1.1.1:80 track b/a\n server a 1.1.1.2:80\n server d 1.1.1.1:80 track q/x\n \
+         http-request deny if {{ nbsrv(nowhere) gt 1 }}\n"
+    );
+    let loaded = load(&text);
+    let alerts: Vec<_> = loaded.diagnostics.iter().filter(|d| d.severity == Severity::Alert).collect();
+    assert!(alerts.len() >= 9, "{alerts:#?}");
+    assert!(alerts.iter().all(|alert| alert.span.is_some()), "{alerts:#?}");
+}

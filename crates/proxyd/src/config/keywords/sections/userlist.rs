@@ -70,5 +70,6 @@ fn user(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
         return Ok(());
     }
     list.users.insert(name.as_str().to_owned(), user);
+    loader.user_spans.push((loader.section_name.clone(), name.as_str().to_owned(), name.span));
     Ok(())
 }
