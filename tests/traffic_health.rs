@@ -2,6 +2,7 @@
 //! proxyd's own.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "it is all test")]
+#![allow(clippy::print_stdout, reason = "the detection time is a figure to read")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -42,7 +43,8 @@ impl Application {
                     counted.fetch_add(1, Relaxed);
                     std::thread::park_timeout(pause);
                     let status = if is_sick.load(Relaxed) { "500 Sick" } else { "200 OK" };
-                    let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+                    let answer =
+                        format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
                     let _ = stream.write_all(answer.as_bytes());
                 });
             }
@@ -75,6 +77,15 @@ fn status(address: SocketAddr) -> u16 {
     text.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
 }
 
+/// The backend's servers and itself in `show stat`, without the header.
+fn show_stat(daemon: &Daemon) -> Option<String> {
+    let mut stream = std::os::unix::net::UnixStream::connect(daemon.path("admin.sock")).ok()?;
+    stream.write_all(b"show stat be 6 -1\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text.lines().skip(1).collect::<Vec<_>>().join("\n"))
+}
+
 /// The line without what differs from run to run.
 fn down_line(log: &LogCatcher) -> String {
     let line = log.find(LIMIT, |line| line.contains("is DOWN")).unwrap().unwrap();
@@ -104,7 +115,10 @@ fn observe_layer7_marks_a_server_down_as_haproxy_does() {
         lines.push(down_line(&log));
         assert_eq!(status(address), 503);
     }
-    assert!(lines[0].contains("Detected 3 consecutive errors, last one was: Wrong http response"), "{lines:?}");
+    assert!(
+        lines[0].contains("Detected 3 consecutive errors, last one was: Wrong http response"),
+        "{lines:?}"
+    );
     if let [ours, genuine] = &lines[..] {
         assert_eq!(ours, genuine);
     }
@@ -183,7 +197,12 @@ fn peak_ewma_prefers_the_server_that_answers_sooner() {
     let (_daemon, address) = proxy(&ours, None, &backend);
     (0..60).for_each(|_| assert_eq!(status(address), 200));
     // Two draws of two servers: the slow one only where both draws fall on it, a quarter.
-    assert!(slow.requests() < 30 && fast.requests() > 30, "fast {}, slow {}", fast.requests(), slow.requests());
+    assert!(
+        slow.requests() < 30 && fast.requests() > 30,
+        "fast {}, slow {}",
+        fast.requests(),
+        slow.requests()
+    );
 }
 
 #[test]
@@ -198,15 +217,40 @@ fn a_retry_budget_bounds_retries() {
         // Each retry pauses for a second, so they are made at the same time.
         let clients: Vec<_> = (0..8).map(|_| std::thread::spawn(move || status(address))).collect();
         clients.into_iter().for_each(|client| assert_eq!(client.join().unwrap(), 503));
-        let stat = wait::until(LIMIT, || {
-            let mut stream = std::os::unix::net::UnixStream::connect(daemon.path("admin.sock")).ok()?;
-            stream.write_all(b"show stat be 2 -1\n").ok()?;
-            let mut text = String::new();
-            stream.read_to_string(&mut text).ok()?;
-            text.lines().nth(1)?.split(',').nth(15)?.parse::<usize>().ok()
-        });
-        stat.unwrap()
+        wait::until(LIMIT, || show_stat(&daemon)?.split(',').nth(15)?.parse::<usize>().ok()).unwrap()
     };
     assert_eq!(retries(" retry-budget 0 min 0\n"), 0);
     assert_eq!(retries(" retry-budget 50 min 0\n"), 4);
+}
+
+/// Theory: the first check after the death fails within `inter`, the last of `fall` an interval later each.
+#[test]
+fn a_dead_server_is_found_within_fall_times_inter() {
+    let Some(ours) = built("proxyd") else {
+        return skip("a_dead_server_is_found_within_fall_times_inter", "proxyd is not built");
+    };
+    const FALL: u32 = 3;
+    const INTER: Duration = Duration::from_millis(200);
+    for (name, program) in [("proxyd", Some(ours)), ("haproxy", installed("haproxy"))] {
+        let Some(program) = program else { continue };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let log = LogCatcher::new().unwrap();
+        let backend =
+            format!(" server s1 {} check inter 200ms fall {FALL}\n", listener.local_addr().unwrap());
+        let (daemon, address) = proxy(&program, Some(&log), &backend);
+        // A check has been made and was good; the genuine program resets it before anybody could accept it.
+        wait::until(LIMIT, || show_stat(&daemon)?.contains("L4OK").then_some(())).unwrap();
+        drop(listener);
+        let died = std::time::Instant::now();
+        down_line(&log);
+        let took = died.elapsed();
+        println!(
+            "a dead server, {name}: DOWN after {took:?}, theory {:?} to {:?}",
+            INTER * (FALL - 1),
+            INTER * FALL
+        );
+        assert!(took >= INTER * (FALL - 1) - INTER / 2, "{name}: {took:?}");
+        assert!(took <= INTER * FALL + Duration::from_millis(500), "{name}: {took:?}");
+        assert_eq!(status(address), 503);
+    }
 }

@@ -3,14 +3,19 @@
 //! [`run`] carries out a [`steps::Program`]; [`builtin`] has the programs of `option redis-check` and its like.
 //! Nothing here decides about the server: that is [`crate::health`]. The futures run on any tokio runtime with I/O and
 //! time, may be dropped at any moment, and hold at most [`RECEIVED_MAX_BYTES`] of what a server sends.
+//!
+//! [`udp`], [`dns`] and [`ping`] are keepalived's; [`grpc`] and [`sentinel`] are extensions.
 
 mod agent;
 pub mod builtin;
 mod connect;
+mod datagram;
+mod dns;
 mod external;
 pub mod grpc;
 mod http;
 mod http2;
+mod ping;
 mod raw;
 pub mod sentinel;
 mod socks4;
@@ -28,7 +33,10 @@ use crate::health::{CheckResult, CheckStatus};
 
 pub use agent::agent;
 pub use connect::{Endpoint, Io, ProxyHeader, Secured, Target, Timeouts, TlsClient, TlsHandshake};
+pub use datagram::{UdpCheck, udp};
+pub use dns::{DnsCheck, DnsNameError, dns};
 pub use external::{ExternalCheck, external};
+pub use ping::ping;
 pub use transcript::{TRANSCRIPT_MAX_BYTES, Tape, Transcript};
 
 /// How much of an answer is kept (HAProxy's default `tune.bufsize`).

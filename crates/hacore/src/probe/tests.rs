@@ -2,6 +2,7 @@
 //! 2.6 against servers that did the same.
 
 mod connections;
+mod datagrams;
 mod http_steps;
 mod raw_steps;
 mod services;

@@ -142,3 +142,45 @@ async fn check_via_socks4_asks_the_proxy_for_the_server() {
     assert_eq!(said(&denied), ("L4CON", None, "SOCKS4 Proxy deny the request (code 91)"));
     assert_eq!(server.await.unwrap(), [REQUEST, REQUEST]);
 }
+
+/// Whatever a server does, the check ends in its time, with the word of its layer and little memory.
+#[tokio::test]
+async fn a_byte_now_and_then_is_a_time_out_on_time() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let target = Target::tcp(listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                for byte in b"HTTP/1.1 200 OK\r\n".iter().cycle() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                    if stream.write_all(&[*byte]).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    let limit = Duration::from_millis(200);
+    let timeouts = Timeouts::new(limit, None, None);
+    for program in [
+        httpchk(vec![]),
+        tcp_check(vec![expect(string("never"))]),
+        builtin::smtp("HELO localhost"),
+        builtin::pgsql("bob"),
+    ] {
+        let start = Instant::now();
+        let result = run(&program, &target, &timeouts, &up()).await;
+        let took = start.elapsed();
+        assert!(matches!(result.status.word(), "L7TOUT" | "L7RSP" | "L7STS"), "{program:?} {result:?}");
+        assert!(took < limit + Duration::from_secs(1), "{program:?} took {took:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_unreachable_network_is_a_layer_4_problem_at_once() {
+    // TEST-NET-1 through an address that no interface has: the socket cannot even be bound.
+    let target = Target { source: Some("192.0.2.1".parse().unwrap()), ..Target::tcp(closed_port().await) };
+    let result = tcp(&target, &Timeouts::new(LONG, None, None)).await;
+    assert_eq!(result.status.word(), "L4CON");
+    assert!(result.description.starts_with("General socket error ("), "{result:?}");
+}
