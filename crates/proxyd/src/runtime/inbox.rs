@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use parking_lot::Mutex;
 
+use super::question::Question;
 use super::reload::Adoption;
 use crate::proxy::{Server, StreamKey};
 
@@ -28,6 +29,8 @@ pub enum Message {
     ShutdownServer { server: Arc<Server> },
     /// What waits for this server may go to another one (it went down).
     Requeue { server: Arc<Server> },
+    /// Answer about the thread's sessions.
+    Ask(Arc<Question>),
     /// A frontend may accept again.
     ResumeAccept,
 }
@@ -70,6 +73,10 @@ impl Inboxes {
         for thread in 0..self.boxes.len() {
             self.send(thread, message.clone());
         }
+    }
+
+    pub fn threads(&self) -> usize {
+        self.boxes.len()
     }
 
     /// What the thread's poller watches.

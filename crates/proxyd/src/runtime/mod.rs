@@ -10,6 +10,7 @@ pub mod launch;
 pub mod listeners;
 pub mod log_writer;
 pub mod master;
+pub mod question;
 pub mod reload;
 pub mod services;
 pub mod thread;

@@ -59,8 +59,11 @@ impl Services {
             console: settings.console,
         };
         let reporter = Arc::new(Reporter::new(snapshot, Box::new(hooks)));
+        // Only tests start services twice for one process.
+        let _ = snapshot.process.reporter.set(Arc::clone(&reporter));
         let admin = Arc::new(Admin {
             snapshot: Arc::clone(&shared.snapshot),
+            inboxes: Some(Arc::clone(inboxes)),
             reloads: settings.reloads,
             reporter: Arc::clone(&reporter),
             program: settings.program,

@@ -12,10 +12,11 @@ use socket2::Socket;
 use super::core::{Core, World};
 use super::inbox::Message;
 use super::listeners::ThreadListener;
+use super::question::{About, Question};
 use super::reload::Adoption;
 use crate::net::{Owner, Token, Woken, socket};
 use crate::proxy::{Listener, Server, StreamKey};
-use crate::stream::{Newborn, Session};
+use crate::stream::{Detail, Newborn, Session, identity};
 
 /// Connections accepted from one listener in one turn (`tune.maxaccept`'s purpose).
 const ACCEPT_BATCH: usize = 64;
@@ -159,9 +160,39 @@ impl Thread {
                     self.each_session(|session, _| session.requeue(&server));
                 }
                 Message::Reload(adoption) => self.adopt(&adoption),
+                Message::Ask(question) => self.answer(&question),
             }
         }
         self.messages = messages;
+    }
+
+    fn answer(&mut self, question: &Question) {
+        let core = &self.core;
+        let mut text = String::new();
+        let mut shut = None;
+        for session in self.sessions.iter_mut().flatten() {
+            match &question.about {
+                About::List { detail, older_than_s } if session.age_s(core) >= *older_than_s => {
+                    text.push_str(&session.describe(core, *detail));
+                }
+                About::OnServer { backend, server } if session.uses(backend, server) => {
+                    text.push_str(&session.describe(core, Detail::Line));
+                }
+                About::One(id) if identity(session.key()) == *id => {
+                    text.push_str(&session.describe(core, Detail::All));
+                }
+                About::Shut(id) if identity(session.key()) == *id => {
+                    session.shut();
+                    text.push('\n');
+                    shut = Some(session.key().slot);
+                }
+                _ => {}
+            }
+        }
+        if let Some(slot) = shut {
+            self.run_session(slot);
+        }
+        question.answer(&text);
     }
 
     /// Goes over to a new configuration: its listeners, its logs, and the sessions that wait for a request.

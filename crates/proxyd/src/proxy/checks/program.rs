@@ -176,7 +176,8 @@ pub(super) fn target(
     let source = model.source.as_ref().or(backend.model.source.as_ref());
     target.source = source.and_then(|source| source.address);
     // A check that goes elsewhere (`port`, `addr`) does not speak the PROXY protocol unless told to.
-    let elsewhere = model.check_port.is_some() || model.check_address.is_some();
+    // A server that was added at run time has only what its own words say (management manual, "add server").
+    let elsewhere = model.check_port.is_some() || model.check_address.is_some() || model.dynamic;
     target.send_proxy = match model.send_proxy {
         _ if elsewhere && !model.check_send_proxy => None,
         Some(1) => Some(ProxyHeader::V1),

@@ -71,6 +71,12 @@ pub struct Reporter {
     wiring: ArcSwap<Wiring>,
 }
 
+impl std::fmt::Debug for Reporter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reporter").finish_non_exhaustive()
+    }
+}
+
 impl Reporter {
     pub fn new(snapshot: &Snapshot, hooks: Box<dyn Hooks>) -> Self {
         let reporter = Self { hooks, wiring: ArcSwap::default() };

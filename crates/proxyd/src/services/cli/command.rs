@@ -110,6 +110,8 @@ pub struct SocketInfo {
 pub struct Admin {
     /// The configuration in force; a reload puts another one here.
     pub snapshot: Arc<arc_swap::ArcSwap<Snapshot>>,
+    /// The data-plane threads; `None` where there are none.
+    pub inboxes: Option<Arc<crate::runtime::Inboxes>>,
     /// Where reloads are asked for; `None` where there is nothing to reload.
     pub reloads: Option<crate::runtime::reload::Requests>,
     /// Logs the changes that commands make and carries out what follows from them.

@@ -69,6 +69,7 @@ fn admin() -> (Arc<Admin>, Recorder) {
     let reporter = Arc::new(Reporter::new(&snapshot, Box::new(recorder.clone())));
     let admin = Admin {
         snapshot: Arc::new(ArcSwap::from(snapshot)),
+        inboxes: None,
         reloads: None,
         reporter,
         program: Program { version: "3.2.0".into(), release_date: "2025/05/28".into() },

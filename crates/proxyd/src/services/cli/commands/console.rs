@@ -127,7 +127,7 @@ fn set_timeout(context: &mut Context<'_>, words: &[&str]) -> Reply {
 }
 
 /// A time whose default unit is the second, as on the console (`set timeout cli 60`).
-fn seconds(text: &str) -> Option<Duration> {
+pub(super) fn seconds(text: &str) -> Option<Duration> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().ok()?;

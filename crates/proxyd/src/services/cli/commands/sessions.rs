@@ -1,7 +1,12 @@
 //! Commands about sessions.
 
+use std::sync::Arc;
+
 use super::super::command::{CommandDef, Context, Level, Reply};
 use super::{def, find_server};
+use crate::runtime::Message;
+use crate::runtime::question::{About, Question};
+use crate::stream::Detail;
 
 pub(super) const TABLE: &[CommandDef] = &[
     def(
@@ -12,6 +17,20 @@ pub(super) const TABLE: &[CommandDef] = &[
         shutdown_server,
     ),
     def(
+        &["show", "sess"],
+        "show sess [<id> | all | older <age> | server <b>/<s>]",
+        "list the sessions, or tell everything about one",
+        Level::Operator,
+        show_sessions,
+    ),
+    def(
+        &["shutdown", "session"],
+        "shutdown session <id>",
+        "end a session",
+        Level::Admin,
+        shutdown_session,
+    ),
+    def(
         &["show", "errors"],
         "show errors [<proxy>] [request|response]",
         "show the last messages that could not be read",
@@ -19,6 +38,52 @@ pub(super) const TABLE: &[CommandDef] = &[
         show_errors,
     ),
 ];
+
+/// Asks every thread about its sessions.
+fn ask(context: &Context<'_>, about: About, empty: &'static str) -> Reply {
+    let Some(inboxes) = &context.admin.inboxes else { return Reply::error("There are no sessions.") };
+    let (question, answered) = Question::new(about, inboxes.threads(), empty);
+    inboxes.broadcast(&Message::Ask(Arc::new(question)));
+    Reply::Later(answered)
+}
+
+/// `0x…` as `show sess` writes it; with or without the prefix, as in HAProxy.
+fn id(word: &str) -> Option<u64> {
+    u64::from_str_radix(word.trim_start_matches("0x"), 16).ok()
+}
+
+fn show_sessions(context: &mut Context<'_>, words: &[&str]) -> Reply {
+    let about = match words {
+        ["all", ..] => About::List { detail: Detail::All, older_than_s: 0 },
+        ["older", age, ..] => match super::console::seconds(age) {
+            Some(age) => About::List { detail: Detail::Line, older_than_s: age.as_secs() },
+            None => return Reply::error("Invalid age."),
+        },
+        ["server", place, ..] => match place.split_once('/') {
+            Some((backend, server)) => {
+                About::OnServer { backend: backend.to_owned(), server: server.to_owned() }
+            }
+            None => return Reply::error("Require 'backend/server'."),
+        },
+        ["susp", ..] => return Reply::Data(String::new()),
+        [word, ..] if word.starts_with("0x") => match id(word) {
+            Some(id) => About::One(id),
+            None => return Reply::Data(String::new()),
+        },
+        _ => About::List { detail: Detail::Line, older_than_s: 0 },
+    };
+    ask(context, about, "")
+}
+
+fn shutdown_session(context: &mut Context<'_>, words: &[&str]) -> Reply {
+    let Some(word) = words.first() else {
+        return Reply::error("Session pointer expected (use 'show sess').");
+    };
+    match id(word) {
+        Some(id) => ask(context, About::Shut(id), "No such session (use 'show sess').\n"),
+        None => Reply::error("No such session (use 'show sess')."),
+    }
+}
 
 fn shutdown_server(context: &mut Context<'_>, words: &[&str]) -> Reply {
     match find_server(context, words.first()) {
