@@ -120,3 +120,61 @@ fn a_backend_comes_from_another_one_and_goes_when_nothing_needs_it() {
         "This proxy cannot be removed at runtime due to other configuration elements pointing to it.\n";
     assert_eq!(proxy.ask("del backend be"), refused);
 }
+
+#[test]
+fn the_form_of_the_statistics_page_changes_servers_for_those_who_may() {
+    let address = port::free_tcp().unwrap();
+    let text = format!(
+        "defaults\n  mode http\n  timeout client 5s\n  timeout server 5s\n  timeout connect 5s\nlisten page\n  bind {address}\n  stats \
+         enable\n  stats uri /\n  stats admin if {{ req.hdr(x-may) yes }}\nbackend be\n  server s1 127.0.0.1:1\n"
+    );
+    let mut daemon = Daemon::proxy(&environment::built("proxyd").unwrap(), &text).unwrap();
+    daemon.await_listening(address).unwrap();
+    let exchange = |parts: &[&[u8]]| {
+        String::from_utf8(raw::exchange(address, parts, Duration::from_secs(10)).unwrap()).unwrap()
+    };
+    let post = |header: &str, body: &str| {
+        let head = format!("POST / HTTP/1.1\r\nhost: x\r\n{header}content-length: {}\r\n\r\n", body.len());
+        exchange(&[head.as_bytes(), body.as_bytes()])
+    };
+    let state = || {
+        let table = exchange(&[b"GET /;csv HTTP/1.0\r\n\r\n"]);
+        table.lines().find(|line| line.starts_with("be,s1,")).unwrap().split(',').nth(17).unwrap().to_owned()
+    };
+    let body = "s=s1&action=drain&b=%232";
+    assert!(post("", body).contains("location: /;st=DENY"));
+    assert_eq!(state(), "no check");
+    let number = exchange(&[b"GET /;csv HTTP/1.0\r\n\r\n"]);
+    let number = number
+        .lines()
+        .find(|line| line.starts_with("be,s1,"))
+        .unwrap()
+        .split(',')
+        .nth(27)
+        .unwrap()
+        .to_owned();
+    let body = format!("s=s1&action=drain&b=%23{number}");
+    assert!(post("x-may: yes\r\n", &body).contains("location: /;st=DONE"));
+    assert_eq!(state(), "DRAIN");
+    assert!(post("x-may: yes\r\n", "s=nope&action=ready&b=be").contains("location: /;st=ERRP"));
+    let page = exchange(&[b"GET / HTTP/1.0\r\nx-may: yes\r\n\r\n"]);
+    assert!(page.contains("<select name=\"action\">") && page.contains("name=\"s\" value=\"s1\""));
+    assert!(!exchange(&[b"GET / HTTP/1.0\r\n\r\n"]).contains("<form"));
+    assert!(exchange(&[b"GET /;events HTTP/1.0\r\n\r\n"]).contains("event: stats\ndata: {\"be/BACKEND\""));
+}
+
+#[test]
+fn sessions_are_listed_and_ended() {
+    let proxy = Proxy::start();
+    let mut client = std::net::TcpStream::connect(proxy.address).unwrap();
+    let listed =
+        || proxy.ask("show sess").lines().next().map(str::to_owned).filter(|line| line.contains("fe=fe"));
+    let line = wait::until(wait::LIMIT, listed).unwrap();
+    assert!(line.contains(&format!("src={}", client.local_addr().unwrap())), "{line}");
+    let id = line.split(':').next().unwrap();
+    assert!(proxy.ask(&format!("show sess {id}")).contains("frontend=fe, listener=sock-1"));
+    assert_eq!(proxy.ask("shutdown session 0x1"), "No such session (use 'show sess').\n");
+    proxy.ask(&format!("shutdown session {id}"));
+    client.set_read_timeout(Some(wait::LIMIT)).unwrap();
+    assert_eq!(client.read(&mut [0; 16]).unwrap(), 0);
+}

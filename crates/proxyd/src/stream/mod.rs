@@ -15,9 +15,9 @@ mod access_log;
 pub mod body;
 mod captures;
 mod connect;
+mod describe;
 mod entry;
 mod environment;
-mod describe;
 mod exchange;
 mod fault;
 mod finish;
@@ -48,12 +48,12 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub use describe::{Detail, identity};
 pub use environment::{ProcessVariables, ThreadEnvironment};
 pub use idle_pool::IdlePools;
 pub use multiplex::Newborn;
 pub use policy::FrontendPolicy;
 pub use server_multiplex::ServerConnections;
-pub use describe::{Detail, identity};
 pub use session::{Session, is_within_rates, may_accept};
 pub use state::Stream;
 pub use target::{return_slot, serve_queues};

@@ -158,6 +158,7 @@ impl Stream {
                 self.stage = next;
                 continue;
             }
+            let stage = self.stage;
             let verdict = self.run_rules(session, core, set, of);
             if set.is_http() && !self.effects.early_hints.is_empty() {
                 self.send_early_hints(session, core);
@@ -169,6 +170,10 @@ impl Stream {
             if set.is_http()
                 && let Some(Flow::Stop(step)) = self.serve_stats(session, core, of)
             {
+                if self.activity == Activity::Inspect {
+                    // The form's body is awaited; then the page is looked at again.
+                    self.stage = stage;
+                }
                 return step;
             }
         }
@@ -262,7 +267,7 @@ impl Stream {
     }
 
     /// `wait-for-body`, `option http-buffer-request`.
-    fn wait_for_body(
+    pub(super) fn wait_for_body(
         &mut self,
         session: &mut Session,
         core: &mut Core,

@@ -1,13 +1,12 @@
-//! The statistics page of a proxy (configuration manual, "stats enable"): HTML, CSV and JSON of the same rows.
-//!
-//! It is read only: there are no buttons, and a `POST` gets the page too. The HTML names no script, style or image, and
-//! its policy forbids them.
+//! The statistics page of a proxy (configuration manual, "stats enable"): HTML, CSV, JSON and events of the same rows, and the
+//! admin form. What they look like is `services::stats::{page, form}`'s.
 
-use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::rules::Flow;
 use super::session::Session;
 use super::state::Stream;
+use crate::expr::Condition;
 use crate::expr::conv::encode::b64_decode;
 use crate::http::{HeadFull, Method, Version};
 use crate::model::{ProxyId, StatsPage};
@@ -15,39 +14,12 @@ use crate::runtime::Core;
 
 use crate::services::stats::collect::{self, Filter};
 use crate::services::stats::encode::{Encoding, RowEncoder};
-use crate::services::stats::{Column, ObjectKind, StatRow};
+use crate::services::stats::page::{self, View};
+use crate::services::stats::{Column, StatRow, form};
 use crate::txn::{Cause, Phase};
 
-/// What the HTML table shows, and under which head.
-const SHOWN: &[(Column, &str)] = &[
-    (Column::ServiceName, "Name"),
-    (Column::QueueCurrent, "Queue"),
-    (Column::QueueMax, "max"),
-    (Column::Rate, "Rate"),
-    (Column::RateMax, "max"),
-    (Column::SessionsCurrent, "Sessions"),
-    (Column::SessionsMax, "max"),
-    (Column::SessionLimit, "limit"),
-    (Column::SessionsTotal, "total"),
-    (Column::Balanced, "LbTot"),
-    (Column::BytesIn, "Bytes in"),
-    (Column::BytesOut, "out"),
-    (Column::DeniedRequests, "Denied req"),
-    (Column::DeniedResponses, "resp"),
-    (Column::RequestErrors, "Errors req"),
-    (Column::ConnectionErrors, "conn"),
-    (Column::ResponseErrors, "resp"),
-    (Column::Retries, "Retr"),
-    (Column::Redispatches, "Redis"),
-    (Column::Status, "Status"),
-    (Column::CheckStatus, "LastChk"),
-    (Column::Weight, "Wght"),
-    (Column::Active, "Act"),
-    (Column::Backup, "Bck"),
-    (Column::ChecksFailed, "Chk"),
-    (Column::ChecksDown, "Dwn"),
-    (Column::Downtime, "Dwntme"),
-];
+/// How long the body of the admin form may take.
+const FORM_LIMIT: std::time::Duration = std::time::Duration::from_secs(10);
 
 impl Stream {
     /// Answers a request for the page of this proxy; `None`: the request is for something else.
@@ -81,13 +53,22 @@ impl Stream {
             let _ = self.reply.head.headers.add(b"www-authenticate", challenge.as_bytes());
             return Some(self.send_rule_reply(session, core));
         }
+        let options = options.to_vec();
+        let has = |word: &[u8]| options.split(|byte| *byte == b';').any(|option| option == word);
+        let is_admin = self.may_change(session, core, page);
+        if matches!(self.request.method(), Method::Post) {
+            return Some(self.submit_form(session, core, page, is_admin));
+        }
         self.info.termination.set_once(Cause::Local, Phase::Request);
         self.count_intercepted(session);
-        let has = |word: &[u8]| options.split(|byte| *byte == b';').any(|option| option == word);
+        let outcome = options.split(|byte| *byte == b';').find_map(|option| option.strip_prefix(b"st="));
+        let outcome = outcome.map(|code| String::from_utf8_lossy(code).into_owned());
         let kind = if has(b"csv") {
             Kind::Csv
         } else if has(b"json") {
             Kind::Json
+        } else if has(b"events") {
+            Kind::Events
         } else {
             Kind::Html
         };
@@ -105,7 +86,12 @@ impl Stream {
         };
         let mut body = String::new();
         match kind {
-            Kind::Html => html(page, &snapshot, &filter, in_scope, &mut body),
+            Kind::Html => {
+                let outcome = outcome.as_deref();
+                let view = View { page, snapshot: &snapshot, filter: &filter, is_admin, outcome };
+                page::html(&view, in_scope, &mut body);
+            }
+            Kind::Events => page::event(&snapshot, &filter, in_scope, &mut body),
             Kind::Csv | Kind::Json => {
                 let encoding = if kind == Kind::Csv { Encoding::Plain } else { Encoding::Json };
                 let mut encoder = RowEncoder::begin(encoding, false, &mut body);
@@ -124,6 +110,56 @@ impl Stream {
         self.reply.body = body.into_bytes();
         self.reply.is_silent = false;
         Some(self.send_rule_reply(session, core))
+    }
+
+    /// `stats admin`: whether some rule lets this client change servers.
+    fn may_change(&self, session: &Session, core: &Core, page: &StatsPage) -> bool {
+        let context = self.context(session, core);
+        let allows = |condition: &Option<Arc<Condition>>| condition.as_ref().is_none_or(|c| c.eval(&context));
+        page.admin.iter().any(|rule| allows(&rule.condition))
+    }
+
+    /// The admin form: waits for its body, carries it out and sends the client back to the page.
+    fn submit_form(
+        &mut self,
+        session: &mut Session,
+        core: &mut Core,
+        page: &StatsPage,
+        is_admin: bool,
+    ) -> Flow {
+        if is_admin && !self.has_whole_body(session) && !self.wait_expired {
+            return self.wait_for_body(session, core, FORM_LIMIT, 0);
+        }
+        self.info.termination.set_once(Cause::Local, Phase::Request);
+        self.count_intercepted(session);
+        // Commands work on the configuration in force, whatever the session is under.
+        let snapshot = Arc::clone(&core.snapshot.shared);
+        let outcome = match snapshot.process.reporter.get() {
+            _ if !is_admin => "DENY",
+            _ if !self.has_whole_body(session) => "EXCD",
+            Some(reporter) => {
+                let body = self.decoded_body(session).map(|(body, _)| body);
+                form::submit(&snapshot, reporter, body.as_deref().unwrap_or(session.input.as_slice()))
+            }
+            None => "UNKN",
+        };
+        let head = &mut self.reply.head;
+        head.clear();
+        let location = format!("{};st={outcome}", page.uri);
+        let written = head
+            .set_start_line(Version::HTTP_11, 303, b"See Other")
+            .and_then(|()| head.headers.add(b"cache-control", b"no-cache"))
+            .and_then(|()| head.headers.add(b"content-type", b"text/plain"))
+            .and_then(|()| head.headers.add(b"content-length", b"0"))
+            .and_then(|()| head.headers.add(b"location", location.as_bytes()));
+        if written.is_err() {
+            return Flow::Stop(self.reply_for(session, core, 500));
+        }
+        self.reply.body.clear();
+        self.reply.is_silent = false;
+        // The body is left where it is: the connection ends with this answer.
+        self.client_keep_alive = false;
+        self.send_rule_reply(session, core)
     }
 
     /// `stats auth`: without any user everybody may.
@@ -151,6 +187,7 @@ enum Kind {
     Html,
     Csv,
     Json,
+    Events,
 }
 
 fn page_head(
@@ -165,90 +202,15 @@ fn page_head(
     match kind {
         Kind::Csv => headers.add(b"content-type", b"text/plain")?,
         Kind::Json => headers.add(b"content-type", b"application/json")?,
+        Kind::Events => headers.add(b"content-type", b"text/event-stream")?,
         Kind::Html => {
             headers.add(b"content-type", b"text/html")?;
-            let policy = b"default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+            let policy = page::policy().as_bytes();
             headers.add(b"content-security-policy", policy)?;
         }
     }
     match refresh_s {
         Some(seconds) if kind == Kind::Html => headers.add(b"refresh", seconds.to_string().as_bytes()),
         _ => Ok(()),
-    }
-}
-
-fn html(
-    page: &StatsPage,
-    snapshot: &crate::proxy::Snapshot,
-    filter: &Filter,
-    in_scope: impl Fn(&StatRow) -> bool,
-    out: &mut String,
-) {
-    out.push_str("<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Statistics Report</title></head>\n<body>\n<h1>");
-    if page.hide_version {
-        out.push_str("proxyd");
-    } else {
-        escape(&crate::version::short(), out);
-    }
-    // Writing to a String cannot fail.
-    let _ = writeln!(out, "</h1>\n<h2>Statistics Report for pid {}</h2>", snapshot.process.pid);
-    if let Some(node) = page.show_node.as_deref().filter(|node| !node.is_empty()) {
-        out.push_str("<p>Node: ");
-        escape(node, out);
-        out.push_str("</p>\n");
-    }
-    if let Some(text) = page.show_description.as_deref().filter(|text| !text.is_empty()) {
-        out.push_str("<p>");
-        escape(text, out);
-        out.push_str("</p>\n");
-    }
-    let mut proxy = None;
-    collect::rows(snapshot, filter, |row| {
-        if !in_scope(&row) {
-            return;
-        }
-        if proxy != Some(row.proxy_number) {
-            if proxy.is_some() {
-                out.push_str("</table>\n");
-            }
-            proxy = Some(row.proxy_number);
-            out.push_str("<h3>");
-            escape(&row.value(Column::ProxyName).map(ToString::to_string).unwrap_or_default(), out);
-            out.push_str("</h3>\n<table border=\"1\">\n<tr>");
-            for (_, title) in SHOWN {
-                let _ = write!(out, "<th>{title}</th>");
-            }
-            out.push_str("</tr>\n");
-        }
-        html_row(&row, out);
-    });
-    if proxy.is_some() {
-        out.push_str("</table>\n");
-    }
-    out.push_str("</body></html>\n");
-}
-
-fn html_row(row: &StatRow, out: &mut String) {
-    out.push_str("<tr>");
-    for (column, _) in SHOWN {
-        let emphasised = *column == Column::ServiceName && row.kind != ObjectKind::Server;
-        out.push_str(if emphasised { "<td><b>" } else { "<td>" });
-        if let Some(value) = row.value(*column) {
-            escape(&value.to_string(), out);
-        }
-        out.push_str(if emphasised { "</b></td>" } else { "</td>" });
-    }
-    out.push_str("</tr>\n");
-}
-
-fn escape(text: &str, out: &mut String) {
-    for c in text.chars() {
-        match c {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '"' => out.push_str("&quot;"),
-            c => out.push(c),
-        }
     }
 }

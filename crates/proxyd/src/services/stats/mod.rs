@@ -8,7 +8,9 @@
 pub mod collect;
 pub mod columns;
 pub mod encode;
+pub mod form;
 pub mod info;
+pub mod page;
 mod row;
 
 pub use columns::{COLUMN_COUNT, COLUMNS, Column, ColumnInfo};

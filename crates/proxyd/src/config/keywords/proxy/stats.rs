@@ -26,8 +26,7 @@ pub const KEYWORDS: &[Keyword] = &[
         .no_effect("no module adds anything to the page"),
     stats("stats show-node", Places::PROXY, "[ <name> ]", "Shows the node's name."),
     stats("stats show-desc", Places::PROXY, "[ <desc> ]", "Shows a description."),
-    old("stats admin", Places::PROXY_ONLY, "{ if | unless } <cond>", "When changes are allowed.", admin)
-        .later("the statistics page is read only"),
+    old("stats admin", Places::PROXY_ONLY, "{ if | unless } <cond>", "When changes are allowed.", admin),
     old(
         "stats http-request",
         Places::PROXY_ONLY,

@@ -23,13 +23,7 @@ pub(super) const TABLE: &[CommandDef] = &[
         Level::Operator,
         show_sessions,
     ),
-    def(
-        &["shutdown", "session"],
-        "shutdown session <id>",
-        "end a session",
-        Level::Admin,
-        shutdown_session,
-    ),
+    def(&["shutdown", "session"], "shutdown session <id>", "end a session", Level::Admin, shutdown_session),
     def(
         &["show", "errors"],
         "show errors [<proxy>] [request|response]",
