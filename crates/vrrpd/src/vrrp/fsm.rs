@@ -223,7 +223,7 @@ impl Router {
             self.counters.priority_zero_received += 1;
         }
         // RFC 9568 §6.4.3 (750), but two owners that ignore each other would both stay (erratum 8298).
-        if self.settings.owner_ignore_adverts && self.settings.priority == PRIORITY_OWNER {
+        if self.settings.owner_ignore_adverts && self.priority == PRIORITY_OWNER {
             if received.advert.priority != PRIORITY_OWNER {
                 return;
             }

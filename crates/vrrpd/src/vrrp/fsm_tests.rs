@@ -265,8 +265,10 @@ fn our_own_address_as_sender_changes_nothing() {
 #[test]
 fn an_owner_told_to_ignore_adverts_ignores_them() {
     let (mut router, at_us) = master(Settings { owner_ignore_adverts: true, ..settings(255) });
-    step(&mut router, heard(255, "10.0.0.9"), at_us + 5);
+    step(&mut router, heard(254, "10.0.0.9"), at_us + 5);
     assert_eq!(router.state(), State::Master);
+    step(&mut router, heard(255, "10.0.0.9"), at_us + 10);
+    assert_eq!(router.state(), State::Backup, "another owner, with a higher address");
 }
 
 #[test]

@@ -82,6 +82,16 @@ fn trackers_count_on_top_of_a_steered_priority_but_not_of_a_drained_one() {
 }
 
 #[test]
+fn a_drained_owner_hears_whoever_takes_its_place() {
+    let (mut router, at_us) = master(Settings { owner_ignore_adverts: true, ..settings(255) });
+    step(&mut router, Event::Steer(Steering::Drained), at_us + 10);
+    step(&mut router, heard(100, "10.0.0.9"), at_us + 20);
+    assert_eq!(router.master().map(|(_, priority)| priority), Some(100));
+    step(&mut router, Event::Steer(Steering::None), at_us + 30);
+    assert_eq!(router.priority(), 255);
+}
+
+#[test]
 fn a_drained_member_takes_its_sync_group_along_without_a_gap() {
     let named = |name: &str| Settings { name: name.into(), ..settings(100) };
     let mut domain = Domain::new(
