@@ -6,6 +6,7 @@ use std::{
     io,
     net::IpAddr,
     rc::Rc,
+    sync::Arc,
 };
 
 use hacore::time::monotonic_us;
@@ -108,7 +109,9 @@ const STIMULI_MAX: usize = 1024;
 
 /// The owner of everything.
 pub struct Actor {
-    pub(super) config: Config,
+    pub(super) config: Arc<Config>,
+    /// The same before anything was made up for it, to compare the next one with.
+    pub(super) as_read: Arc<Config>,
     pub(super) domain: Domain,
     pub(super) instances: Vec<Instance>,
     pub(super) interfaces: Interfaces,
@@ -163,6 +166,7 @@ impl Actor {
         log: Log,
         inheritance: Inheritance,
     ) -> Result<(Self, Inbox), StartError> {
+        let as_read = Arc::new(config.clone());
         if let Some(first) = build::unsupported(&config).into_iter().next() {
             return Err(StartError::Unsupported(first));
         }
@@ -217,7 +221,8 @@ impl Actor {
             report_addresses: false,
             unknown_vrids: BTreeSet::new(),
             wreck_said_us: 0,
-            config,
+            config: Arc::new(config),
+            as_read,
         };
         actor.mailer.configure(&actor.config.global, &actor.stimuli);
         Ok((actor, Inbox { datagrams, stimuli: stimuli_from, questions: questions_from }))

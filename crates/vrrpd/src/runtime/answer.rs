@@ -1,10 +1,12 @@
 //! Answers to what is asked on the admin socket, and reloads, from wherever they are asked for.
 
+use std::sync::Arc;
+
 use hacore::time::monotonic_us;
 
 use crate::admin::{self, Answer, Command, Question};
 use crate::model::{Config, differences};
-use crate::status::{self, View};
+use crate::status::{self, Snapshot, View};
 use crate::vrrp::{Event, Router, State, Steering};
 
 use super::{actor::Actor, turn::Service};
@@ -14,27 +16,32 @@ const NAMES_SHOWN_MAX: usize = 20;
 
 impl Actor {
     pub(super) async fn answer(&mut self, question: Question, service: &mut Service) {
+        if let Some(text) = text_of(&question.command) {
+            let snapshot = self.snapshot();
+            // Who does not wait for the answer does not want it.
+            let told = move || drop(question.answer.send(Ok(text(&snapshot.view()))));
+            tokio::task::spawn_blocking(told);
+            return;
+        }
         let answer = self.answer_to(question.command, service).await;
         // Who does not wait for the answer does not want it.
         let _ = question.answer.send(answer);
     }
 
     async fn answer_to(&mut self, command: Command, service: &mut Service) -> Answer {
-        if service.is_stopping() && !matches!(command, Command::Help | Command::Status | Command::Metrics) {
+        if service.is_stopping() {
             return Err("the daemon is ending".to_owned());
         }
         match command {
             Command::Help => Ok(admin::help()),
-            Command::Status => Ok(status::overview(&self.view())),
-            Command::Json => Ok(status::json_text(&self.view())),
-            Command::Stats => Ok(status::stats_text(self.domain.routers())),
-            Command::Data => Ok(status::data_text(&self.view())),
-            Command::Metrics => Ok(status::metrics(&self.view())),
+            Command::Status | Command::Json | Command::Stats | Command::Data | Command::Metrics => {
+                Err("there is no answer".to_owned())
+            }
             Command::Plan => {
                 let reading = service.read(&self.log).map_err(|reasons| reasons.join("\n"))?;
                 Ok(verdict(
                     &reading.messages,
-                    &differences(&self.config, &reading.config),
+                    &differences(&self.as_read, &reading.config),
                     "nothing would change",
                 ))
             }
@@ -48,13 +55,13 @@ impl Actor {
         }
     }
 
-    pub(super) fn view(&self) -> View<'_> {
-        View {
-            config: &self.config,
-            routers: self.domain.routers(),
-            groups: self.domain.groups(),
-            conditions: &self.conditions,
-            life: &self.life,
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            config: Arc::clone(&self.config),
+            routers: self.domain.routers().to_vec(),
+            groups: self.domain.groups().to_vec(),
+            conditions: self.conditions.clone(),
+            life: self.life.clone(),
             clocks: status::Clocks::now(),
         }
     }
@@ -65,7 +72,7 @@ impl Actor {
         self.log.info("Reloading ...");
         let answer = match service.read(&self.log) {
             Ok(reading) => {
-                let changes = differences(&self.config, &reading.config);
+                let changes = differences(&self.as_read, &reading.config);
                 self.go_over_to(reading.config)
                     .await
                     .map(|()| verdict(&reading.messages, &changes, "nothing changed"))
@@ -93,7 +100,9 @@ impl Actor {
     }
 
     async fn go_over_to(&mut self, config: Config) -> Result<(), String> {
-        self.reload(config).await?;
+        let as_read = Arc::new(config.clone());
+        Box::pin(self.reload(config)).await?;
+        self.as_read = as_read;
         self.services.open(&self.config.global, &self.questions, &self.log);
         Ok(())
     }
@@ -167,6 +176,18 @@ impl Actor {
         }
         Ok(text)
     }
+}
+
+/// How a question about what is gets its text; `None` for what changes something or reads the file.
+fn text_of(command: &Command) -> Option<fn(&View<'_>) -> String> {
+    Some(match command {
+        Command::Status => status::overview,
+        Command::Json => status::json_text,
+        Command::Stats => |view| status::stats_text(view.routers),
+        Command::Data => status::data_text,
+        Command::Metrics => status::metrics,
+        _ => return None,
+    })
 }
 
 /// What steering did to a router.

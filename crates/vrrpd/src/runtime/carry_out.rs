@@ -15,7 +15,7 @@ use super::{
     actor::Actor,
     instance::Seals,
     legacy,
-    outside::{Happening, Kind, What},
+    outside::{Happening, Kind, Stimulus, What},
 };
 
 impl Actor {
@@ -122,9 +122,13 @@ impl Actor {
         if let Some(name) = name {
             self.log.info(&format!("Printing VRRP {name} for process({}) on signal", std::process::id()));
         }
-        if let Err(error) = crate::status::write(what, &self.view()) {
-            self.log.warning(&format!("cannot write a dump: {error}"));
-        }
+        let (snapshot, stimuli) = (self.snapshot(), self.stimuli.clone());
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = crate::status::write(what, &snapshot.view()) {
+                // Nobody hears it when the daemon ends meanwhile.
+                let _ = stimuli.blocking_send(Stimulus::Log(format!("cannot write a dump: {error}")));
+            }
+        });
         if what == Dump::ClearStats {
             for index in 0..self.domain.routers().len() {
                 if let Some(router) = self.domain.router_mut(index) {

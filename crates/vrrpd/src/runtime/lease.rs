@@ -4,6 +4,8 @@
 //! owners. A lifetime that the daemon renews leaves one. To the kernel a renewal is a new number in the address: no ARP,
 //! no route and no connection changes.
 
+use std::sync::Arc;
+
 use hacore::time::monotonic_us;
 
 use crate::model::{AddressLease, VrrpInstance};
@@ -139,7 +141,7 @@ impl Actor {
 
     /// `--dont-release-vrrp`: addresses that stay behind stay for ever.
     pub(super) async fn make_permanent(&mut self) {
-        self.config.global.vip_lease = AddressLease::Off;
+        Arc::make_mut(&mut self.config).global.vip_lease = AddressLease::Off;
         self.lease_anew().await;
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Instances are matched by VRID, family and interface, not by name (keepalived's behaviour).
 
+use std::sync::Arc;
+
 use hacore::time::monotonic_us;
 
 use crate::model::Config;
@@ -66,7 +68,7 @@ impl Actor {
         self.change_static_addresses(&config).await;
         self.change_fifos(&config);
         self.mailer.configure(&config.global, &self.stimuli);
-        self.config = config;
+        self.config = Arc::new(config);
         let former_vmacs = self.change_vmacs(vmacs).await;
         let tracked = track::initial_stimuli(&self.config);
         for (index, before) in kept.into_iter().enumerate() {

@@ -23,7 +23,7 @@ use crate::vrrp::Router;
 pub use json::json_text;
 pub use metrics::metrics;
 pub use overview::{overview, summary};
-pub use view::{Life, View};
+pub use view::{Life, Snapshot, View};
 
 /// Both clocks at one moment, to show monotonic times as dates.
 #[derive(Debug, Clone, Copy)]

@@ -1,6 +1,6 @@
 //! What the texts about the running daemon are made of.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::model::{Config, SyncGroup};
 use crate::track::Condition;
@@ -19,6 +19,32 @@ pub struct Life {
     pub reloads_refused: u64,
     /// When and why the last reload was refused, until one succeeds.
     pub refused: Option<(u64, String)>,
+}
+
+/// Everything at one moment, to be made into text elsewhere: with hundreds of instances that takes milliseconds, which
+/// adverts do not wait for.
+#[derive(Debug, Clone)]
+pub struct Snapshot {
+    pub config: Arc<Config>,
+    pub routers: Vec<Router>,
+    pub groups: Vec<Group>,
+    pub conditions: BTreeMap<Tracker, Condition>,
+    pub life: Life,
+    pub clocks: Clocks,
+}
+
+impl Snapshot {
+    /// To look at.
+    pub fn view(&self) -> View<'_> {
+        View {
+            config: &self.config,
+            routers: &self.routers,
+            groups: &self.groups,
+            conditions: &self.conditions,
+            life: &self.life,
+            clocks: self.clocks,
+        }
+    }
 }
 
 /// Everything at one moment. Routers and instances have the same order.
