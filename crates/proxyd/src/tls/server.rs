@@ -145,7 +145,7 @@ pub fn configuration(
         let builder = WebPkiClientVerifier::builder_with_provider(roots, Arc::clone(&parameters.provider));
         let builder = builder.clear_root_hint_subjects();
         match parameters.ca_names {
-            true => builder.add_root_hint_subjects(with.named.roots.subjects().into_iter()),
+            true => builder.add_root_hint_subjects(with.named.roots.subjects()),
             false => builder,
         }
     };

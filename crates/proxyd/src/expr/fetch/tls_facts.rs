@@ -64,6 +64,11 @@ fn certificate<'a>(chain: &'a [Vec<u8>], der: &'a [u8], fact: &str, args: &Args)
         }
         _ => {}
     }
+    if fact == "r_dn" {
+        // Who has issued the last one is the root, which may be that one itself.
+        let (_, last) = X509Certificate::from_der(chain.last()?).ok()?;
+        return Some(Sample::str(name(last.issuer(), args)?));
+    }
     let (_, parsed) = X509Certificate::from_der(der).ok()?;
     Some(match fact {
         "s_dn" => Sample::str(name(parsed.subject(), args)?),

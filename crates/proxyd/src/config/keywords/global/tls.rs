@@ -1,10 +1,13 @@
-//! TLS defaults of the `global` section. They are accepted: nothing depends on them while `ssl` itself is refused.
+//! TLS defaults of the `global` section.
 
 use super::global;
 use crate::config::keyword::{Keyword, Line, Parsed, any, none, one};
 use crate::config::loader::Loader;
 
-const NO_TLS: &str = "no listener and no server can use TLS yet";
+const NO_RENEWAL: &str =
+    "certificates are renewed by tools beside this daemon, through files or the admin socket";
+const NO_DECRYPTION: &str = "no converter decrypts tokens yet";
+const NO_OCSP_UPDATE: &str = "OCSP responses are read from files and not asked for";
 
 pub const KEYWORDS: &[Keyword] = &[
     global("ca-base", "<dir>", "Where relative CA file names begin.", path_setting),
@@ -68,17 +71,20 @@ pub const KEYWORDS: &[Keyword] = &[
         .refused("maxsslrate")
         .unlisted(),
     global("acme.scheduler", "{ auto | off }", "Whether certificates are renewed by ACME.", one)
-        .later(NO_TLS),
+        .later(NO_RENEWAL),
     global("jwt.decrypt_alg_list", "<list>", "Algorithms that the jwt_decrypt converters may use.", one)
-        .later(NO_TLS),
+        .later(NO_DECRYPTION),
     global("jwt.decrypt_enc_list", "<list>", "Encodings that the jwt_decrypt converters may use.", one)
-        .later(NO_TLS),
+        .later(NO_DECRYPTION),
     global("ocsp-update.disable", "{ on | off }", "Whether OCSP responses are never updated.", one)
-        .later(NO_TLS),
-    global("ocsp-update.httpproxy", "<address>", "The proxy for OCSP updates.", one).later(NO_TLS),
-    global("ocsp-update.maxdelay", "<seconds>", "The longest time between OCSP updates.", one).later(NO_TLS),
-    global("ocsp-update.mindelay", "<seconds>", "The shortest time between OCSP updates.", one).later(NO_TLS),
-    global("ocsp-update.mode", "{ on | off }", "Whether OCSP responses are updated.", one).later(NO_TLS),
+        .later(NO_OCSP_UPDATE),
+    global("ocsp-update.httpproxy", "<address>", "The proxy for OCSP updates.", one).later(NO_OCSP_UPDATE),
+    global("ocsp-update.maxdelay", "<seconds>", "The longest time between OCSP updates.", one)
+        .later(NO_OCSP_UPDATE),
+    global("ocsp-update.mindelay", "<seconds>", "The shortest time between OCSP updates.", one)
+        .later(NO_OCSP_UPDATE),
+    global("ocsp-update.mode", "{ on | off }", "Whether OCSP responses are updated.", one)
+        .later(NO_OCSP_UPDATE),
 ];
 
 fn path_setting(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
