@@ -95,6 +95,9 @@ pub struct Global {
     pub max_connection_rate: Option<u32>,
     /// `maxsessrate`, sessions per second.
     pub max_session_rate: Option<u32>,
+    /// `maxsslconn`, and `maxsslrate` in handshakes per second.
+    pub max_tls_connections: Option<u32>,
+    pub max_tls_rate: Option<u32>,
     pub max_spread_checks: Option<Duration>,
     pub no_splice: bool,
     /// `maxpipes`; `None` is a quarter of `maxconn`.
@@ -163,6 +166,8 @@ impl Default for Global {
             fd_hard_limit: None,
             max_connection_rate: None,
             max_session_rate: None,
+            max_tls_connections: None,
+            max_tls_rate: None,
             max_spread_checks: None,
             no_splice: false,
             maxpipes: None,

@@ -28,6 +28,7 @@ pub struct Process {
     pub connection_rate: Rate,
     pub session_rate: Rate,
     pub request_rate: Rate,
+    pub tls: TlsFigures,
     /// A soft stop is under way.
     pub stopping: AtomicBool,
     /// `PipesUsed`, `PipesFree` of splice.
@@ -41,6 +42,51 @@ pub struct Process {
     pub observer: std::sync::OnceLock<std::sync::Arc<dyn Observer>>,
     /// `proc.` variables, once the process runs.
     pub variables: std::sync::OnceLock<std::sync::Arc<crate::stream::ProcessVariables>>,
+}
+
+/// TLS connections of clients (`CurrSslConns`, `SslRate` and relatives) and their limits; 0 is none.
+#[derive(Debug)]
+pub struct TlsFigures {
+    pub connections: Gauge,
+    pub connections_total: AtomicU64,
+    pub rate: Rate,
+    /// `maxsslconn`.
+    pub connections_max: AtomicU32,
+    /// `maxsslrate`.
+    pub rate_limit: AtomicU32,
+}
+
+impl TlsFigures {
+    fn new(threads: usize) -> Self {
+        Self {
+            connections: Gauge::default(),
+            connections_total: AtomicU64::new(0),
+            rate: Rate::new(threads),
+            connections_max: AtomicU32::new(0),
+            rate_limit: AtomicU32::new(0),
+        }
+    }
+
+    /// Sets both limits.
+    pub fn limit(&self, connections: Option<u32>, rate: Option<u32>) {
+        self.connections_max.store(connections.unwrap_or(0), Relaxed);
+        self.rate_limit.store(rate.unwrap_or(0), Relaxed);
+    }
+
+    /// Counts a connection that begins.
+    pub fn count(&self, now_ms: u64) {
+        self.connections.increment();
+        self.connections_total.fetch_add(1, Relaxed);
+        self.rate.tick(now_ms);
+    }
+
+    /// Whether there is room for one more.
+    pub fn has_room(&self) -> bool {
+        match self.connections_max.load(Relaxed) {
+            0 => true,
+            max => self.connections.current() < max,
+        }
+    }
 }
 
 /// Hears what traffic shows of servers (`observe`, `option outlier-ejection`); called by the data plane's threads.
@@ -70,6 +116,7 @@ impl Process {
             connection_rate: Rate::new(threads),
             session_rate: Rate::new(threads),
             request_rate: Rate::new(threads),
+            tls: TlsFigures::new(threads),
             stopping: AtomicBool::new(false),
             pipes_used: AtomicU32::new(0),
             pipes_free: AtomicU32::new(0),

@@ -48,6 +48,7 @@ impl Snapshot {
         let now = Instant::now();
         if before.is_none() {
             process.limit_rates(config.global.max_connection_rate, config.global.max_session_rate);
+            process.tls.limit(config.global.max_tls_connections, config.global.max_tls_rate);
         }
         let threads = process.threads;
         let maxconn = process.maxconn.load(std::sync::atomic::Ordering::Relaxed);
@@ -103,6 +104,10 @@ impl Snapshot {
         let rates = |global: &Global| (global.max_connection_rate, global.max_session_rate);
         if rates(&self.global) != rates(&old.global) {
             self.process.limit_rates(self.global.max_connection_rate, self.global.max_session_rate);
+        }
+        let tls = |global: &Global| (global.max_tls_connections, global.max_tls_rate);
+        if tls(&self.global) != tls(&old.global) {
+            self.process.tls.limit(self.global.max_tls_connections, self.global.max_tls_rate);
         }
         for frontend in self.frontends() {
             if let Some(old) = old.frontend_named(frontend.name()) {

@@ -235,7 +235,10 @@ impl Session {
         let is_http = self.policy().is_http;
         let started =
             core.connections.get_mut(self.client).map(|client| start_client(&self.listener, is_http, client));
-        if started != Some(true) {
+        if started == Some(true) {
+            core.process.tls.count(core.clock.monotonic_ms());
+            self.counts_tls = true;
+        } else {
             self.killed = Some(Fault::Resource);
         }
         Entry::Tls

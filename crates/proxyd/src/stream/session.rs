@@ -61,6 +61,8 @@ pub struct Session {
     pub(super) multiplexer: Option<Box<Multiplexer>>,
     /// This is one stream of that session.
     pub(super) parent: Option<Parent>,
+    /// It is one of the process's TLS connections.
+    pub(super) counts_tls: bool,
     /// The whole of a stream's body is in `input`.
     pub(super) input_ended: bool,
 }
@@ -83,6 +85,7 @@ fn has_room(core: &Core, frontend: &Frontend, listener: &Listener) -> bool {
     frontend.accepts()
         && listener.maxconn.is_none_or(|max| listener.sessions.current() < max)
         && core.process.connections.current() < core.process.maxconn.load(Relaxed)
+        && (!listener.model.tls || core.process.tls.has_room())
 }
 
 /// Whether the rates allow it: `rate-limit sessions`, `maxconnrate`, `maxsessrate`.
@@ -97,6 +100,7 @@ pub fn is_within_rates(core: &Core, listener: &Listener) -> bool {
     allows(&frontend.session_rate_limit, &frontend.session_rate)
         && allows(&process.connection_rate_limit, &process.connection_rate)
         && allows(&process.session_rate_limit, &process.session_rate)
+        && (!listener.model.tls || allows(&process.tls.rate_limit, &process.tls.rate))
 }
 
 impl Session {
@@ -175,6 +179,7 @@ impl Session {
             handshake_us: 0,
             multiplexer: None,
             parent: None,
+            counts_tls: false,
             input_ended: false,
             snapshot: Rc::clone(snapshot),
         }
@@ -381,6 +386,9 @@ impl Session {
         frontend.sessions.decrement();
         self.listener.sessions.decrement();
         core.process.connections.decrement();
+        if self.counts_tls {
+            core.process.tls.connections.decrement();
+        }
         if was_full {
             core.inboxes.broadcast(&crate::runtime::Message::ResumeAccept);
         }

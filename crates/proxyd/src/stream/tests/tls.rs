@@ -291,3 +291,21 @@ fn options_of_a_crt_list_entry_hold_for_its_name_only() {
     assert_eq!(negotiated("two.example"), Some(b"x".to_vec()));
     assert_eq!(negotiated("one.example"), Some(b"http/1.1".to_vec()));
 }
+
+#[test]
+fn maxsslconn_makes_the_next_client_wait_until_one_leaves() {
+    let site = site(&["a.example"]);
+    let proxy = with_tls(listen(&[closed_port()]), &[("crt", &site.path)]);
+    let mut config = Config { proxies: vec![proxy], ..Config::default() };
+    config.global.max_tls_connections = Some(1);
+    let proxyd = Proxyd::start_with(config);
+    let mut first = client(proxyd.address(), "a.example", &[&site]);
+    first.conn.complete_io(&mut first.sock).unwrap();
+    let mut second = client(proxyd.address(), "a.example", &[&site]);
+    second.sock.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+    assert!(second.conn.complete_io(&mut second.sock).is_err(), "nobody answers yet");
+    assert_eq!(proxyd.snapshot.process.tls.connections.current(), 1);
+    drop(first);
+    second.sock.set_read_timeout(Some(PATIENCE)).unwrap();
+    second.conn.complete_io(&mut second.sock).unwrap();
+}

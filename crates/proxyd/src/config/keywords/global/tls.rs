@@ -66,10 +66,8 @@ pub const KEYWORDS: &[Keyword] = &[
     global("ssl-security-level", "<number>", "OpenSSL's security level.", one)
         .no_effect("there is no OpenSSL"),
     global("ssl-skip-self-issued-ca", "", "Leaves self-issued authorities out of chains.", none),
-    global("maxsslconn", "<number>", "The most TLS connections.", one).refused("maxsslconn"),
-    global("maxsslrate", "<number>", "The most TLS handshakes per second.", one)
-        .refused("maxsslrate")
-        .unlisted(),
+    global("maxsslconn", "<number>", "The most TLS connections of clients.", maxsslconn),
+    global("maxsslrate", "<number>", "The most TLS handshakes of clients per second.", maxsslrate).unlisted(),
     global("acme.scheduler", "{ auto | off }", "Whether certificates are renewed by ACME.", one)
         .later(NO_RENEWAL),
     global("jwt.decrypt_alg_list", "<list>", "Algorithms that the jwt_decrypt converters may use.", one)
@@ -86,6 +84,16 @@ pub const KEYWORDS: &[Keyword] = &[
     global("ocsp-update.mode", "{ on | off }", "Whether OCSP responses are updated.", one)
         .later(NO_OCSP_UPDATE),
 ];
+
+fn maxsslconn(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    loader.global.max_tls_connections = Some(line.integer(0..=i64::from(u32::MAX))? as u32);
+    line.end()
+}
+
+fn maxsslrate(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    loader.global.max_tls_rate = Some(line.integer(0..=i64::from(u32::MAX))? as u32);
+    line.end()
+}
 
 fn path_setting(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let path = line.required("a directory path as an argument.")?.as_str().to_owned();

@@ -105,6 +105,7 @@ fn set_rate_limit(context: &mut Context<'_>, words: &[&str]) -> Reply {
     let limit: &AtomicU32 = match words {
         ["connections", "global", ..] => &process.connection_rate_limit,
         ["sessions", "global", ..] => &process.session_rate_limit,
+        ["ssl-sessions", "global", ..] => &process.tls.rate_limit,
         _ => return Reply::error(RATE_LIMIT_USAGE),
     };
     match words.get(2).map(|value| value.parse()) {
