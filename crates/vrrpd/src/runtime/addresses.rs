@@ -1,8 +1,13 @@
 //! Putting virtual addresses on interfaces and taking them off.
 
+use futures_util::future::join_all;
+
 use crate::model::{AddressSpec, Config};
 
 use super::{actor::Actor, instance::Instance};
+
+/// Requests that wait for the kernel's answer at once; the answers have to fit the socket's buffer.
+const REQUESTS_MAX: usize = 64;
 
 impl Actor {
     /// Every address of an instance with the index of its interface, where that exists.
@@ -17,17 +22,39 @@ impl Actor {
             .collect()
     }
 
-    /// VIPs, then excluded ones.
+    /// VIPs, then excluded ones, then routes and rules.
     pub(super) async fn add_addresses(&mut self, index: usize) {
-        let Some(instance) = self.instances.get(index) else { return };
-        let name = instance.model.name.clone();
-        let lifetime_s = self.lifetime_s(instance);
-        let (routes, rules) = (instance.model.routes.clone(), instance.model.rules.clone());
-        for (ifindex, spec) in self.placed_addresses(instance) {
-            self.add_address(&name, ifindex, &spec, lifetime_s).await;
+        self.add_addresses_of(&[index]).await;
+    }
+
+    /// The same for several instances, whose requests are on their way together: many may take over at once.
+    pub(super) async fn add_addresses_of(&mut self, indexes: &[usize]) {
+        let instances = || indexes.iter().filter_map(|index| self.instances.get(*index));
+        let mut wanted = Vec::new();
+        for instance in instances() {
+            let lifetime_s = self.lifetime_s(instance);
+            let placed = self.placed_addresses(instance).into_iter();
+            wanted.extend(
+                placed.map(|(ifindex, spec)| (instance.model.name.as_str(), ifindex, spec, lifetime_s)),
+            );
         }
-        self.lease_begins(index, None);
-        self.add_paths(&name, &routes, &rules).await;
+        for some in wanted.chunks(REQUESTS_MAX) {
+            let requests = some
+                .iter()
+                .map(|(_, ifindex, spec, lifetime_s)| self.netlink.add_address(*ifindex, spec, *lifetime_s));
+            for (answer, (name, _, spec, _)) in join_all(requests).await.into_iter().zip(some) {
+                if let Err(error) = answer {
+                    self.log.warning(&format!("({name}) cannot add {}: {error}", spec.address));
+                }
+            }
+        }
+        for instance in instances() {
+            let model = &instance.model;
+            self.add_paths(&model.name, &model.routes, &model.rules).await;
+        }
+        for index in indexes {
+            self.lease_begins(*index, None);
+        }
     }
 
     /// One address, for ever or for so long.

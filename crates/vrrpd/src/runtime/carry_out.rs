@@ -18,6 +18,15 @@ use super::{
     outside::{Happening, Kind, Stimulus, What},
 };
 
+/// Instances that get their addresses and do not lose them within the same outcomes: theirs can be set first.
+fn only_adding(outcomes: &[Outcome]) -> BTreeSet<usize> {
+    let of = |wanted: Action| {
+        outcomes.iter().filter(move |(_, action)| *action == wanted).map(|(index, _)| *index)
+    };
+    let removing: BTreeSet<usize> = of(Action::RemoveAddresses).collect();
+    of(Action::AddAddresses).filter(|index| !removing.contains(index)).collect()
+}
+
 impl Actor {
     /// One event for one router, and everything that follows.
     pub(super) async fn feed(&mut self, index: usize, event: Event) {
@@ -26,7 +35,7 @@ impl Actor {
         self.carry_out(out).await;
     }
 
-    /// Carries actions out: all adverts first, the rest in order.
+    /// Carries actions out: all adverts first, then new addresses, the rest in order.
     pub(super) async fn carry_out(&mut self, outcomes: Vec<Outcome>) {
         let mut changed = BTreeSet::new();
         for (index, action) in &outcomes {
@@ -40,9 +49,13 @@ impl Actor {
         for index in changed {
             self.record(index);
         }
+        let adding = only_adding(&outcomes);
+        let indexes: Vec<usize> = adding.iter().copied().collect();
+        self.add_addresses_of(&indexes).await;
         for (index, action) in outcomes {
             match action {
                 Action::SendAdvert { .. } => {}
+                Action::AddAddresses if adding.contains(&index) => {}
                 Action::AddAddresses => self.add_addresses(index).await,
                 Action::RemoveAddresses => self.remove_addresses(index).await,
                 Action::Announce { repeat } => self.announce(index, repeat),

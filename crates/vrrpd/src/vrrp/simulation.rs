@@ -1,4 +1,5 @@
-//! Two to seven routers on a simulated network that loses, delays, partitions and restarts.
+//! Two to seven routers on a simulated network that loses, delays, partitions and restarts, whose processes die and are
+//! continued by others that adopt their addresses, freeze, and see their clocks jump.
 //!
 //! What is proved for each seed: once the network has been quiet for three adverts and the skew (twice, for
 //! the worst interleaving of a preemption), every connected component has exactly one master, the
@@ -47,6 +48,12 @@ struct Network {
     routers: Vec<Option<Router>>,
     configured: Vec<Settings>,
     holds: Vec<bool>,
+    /// What a process that died left to the next one; its addresses are still there.
+    died: Vec<Option<Legacy>>,
+    /// How far each router's clock is ahead: a machine that slept sees it jump.
+    clock_us: Vec<u64>,
+    /// Until when each router does not run.
+    frozen_until_us: Vec<u64>,
     /// Side of the partition each router is on.
     side: Vec<u8>,
     loss_percent: u64,
@@ -84,6 +91,9 @@ impl Network {
             now_us: 0,
             routers: vec![None; count],
             holds: vec![false; count],
+            died: vec![None; count],
+            clock_us: vec![0; count],
+            frozen_until_us: vec![0; count],
             side: vec![0; count],
             configured,
             loss_percent: 0,
@@ -101,15 +111,50 @@ impl Network {
     fn start(&mut self, index: usize) {
         self.routers[index] = Some(Router::new(self.configured[index].clone()));
         self.holds[index] = false;
+        self.died[index] = None;
         self.give(index, Event::Source(Some(address(index))));
         self.give(index, Event::Start);
+    }
+
+    /// The process dies; the kernel keeps what it has. One that was leaving is finished by its supervisor.
+    fn crash(&mut self, index: usize) {
+        let Some(router) = self.routers[index].take() else { return };
+        if router.state() == State::Init {
+            self.holds[index] = false;
+        } else {
+            assert_eq!(router.legacy().holds_addresses, self.holds[index], "the record is true");
+            self.died[index] = Some(router.legacy());
+        }
+    }
+
+    /// The next process takes the place of one that died.
+    fn adopt(&mut self, index: usize) {
+        let Some(legacy) = self.died[index].take() else { return };
+        let (held, was_master) = (self.holds[index], legacy.state == State::Master);
+        self.routers[index] = Some(Router::new(self.configured[index].clone()));
+        self.give(index, Event::Source(Some(address(index))));
+        let mut actions = Vec::new();
+        let now_us = self.now_us + self.clock_us[index];
+        if let Some(router) = &mut self.routers[index] {
+            router.adopt(&legacy, now_us, &mut actions);
+        }
+        self.steps += 1;
+        self.carry_out(index, actions);
+        // Nobody sees a change: who had the addresses has them.
+        if was_master && held {
+            assert!(self.holds[index], "an adopted master keeps its addresses");
+        }
     }
 
     fn give(&mut self, index: usize, event: Event) {
         self.steps += 1;
         let Some(router) = &mut self.routers[index] else { return };
         let mut actions = Vec::new();
-        router.step(event, self.now_us, &mut actions);
+        router.step(event, self.now_us + self.clock_us[index], &mut actions);
+        self.carry_out(index, actions);
+    }
+
+    fn carry_out(&mut self, index: usize, actions: Vec<Action>) {
         let interval_us = self.configured[index].advert_interval_us;
         for action in actions {
             match action {
@@ -144,7 +189,11 @@ impl Network {
                 .routers
                 .iter()
                 .enumerate()
-                .filter_map(|(index, router)| Some((router.as_ref()?.next_deadline_us()?, index)))
+                .filter_map(|(index, router)| {
+                    let own_us = router.as_ref()?.next_deadline_us()?;
+                    let at_us = own_us.saturating_sub(self.clock_us[index]);
+                    Some((at_us.max(self.frozen_until_us[index]), index))
+                })
                 .min();
             let next_us = [packet_us, timer.map(|(at_us, _)| at_us)].into_iter().flatten().min();
             let Some(next_us) = next_us.filter(|at_us| *at_us <= until_us) else { break };
@@ -162,7 +211,12 @@ impl Network {
         let Some(Reverse((_, _, to, from, priority, interval_us))) = self.in_flight.pop() else {
             return;
         };
-        if self.side[to] == self.side[from] {
+        if self.frozen_until_us[to] > self.now_us {
+            // It waits in the socket.
+            let at_us = self.frozen_until_us[to];
+            self.sent += 1;
+            self.in_flight.push(Reverse((at_us, self.sent, to, from, priority, interval_us)));
+        } else if self.side[to] == self.side[from] {
             let version = self.configured[to].version;
             self.give(to, advert(version, priority, address(from), interval_us));
         }
@@ -171,7 +225,8 @@ impl Network {
     /// Something bad or strange happens.
     fn trouble(&mut self) {
         let index = self.random.below(self.routers.len() as u64) as usize;
-        match self.random.below(9) {
+        let interval_us = self.configured[index].advert_interval_us;
+        match self.random.below(13) {
             0 => self.loss_percent = self.random.below(60),
             1 => {
                 for side in &mut self.side {
@@ -182,10 +237,11 @@ impl Network {
             // Killed: the kernel of the dead machine answers no more.
             3 => {
                 self.routers[index] = None;
+                self.died[index] = None;
                 self.holds[index] = false;
             }
             4 | 5 => {
-                if self.routers[index].is_none() {
+                if self.routers[index].is_none() && self.died[index].is_none() {
                     self.start(index);
                 }
             }
@@ -198,6 +254,10 @@ impl Network {
                 };
                 self.give(index, Event::Track { tracker: Tracker::Script("s".into()), effect });
             }
+            8 => self.crash(index),
+            9 => self.adopt(index),
+            10 => self.clock_us[index] += self.random.below(6 * interval_us),
+            11 => self.frozen_until_us[index] = self.now_us + self.random.below(5 * interval_us),
             _ => self.give(index, Event::AddressLost),
         }
     }
@@ -249,6 +309,9 @@ impl Network {
     }
 }
 
+/// Networks that are lived through; `VRRP_SIMULATION_LIVES` wants more, `VRRP_SIMULATION_SEED` picks a single one.
+const SEEDS: u64 = 600;
+
 /// One life of a network; returns how many events it saw.
 fn live(seed: u64) -> u64 {
     let mut network = Network::new(seed);
@@ -259,7 +322,12 @@ fn live(seed: u64) -> u64 {
             let pause_us = network.random.below(4 * interval_us);
             network.run(network.now_us + pause_us);
         }
-        // Calm: no loss, whatever the partition is.
+        // Calm: no loss, whatever the partition is; supervisors have started what died, and everybody runs.
+        for index in 0..network.routers.len() {
+            network.adopt(index);
+        }
+        let awake_us = network.frozen_until_us.iter().copied().max().unwrap_or_default();
+        network.run(awake_us.max(network.now_us));
         network.loss_percent = 0;
         network.run(network.now_us + network.settling_us());
         network.check(seed);
@@ -269,12 +337,14 @@ fn live(seed: u64) -> u64 {
 
 #[test]
 fn one_master_per_component_the_best_one_after_three_adverts_and_the_skew() {
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let lives: u64 = number("VRRP_SIMULATION_LIVES").unwrap_or(SEEDS);
     let seeds = match std::env::var("VRRP_SIMULATION_SEED") {
         Ok(seed) => {
             let seed = seed.parse().expect("a number");
             seed..seed + 1
         }
-        Err(_) => 0..400u64,
+        Err(_) => 0..lives,
     };
     let mut steps = 0;
     for seed in seeds {
@@ -288,7 +358,7 @@ fn one_master_per_component_the_best_one_after_three_adverts_and_the_skew() {
             }
         }
     }
-    println!("{steps} events");
+    println!("{steps} events in {lives} lives");
 }
 
 #[test]
