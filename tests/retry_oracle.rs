@@ -98,7 +98,12 @@ fn a_status_that_stays() {
 
 #[test]
 fn another_condition_does_not_count() {
-    same("another_condition_does_not_count", "    retry-on 502 empty-response", [Some(BUSY), Some(GOOD)], GET);
+    same(
+        "another_condition_does_not_count",
+        "    retry-on 502 empty-response",
+        [Some(BUSY), Some(GOOD)],
+        GET,
+    );
 }
 
 #[test]

@@ -52,6 +52,8 @@ pub struct Effects {
     pub server_mark: Option<u32>,
     pub server_tos: Option<u8>,
     pub disable_l7_retry: bool,
+    /// `switch-mode http proto h1`.
+    pub http1_only: bool,
     /// `early-hint`: fields of a 103 response that is sent before the rules' verdict is carried out.
     pub early_hints: HeaderList,
     /// `expect-proxy layer4`: a PROXY header comes first.

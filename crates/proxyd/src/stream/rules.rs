@@ -250,6 +250,7 @@ impl Stream {
             self.info.termination.set_once(Cause::Proxy, Phase::Request);
             return self.finish(session, core);
         }
+        session.http1_only = self.effects.http1_only;
         Step::Upgrade
     }
 

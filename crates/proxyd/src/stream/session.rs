@@ -38,6 +38,8 @@ pub struct Session {
     pub(super) is_http: bool,
     /// The next request is the one for which the connection became HTTP: its connection was judged already.
     pub(super) is_upgraded: bool,
+    /// `switch-mode http proto h1`: the preface of HTTP/2 is a bad request.
+    pub(super) http1_only: bool,
     /// With `http-reuse never` the server connection stays with the client.
     pub(super) private: Option<Private>,
     /// Where the last request went, for `option prefer-last-server`.
@@ -166,6 +168,7 @@ impl Session {
             vars: Box::default(),
             is_http: snapshot.policies.get(frontend.0 as usize).is_some_and(|policy| policy.is_http),
             is_upgraded: false,
+            http1_only: false,
             private: None,
             last_server: None,
             deadline_ms: NEVER,
@@ -535,7 +538,8 @@ impl Session {
     /// HTTP/2 may begin without having been agreed on (RFC 9113 §3.3).
     fn may_become_http2(&self) -> bool {
         let frontend = self.snapshot.frontend(self.frontend);
-        self.listener.model.protocol.is_none()
+        !self.http1_only
+            && self.listener.model.protocol.is_none()
             && frontend.is_some_and(|frontend| !frontend.model.options.disable_h2_upgrade)
     }
 
@@ -552,6 +556,10 @@ impl Session {
         match parsing {
             Parsing::Head { .. } if self.body_is_bad(&stream) => {
                 self.refuse(core, &mut stream, Cause::Proxy, 400)
+            }
+            // The start of HTTP/2 where that is not spoken.
+            Parsing::Head { .. } if is_preface(&stream.request) => {
+                self.refuse(core, &mut stream, Cause::Proxy, 405);
             }
             Parsing::Head { .. } => stream.has_request = true,
             Parsing::Bad(status) => {
@@ -698,6 +706,10 @@ fn local_end(listener: &Listener, client: &OwnedFd) -> Endpoint {
         Some(address) if !address.ip().is_unspecified() => Endpoint::Inet(*address),
         _ => socket::local_endpoint(client.as_fd()),
     }
+}
+
+fn is_preface(request: &crate::http::RequestHead) -> bool {
+    request.method_bytes() == b"PRI" && request.target() == b"*"
 }
 
 /// Counts a connection that no rule has looked at yet.

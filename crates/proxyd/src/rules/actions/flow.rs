@@ -134,14 +134,27 @@ fn switch_mode(words: &mut ActionWords<'_, '_>) -> Result<Arc<dyn Action>, Diagn
     if word != "http" {
         return Err(Diagnostic::alert("expects 'http'.").at(word.span));
     }
-    if words.words.take_if("proto") {
+    let http1_only = words.words.take_if("proto");
+    if http1_only {
         let word = words.required("'proto' expects a MUX protocol.")?;
         if word != "h1" {
             let message = format!("'proto' : '{}' is not supported here, only 'h1'.", word.as_str());
             return Err(Diagnostic::alert(message).at(word.span));
         }
     }
-    Ok(Arc::new(Decide(Verdict::SwitchMode)))
+    Ok(Arc::new(SwitchMode { http1_only }))
+}
+
+#[derive(Debug)]
+struct SwitchMode {
+    http1_only: bool,
+}
+
+impl Action for SwitchMode {
+    fn run(&self, txn: &mut Txn<'_>) -> Verdict {
+        txn.effects.http1_only = self.http1_only;
+        Verdict::SwitchMode
+    }
 }
 
 #[derive(Debug)]

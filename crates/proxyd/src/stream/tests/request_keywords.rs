@@ -356,3 +356,13 @@ fn unpublished_backends_are_passed_over() {
     client.send("GET / HTTP/1.1\r\nhost: h\r\nx-force: 1\r\n\r\n");
     assert!(client.head().starts_with("HTTP/1.1 201 "));
 }
+
+#[test]
+fn proto_h1_refuses_the_preface_of_http_2() {
+    let mut proxy = listen(&[closed_port()]);
+    proxy.binds[0].protocol = Some("h1".to_owned());
+    let proxyd = Proxyd::start(vec![proxy]);
+    let mut client = proxyd.client();
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    assert!(client.rest().starts_with("HTTP/1.1 405 "));
+}
