@@ -401,9 +401,11 @@ impl Session {
     /// our last words.
     fn take_leave(&mut self, core: &mut Core) {
         let mut scratch = std::mem::take(&mut core.scratch);
+        // Of a connection that was never read nobody knows yet whether there is something.
+        let unread = self.first_byte_us.is_none();
         if let Some(client) = core.connections.get_mut(self.client)
             && client.is_plain()
-            && client.is_readable()
+            && (client.is_readable() || unread && !client.is_hung_up())
             && !client.is_broken()
         {
             client.receive(&mut scratch);
