@@ -156,12 +156,13 @@ impl Exporter<'_> {
             }
             Shape::ServerStates | Shape::CheckStates => {
                 let Some(backend) = self.backend(row) else { return };
-                let (states, count): (&[&str], fn(&Backend, &str) -> usize) = match metric.shape {
-                    Shape::ServerStates => (SERVER_STATES, servers_in_state),
-                    _ => (tables::CHECK_STATES, servers_with_check),
-                };
-                for state in states {
-                    let _ = writeln!(out, "{name}{{{labels},state=\"{state}\"}} {}", count(backend, state));
+                let by_server = metric.shape == Shape::ServerStates;
+                for state in if by_server { SERVER_STATES } else { tables::CHECK_STATES } {
+                    let count = match by_server {
+                        true => servers_in_state(backend, state),
+                        false => servers_with_check(backend, state),
+                    };
+                    let _ = writeln!(out, "{name}{{{labels},state=\"{state}\"}} {count}");
                 }
             }
         }

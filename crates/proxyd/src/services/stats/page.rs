@@ -178,7 +178,7 @@ pub fn html(view: &View<'_>, in_scope: impl Fn(&StatRow) -> bool, out: &mut Stri
 
 fn begin_table(view: &View<'_>, row: &StatRow, out: &mut String) {
     let name = escaped(&text(row, Column::ProxyName));
-    let _ = write!(out, "<section data-p=\"{name}\"><h2 id=\"{name}\">{name}</h2>\n");
+    let _ = writeln!(out, "<section data-p=\"{name}\"><h2 id=\"{name}\">{name}</h2>");
     if view.is_admin {
         out.push_str("<form method=\"post\">");
     }
