@@ -82,14 +82,14 @@ fn vrrp_strict_makes_the_addresses_deaf_until_the_end() {
     let strict = format!("global_defs {{\n    vrrp_strict\n}}\n{}", instance(""));
     let mut daemon = segment.start(Host::One, &program, &strict).unwrap();
     assert!(segment.await_owner(VIP, Host::One), "{}", daemon.output());
-    assert!(answers_ping(&segment, "10.99.0.1"));
+    assert_until(&daemon, "reachable", || answers_ping(&segment, "10.99.0.1"));
     assert!(!answers_ping(&segment, VIP), "no_accept does not drop");
     assert!(output(&segment, Host::One, "nft list table ip keepalived").contains("ip daddr @vips drop"));
     // A reload that allows it opens the address without a change of state.
     std::fs::write(daemon.path("keepalived.conf"), instance("")).unwrap();
     daemon.signal(Signal::SIGHUP).unwrap();
     assert_line(&daemon, "Reload complete");
-    assert!(answers_ping(&segment, VIP));
+    assert_until(&daemon, "open again", || answers_ping(&segment, VIP));
     std::fs::write(daemon.path("keepalived.conf"), instance("no_accept")).unwrap();
     daemon.signal(Signal::SIGHUP).unwrap();
     assert_until(&daemon, "deaf again", || !answers_ping(&segment, VIP));
@@ -190,6 +190,8 @@ fn a_peer_beyond_its_max_ttl_is_not_heard() {
     let far =
         unicast(Host::One, Host::Two, "").replace("unicast_src_ip", "unicast_ttl 64\n    unicast_src_ip");
     let one = segment.start(Host::One, &program, &far).unwrap();
+    // Else the other may be master first, and be heard.
+    assert_line(&one, "(VI_1) Entering MASTER STATE");
     let two = segment.start(Host::Two, &program, &unicast(Host::Two, Host::One, "min_ttl 255")).unwrap();
     assert_line(&two, "(VI_1) invalid TTL/HL. Received 64 and expect 255 to 255");
     assert_line(&two, "(VI_1) Entering MASTER STATE");
@@ -372,6 +374,8 @@ fn a_tracked_process_decides_whether_there_is_a_master() {
     );
     let daemon = segment.start(Host::One, &program, &text).unwrap();
     assert_line(&daemon, "(VI_1) entering FAULT state (tracked process tp quorum not achieved)");
+    // In a namespace of its own it looks at all processes, and has done so once now.
+    assert_line(&daemon, "looking at all processes every 500 ms");
     let start = || Daemon::start(&tracked, &["600"], &[]).unwrap();
     let (one, two) = (start(), start());
     assert_line(&daemon, "Quorum gained for tracked process tp");

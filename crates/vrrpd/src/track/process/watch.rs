@@ -118,19 +118,19 @@ struct Thread {
 
 impl Thread {
     fn run(&mut self) {
-        if let Err(error) = &self.socket {
-            let line = format!(
-                "process events: {error} - looking at all processes every {} ms",
-                LOOK_INTERVAL_US / 1000
-            );
-            self.say(Stimulus::Log(line));
-        }
         self.look();
         for (process, _) in &self.followed {
             self.states.push(ProcessState::new(process, self.count_of(self.states.len())));
         }
         for index in 0..self.states.len() {
             self.tell(index);
+        }
+        if let Err(error) = &self.socket {
+            let line = format!(
+                "process events: {error} - looking at all processes every {} ms",
+                LOOK_INTERVAL_US / 1000
+            );
+            self.say(Stimulus::Log(line));
         }
         while !self.ending.load(Ordering::Relaxed) && !self.stimuli.is_closed() {
             self.wait();
