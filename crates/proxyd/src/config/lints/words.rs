@@ -91,7 +91,7 @@ fn impossible(words: &[Word]) -> Option<Diagnostic> {
     }
     let exact = matches!(method, "" | "str");
     let begins = method == "beg";
-    let is_path = (name == "path" && (exact || begins)) || (name == "path_beg" && (exact || begins));
+    let is_path = matches!(name, "path" | "path_beg") && (exact || begins);
     let plain = !matches!(method, "reg" | "found" | "len" | "int" | "bin" | "ip" | "bool");
     let path_kind =
         matches!(name, "path" | "path_beg" | "path_end" | "path_sub") && plain && !criterion.contains(',');

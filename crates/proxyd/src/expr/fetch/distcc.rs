@@ -47,8 +47,7 @@ fn token<'a>(args: &Args, ctx: &EvalCtx<'a>, state: &mut FetchState) -> Option<(
     let wanted = args.bytes(0)?;
     let mut left = args.int(1).unwrap_or(1);
     let mut rest = ctx.payload().data;
-    loop {
-        let Some((head, after)) = rest.split_at_checked(HEAD_BYTES) else { break };
+    while let Some((head, after)) = rest.split_at_checked(HEAD_BYTES) {
         let (name, digits) = head.split_at(4);
         let number = u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
         let length = if WITHOUT_BODY.contains(&name) { 0 } else { number as usize };
