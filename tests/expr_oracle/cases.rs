@@ -295,6 +295,13 @@ str(1g),hex2i
 str(),hex2i
 str(hello),base64
 bin(00ff10),base64
+bin(100e00044d5154540402003c00026162),mqtt_is_valid
+bin(100e00044d5154540402003c000261),mqtt_is_valid
+bin(100e00044d5154540402003c00026162),mqtt_field_value(connect,client_identifier)
+bin(100e00044d5154540402003c00026162),mqtt_field_value(1,protocol_version)
+bin(100e00044d5154540402003c00026162),mqtt_field_value(connect,KEEPALIVE)
+bin(20020100),mqtt_field_value(connack,flags)
+bin(20020100),mqtt_field_value(connect,flags)
 str(aGVsbG8=),b64dec
 str(aGVsbG8),b64dec
 str(aGVs*G8=),b64dec

@@ -6,13 +6,7 @@ use crate::expr::{ArgKind, Args, EvalCtx, ParseScope, Sample, SampleType};
 const BIN: SampleType = SampleType::Bin;
 
 pub(super) const CONVERTERS: &[Converter] = &[
-    conv(
-        "mqtt_is_valid",
-        BIN,
-        SampleType::Bool,
-        |sample, _, _| Some(Sample::Bool(Packet::parse(&data(sample)?).is_some())),
-        "a valid MQTT CONNECT or CONNACK packet",
-    ),
+    conv("mqtt_is_valid", BIN, SampleType::Bool, is_valid, "a valid MQTT CONNECT or CONNACK packet"),
     conv("mqtt_field_value", BIN, SampleType::Str, field_value, "a field or property of an MQTT packet")
         .args(2, &[ArgKind::Str, ArgKind::Str])
         .check(check),
@@ -20,6 +14,15 @@ pub(super) const CONVERTERS: &[Converter] = &[
 
 const CONNECT: u8 = 1;
 const CONNACK: u8 = 2;
+
+/// Nothing is said of a packet that has not arrived as a whole.
+fn is_valid<'a>(sample: Sample<'a>, _: &'a Args, _: &EvalCtx<'a>) -> Option<Sample<'a>> {
+    let message = data(sample)?;
+    let mut cursor = Cursor(&message);
+    cursor.number(1)?;
+    let length = cursor.variable()?;
+    (cursor.0.len() >= length).then(|| Sample::Bool(Packet::parse(&message).is_some()))
+}
 
 /// The number of a packet type in an argument.
 fn packet_type(text: &str) -> Option<u8> {

@@ -15,8 +15,7 @@ pub const KEYWORDS: &[Keyword] = &[
         "Keeps a client on its server by a cookie.",
         cookie,
     ),
-    old("dynamic-cookie-key", Places::BACK, "<string>", "The secret of dynamic cookies.", dynamic_key)
-        .later("there are no dynamic cookies yet"),
+    old("dynamic-cookie-key", Places::BACK, "<string>", "The secret of dynamic cookies.", dynamic_key),
 ];
 
 fn cookie(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {

@@ -17,8 +17,7 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("cookie", "<value>", "The server's cookie.", cookie),
     server("disabled", "", "Starts in maintenance.", disabled),
     server("enabled", "", "Undoes 'disabled'.", disabled),
-    server("guid", "<string>", "A name that is unique over all objects.", guid)
-        .later("objects have no unique names yet"),
+    server("guid", "<string>", "A name that is unique over all objects.", guid),
     server("hash-key", "<key>", "What consistent hashing takes as the server's key.", hash_key),
     server("id", "<value>", "The server's number.", id),
     server("idle-ping", "<delay>", "Pings idle HTTP/2 connections.", skip_one)
