@@ -583,6 +583,18 @@ impl Router {
         self.complain(error.to_string(), out);
     }
 
+    /// Moves a master's next advert forward to the last moment on the grid of its interval, which routers of one interval
+    /// share; the gaps after it are whole intervals again.
+    pub(super) fn align_adverts(&mut self, now_us: u64) {
+        let interval_us = self.settings.advert_interval_us.max(1);
+        if let (State::Master, Some(at_us)) = (self.state, self.deadlines.main_us) {
+            let aligned_us = at_us - at_us % interval_us;
+            if aligned_us > now_us {
+                self.deadlines.main_us = Some(aligned_us);
+            }
+        }
+    }
+
     /// An advert out of turn, as a reload of a master sends one before and after (keepalived's behaviour).
     pub fn advertise_now(&mut self, now_us: u64, out: &mut Vec<Action>) {
         if self.state == State::Master && !self.stopped {

@@ -497,3 +497,36 @@ fn skip_check_adv_addr_looks_at_the_addresses_of_a_new_master_only() {
         assert_eq!(router.counters().address_list_errors, errors, "skip {skip}");
     }
 }
+
+#[test]
+fn many_masters_advertise_together_and_never_late() {
+    let interval_us = 1_000_000;
+    let routers = (0..20).map(|_| Router::new(settings(100))).collect();
+    let mut domain = Domain::new(routers, Vec::new());
+    let mut out = Vec::new();
+    for index in 0..20 {
+        // Started one after the other, they expire one after the other.
+        let at_us = 10_000_000 + index as u64 * 7_000;
+        domain.step(index, Event::Source(Some("10.0.0.1".parse().unwrap())), at_us, &mut out);
+        domain.step(index, Event::Start, at_us, &mut out);
+    }
+    let mut last_us = vec![None; 20];
+    let mut at_once = 0;
+    for _ in 0..400 {
+        let Some(now_us) = domain.next_deadline_us() else { break };
+        out.clear();
+        domain.timers(now_us, &mut out);
+        let sent: Vec<usize> = out
+            .iter()
+            .filter(|(_, action)| matches!(action, Action::SendAdvert { .. }))
+            .map(|(index, _)| *index)
+            .collect();
+        at_once = sent.len();
+        for index in sent {
+            if let Some(before_us) = last_us[index].replace(now_us) {
+                assert!(now_us - before_us <= interval_us, "router {index} was late");
+            }
+        }
+    }
+    assert_eq!(at_once, 20, "they have not found together");
+}

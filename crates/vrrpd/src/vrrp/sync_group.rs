@@ -48,6 +48,10 @@ pub struct Domain {
     groups: Vec<Group>,
 }
 
+/// So many routers and more send their adverts together: it costs fewer wake-ups, and if they all fall silent at once,
+/// they are all replaced at once.
+const ALIGNED_FROM: usize = 8;
+
 impl Domain {
     /// Routers with their groups; a member index that does not exist is ignored.
     pub fn new(mut routers: Vec<Router>, groups: Vec<Group>) -> Self {
@@ -110,10 +114,14 @@ impl Domain {
 
     /// Gives the timer event to every router whose deadline has passed.
     pub fn timers(&mut self, now_us: u64, out: &mut Vec<Outcome>) {
+        let many = self.routers.len() >= ALIGNED_FROM;
         for index in 0..self.routers.len() {
             let due = self.routers.get(index).and_then(Router::next_deadline_us);
             if due.is_some_and(|at_us| at_us <= now_us) {
                 self.step(index, Event::Timer, now_us, out);
+                if many && let Some(router) = self.routers.get_mut(index) {
+                    router.align_adverts(now_us);
+                }
             }
         }
     }
