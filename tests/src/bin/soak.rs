@@ -19,6 +19,8 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 
 /// Longest body of a request or response.
 const BODY_MAX_BYTES: usize = 200_000;
+/// Room for one read.
+const READ_BYTES: usize = 16384;
 /// Requests on one connection at most.
 const REQUESTS_MAX: usize = 50;
 /// A response that takes longer than this is an error.
@@ -123,10 +125,9 @@ impl Reader {
     }
 
     async fn more(&mut self) -> Result<()> {
-        let mut buffer = [0; 16384];
-        let count = tokio::time::timeout(PATIENCE, self.stream.read(&mut buffer)).await??;
+        self.held.reserve(READ_BYTES);
+        let count = tokio::time::timeout(PATIENCE, self.stream.read_buf(&mut self.held)).await??;
         ensure!(count > 0, "closed");
-        self.held.extend_from_slice(buffer.get(..count).unwrap_or_default());
         Ok(())
     }
 
