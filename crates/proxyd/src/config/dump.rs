@@ -160,7 +160,7 @@ pub fn classes(wanted: &[String]) -> String {
             "cnv" => ("sample converter functions", crate::expr::keywords::converter_lines()),
             "flt" => ("filter names", Vec::new()),
             "smp" => ("sample fetch functions", crate::expr::keywords::fetch_lines()),
-            _ => ("service names", Vec::new()),
+            _ => ("service names", vec!["prometheus-exporter".to_owned()]),
         };
         let _ = writeln!(out, "# List of registered {title}:");
         for line in lines {
