@@ -120,7 +120,9 @@ fn observe_layer7_marks_a_server_down_as_haproxy_does() {
         "{lines:?}"
     );
     if let [ours, genuine] = &lines[..] {
-        assert_eq!(ours, genuine);
+        // The request that saw the last error may or may not have left when the line is written.
+        let but_sessions = |line: &str| line.replace(" 1 sessions active", " 0 sessions active");
+        assert_eq!(but_sessions(ours), but_sessions(genuine));
     }
 }
 

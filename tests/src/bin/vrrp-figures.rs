@@ -5,7 +5,10 @@
 //! * `killed`: COUNT times SIGKILL to the process in the VRRP pid file, under a ping every 2 ms.
 //! * `frozen`: SIGSTOP to everything of a master: how long until only its backup has the address.
 //! * `stress`: COUNT seconds of adverts every 100 ms and every 10 ms with every core busy: the latest of them.
-#![allow(clippy::disallowed_methods, reason = "a measurement lasts a given time; nothing waits for an event here")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a measurement lasts a given time; nothing waits for an event here"
+)]
 
 use std::collections::BTreeSet;
 use std::io::Write;

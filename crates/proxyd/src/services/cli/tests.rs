@@ -299,7 +299,7 @@ fn servers_state_is_version_1_and_has_25_fields() {
     assert_eq!(lines[0], "1");
     assert_eq!(lines[1].split(' ').count() - 1, 25);
     assert!(lines.iter().skip(2).take(3).all(|line| line.split(' ').count() == 25), "{text}");
-    assert_eq!(lines[3], "3 b 2 s2 127.0.0.1 2 0 10 10 0 1 0 0 0 0 0 0 - 8000 - 0 0 - - 0");
+    assert_eq!(lines[3], "3 b 2 s2 127.0.0.1 2 0 10 10 0 1 0 2 0 0 0 0 - 8000 - 0 0 - - 0");
     assert_eq!(lines[4], "3 b 3 s3 127.0.0.1 0 5 1 1 0 1 0 0 8 0 0 0 - 8000 - 0 0 - - 0");
 }
 

@@ -203,7 +203,7 @@ fn stats_uri_serves_the_page_to_those_who_may_see_it() {
     let allowed = "authorization: Basic YWRtaW46c2VjcmV0\r\n";
     let page = ask("/stats", allowed);
     assert!(page.contains("content-type: text/html\r\n") && page.contains("refresh: 5\r\n"), "{page}");
-    assert!(page.contains("<h3>web</h3>"));
+    assert!(page.contains("<h2 id=\"web\">web</h2>"));
     assert!(!ask("/stats;norefresh", allowed).contains("refresh: 5"));
     let csv = ask("/stats;csv;norefresh", allowed);
     assert!(

@@ -195,8 +195,9 @@ fn state_line(backend: &Backend, server: &Server, now: Instant, out: &mut String
         Address::Name { host, port } => ("-".to_owned(), *port, host.as_str()),
         _ => ("-".to_owned(), 0, "-"),
     };
-    // A server without check stands where a good check would have brought it.
-    let check_health = health.check_fields(false).counters.map_or(server.model.rise, |[_, _, health]| health);
+    // A server without check stands where a good check would have brought it, unless it is down for maintenance.
+    let unchecked = if operation_number(&health) == 0 { 0 } else { server.model.rise };
+    let check_health = health.check_fields(false).counters.map_or(unchecked, |[_, _, health]| health);
     let status = health.last_check().map_or(CheckStatus::Initializing, |check| check.status);
     let changed = now.saturating_duration_since(health.changed_at()).as_secs();
     // Writing to a String cannot fail.
@@ -246,7 +247,7 @@ fn admin_mask(health: &Health, server: &Server) -> u8 {
             AdminState::Ready => 0,
         };
     }
-    if server.model.disabled && health.forced_admin() == AdminState::Maintenance {
+    if server.model.disabled && !server.model.dynamic && health.forced_admin() == AdminState::Maintenance {
         mask |= 4;
     }
     if health.is_unresolved() {
@@ -300,7 +301,12 @@ const CHECK_IS_AGENT: u8 = 16;
 fn check_mask(health: &Health, server: &Server) -> u8 {
     let paused = if health.admin() == AdminState::Maintenance { CHECK_PAUSED } else { 0 };
     let enabled = if health.check_interval().is_some() || paused != 0 { CHECK_ENABLED } else { 0 };
-    if server.model.check { CHECK_CONFIGURED | enabled | paused } else { 0 }
+    match (server.model.check, server.model.disabled && !server.model.dynamic) {
+        (true, _) => CHECK_CONFIGURED | enabled | paused,
+        // `disabled` pauses a check that is not there; maintenance by a command does not.
+        (false, true) => paused,
+        (false, false) => 0,
+    }
 }
 
 /// `srv_agent_state`.
