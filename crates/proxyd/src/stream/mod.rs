@@ -32,6 +32,7 @@ mod observe;
 pub mod password;
 mod persistence;
 mod policy;
+mod reading;
 mod relay;
 mod reply;
 mod request;

@@ -5,8 +5,9 @@ use std::net::IpAddr;
 
 use super::Step;
 use super::fault::Fault;
+use super::reading::More;
 use super::rules::Flow;
-use super::session::{More, Session};
+use super::session::Session;
 use super::state::{Activity, Stream};
 use crate::expr::Environment;
 use crate::model::{ForwardFor, ProxyId, UseBackendTarget};

@@ -47,7 +47,7 @@ impl Stream {
 
     /// What can be read now is read; a body that is complete then goes on.
     fn inspect_once(&mut self, session: &mut Session, core: &mut Core) -> Step {
-        use super::session::More;
+        use super::reading::More;
         match session.read_more(core) {
             More::Came => Step::Again,
             More::Nothing => Step::Wait,
