@@ -15,7 +15,7 @@ use crate::stream::{
 };
 
 /// The receive buffer that all connections of a thread share.
-pub const SCRATCH_BYTES: usize = 64 * 1024;
+pub const SCRATCH_BYTES: usize = 256 * 1024;
 /// Request states kept for reuse.
 const STREAMS_FREE_MAX: usize = 256;
 

@@ -34,6 +34,11 @@ pub enum Splicing {
 /// Less than this to come, or in a piece, is copied: a splice is two system calls and a copy is two.
 const SPLICE_MIN_BYTES: u64 = 16 * 1024;
 
+/// What is received at first, and towards a slow receiver.
+const RECEIVE_MIN_BYTES: usize = 64 * 1024;
+/// Up to four times as much: then system calls are no longer what a large body costs.
+const RECEIVE_DOUBLINGS_MAX: u8 = 2;
+
 /// Which ends of a transfer are HTTP/2 streams: those say by themselves where a body ends.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Streams {
@@ -60,6 +65,8 @@ pub struct Transfer {
     pub splicing: Splicing,
     /// Received and not yet sent, in the kernel.
     pub pipe: Option<Pipe>,
+    /// How often the size of a receive has doubled, see [`Transfer::receive_bytes`].
+    doublings: u8,
     /// The body as it came in, while the request may have to be sent once more; `None` when it cannot be.
     pub kept: Option<Buffer>,
 }
@@ -76,6 +83,7 @@ impl Transfer {
         };
         self.chunked = chunked && !self.streams.to;
         self.bytes = 0;
+        self.doublings = 0;
     }
 
     /// Everything was received.
@@ -113,6 +121,21 @@ impl Transfer {
                 Incoming::UntilClose => true,
                 Incoming::Nothing | Incoming::Chunked(_) => false,
             }
+    }
+
+    /// The most that is received at a time, bytes: much while the receiver takes everything at once, little while
+    /// it is slow, because what it does not take waits in memory.
+    pub fn receive_bytes(&self) -> usize {
+        RECEIVE_MIN_BYTES << self.doublings.min(RECEIVE_DOUBLINGS_MAX)
+    }
+
+    /// Learns from a piece that was passed on whether the receiver keeps up.
+    pub fn note_passed(&mut self) {
+        self.doublings = if self.has_unsent() {
+            self.doublings.saturating_sub(1)
+        } else {
+            (self.doublings + 1).min(RECEIVE_DOUBLINGS_MAX)
+        };
     }
 
     /// Learns from the size of a piece whether splicing pays.
@@ -251,5 +274,21 @@ impl Transfer {
         if let Some(pipe) = self.pipe.take_if(|pipe| pipe.held_bytes() == 0) {
             pool.give_back(pipe);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receives_grow_while_everything_is_taken_and_shrink_towards_a_slow_receiver() {
+        let (mut pool, mut transfer) = (BufferPool::new(16_384), Transfer::default());
+        assert_eq!(transfer.receive_bytes(), RECEIVE_MIN_BYTES);
+        (0..9).for_each(|_| transfer.note_passed());
+        assert_eq!(transfer.receive_bytes(), 4 * RECEIVE_MIN_BYTES);
+        pool.append(&mut transfer.pending, b"not taken");
+        (0..9).for_each(|_| transfer.note_passed());
+        assert_eq!(transfer.receive_bytes(), RECEIVE_MIN_BYTES);
     }
 }

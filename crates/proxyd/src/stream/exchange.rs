@@ -354,7 +354,10 @@ fn receive_and_pass_on(
 ) -> Option<Moved> {
     let mut scratch = std::mem::take(&mut core.scratch);
     let received = match core.connections.get_mut(from) {
-        Some(sender) if sender.is_readable() => sender.receive(&mut scratch),
+        Some(sender) if sender.is_readable() => {
+            let most = transfer.receive_bytes().min(scratch.len());
+            sender.receive(scratch.get_mut(..most).unwrap_or_default())
+        }
         Some(_) => Received::WouldBlock,
         None => Received::End,
     };
@@ -365,6 +368,7 @@ fn receive_and_pass_on(
             if input.is_empty() {
                 let (used, moved) = pass_on(core, transfer, bytes, to);
                 core.buffers.append(input, bytes.get(used..).unwrap_or_default());
+                transfer.note_passed();
                 moved
             } else {
                 // A chunk header that came in pieces.
