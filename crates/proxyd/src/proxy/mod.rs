@@ -13,6 +13,7 @@ pub mod process;
 pub mod queue;
 pub mod server;
 pub mod snapshot;
+pub mod view;
 
 pub use backend::{Applicant, Backend, Slot};
 pub use counters::{Counter, Counters, Gauge, Rate, RequestTime};
@@ -22,3 +23,4 @@ pub use process::{Observer, Process};
 pub use queue::{Queue, StreamKey, Ticket};
 pub use server::{Server, latency_clock_ms};
 pub use snapshot::Snapshot;
+pub use view::server_view;

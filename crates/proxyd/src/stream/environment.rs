@@ -10,8 +10,8 @@ use parking_lot::Mutex;
 use crate::expr::{
     BackendView, Data, Environment, EvalCtx, FrontendView, Now, ProcessView, Sample, ServerView, VarName,
 };
-use crate::model::{Address, GlobalValue, GlobalVariable, ProxyId, ServerId};
-use crate::proxy::{Backend, Process};
+use crate::model::{GlobalValue, GlobalVariable, ProxyId, ServerId};
+use crate::proxy::{Backend, Process, server_view};
 use crate::runtime::LocalSnapshot;
 use crate::txn::SessionInfo;
 
@@ -220,26 +220,7 @@ impl Environment for ThreadEnvironment {
 
     fn server(&self, backend: ProxyId, server: ServerId) -> Option<ServerView<'_>> {
         let backend = self.snapshot.backend(backend)?;
-        let server = backend.server(server)?;
-        let load = server.load(backend.sessions.current(), backend.fullconn);
-        let room = load.limit.map(|limit| u64::from(limit.saturating_sub(load.served)));
-        let weight = server.model.weight;
-        Some(ServerView {
-            name: server.name(),
-            numeric_id: server.model.numeric_id,
-            usable: server.is_usable(),
-            connections: load.served,
-            free_connections: room,
-            queue: load.queued,
-            session_rate: server.session_rate.per_second(self.now_ms.get()),
-            weight_user: weight,
-            weight_effective: weight,
-            weight_initial: weight,
-            address: match server.address() {
-                Address::Inet(address) => Some(address),
-                _ => None,
-            },
-        })
+        Some(server_view(backend, backend.server(server)?, self.now_ms.get()))
     }
 
     fn find_frontend(&self, name: &[u8]) -> Option<ProxyId> {

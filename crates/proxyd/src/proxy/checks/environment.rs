@@ -6,8 +6,8 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::expr::{BackendView, Data, Environment, FrontendView, ProcessView, Sample, ServerView, VarName};
-use crate::model::{Address, ProxyId, ServerId, Timeouts};
-use crate::proxy::Snapshot;
+use crate::model::{ProxyId, ServerId, Timeouts};
+use crate::proxy::{Snapshot, server_view};
 
 /// One check's view of the process.
 pub(super) struct CheckEnvironment {
@@ -82,24 +82,7 @@ impl Environment for CheckEnvironment {
 
     fn server(&self, backend: ProxyId, server: ServerId) -> Option<ServerView<'_>> {
         let backend = self.snapshot.backend(backend)?;
-        let server = backend.server(server)?;
-        let load = server.load(backend.sessions.current(), backend.fullconn);
-        Some(ServerView {
-            name: server.name(),
-            numeric_id: server.model.numeric_id,
-            usable: server.is_usable(),
-            connections: load.served,
-            free_connections: load.limit.map(|limit| u64::from(limit.saturating_sub(load.served))),
-            queue: load.queued,
-            session_rate: server.session_rate.per_second(self.now_ms),
-            weight_user: server.model.weight,
-            weight_effective: server.model.weight,
-            weight_initial: server.model.weight,
-            address: match server.address() {
-                Address::Inet(address) => Some(address),
-                _ => None,
-            },
-        })
+        Some(server_view(backend, backend.server(server)?, self.now_ms))
     }
 
     fn find_frontend(&self, name: &[u8]) -> Option<ProxyId> {

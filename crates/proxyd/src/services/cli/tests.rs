@@ -347,3 +347,15 @@ proptest! {
         prop_assert_eq!(out, answer(text));
     }
 }
+
+/// `srv_weight` and its kin say what haproxy 2.6 says after the same command: 3, 3, 10.
+#[test]
+fn expressions_see_the_weight_that_a_command_set() {
+    let (admin, _) = admin();
+    let mut session = Session::new(Arc::clone(&admin), Level::Admin, Duration::from_secs(10));
+    session.feed(b"set weight b/s2 3\n", &mut String::new());
+    let snapshot = admin.snapshot.load_full();
+    let backend = snapshot.backend_named("b").unwrap();
+    let view = crate::proxy::server_view(backend, backend.server_named("s2").unwrap(), 0);
+    assert_eq!((view.weight_effective, view.weight_user, view.weight_initial), (3, 3, 10));
+}

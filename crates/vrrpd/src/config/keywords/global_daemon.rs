@@ -189,7 +189,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             force(&mut g.model.netlink_monitor_rcv_bufs, s, c);
         },
     )),
-    no_effect(keyword(
+    keyword(
         "process_monitor_rcv_bufs",
         "<BYTES>",
         1,
@@ -197,7 +197,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         |g, s, c| {
             bytes(&mut g.model.process_monitor_rcv_bufs, s, c);
         },
-    )),
+    ),
     no_effect(keyword(
         "process_monitor_rcv_bufs_force",
         "[<BOOL>]",

@@ -30,11 +30,14 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("check-send-proxy", "", "Sends a PROXY header with checks.", check_send_proxy),
     server("no-check-send-proxy", "", "Undoes 'check-send-proxy'.", check_send_proxy),
     server("check-sni", "<sni>", "SNI of checks over TLS.", super::setting),
-    server("check-sni-auto", "", "Chooses the SNI of checks.", nothing),
-    server("no-check-sni-auto", "", "Undoes 'check-sni-auto'.", nothing),
+    server("check-sni-auto", "", "Chooses the SNI of checks.", nothing)
+        .no_effect("checks send the name that 'check-sni' gives"),
+    server("no-check-sni-auto", "", "Undoes 'check-sni-auto'.", nothing)
+        .no_effect("checks send the name that 'check-sni' gives"),
     server("check-ssl", "", "Checks over TLS.", check_ssl),
     server("no-check-ssl", "", "Undoes 'check-ssl'.", check_ssl),
-    server("check-via-socks4", "", "Checks through the SOCKS4 proxy.", check_via_socks4),
+    server("check-via-socks4", "", "Checks through the SOCKS4 proxy.", check_via_socks4)
+        .no_effect("servers have no 'socks4' yet"),
     server("downinter", "<delay>", "Time between checks of a server that is down.", downinter),
     server("error-limit", "<count>", "How many observed errors are too many.", error_limit),
     server("fall", "<count>", "Failed checks until the server is down.", fall),
