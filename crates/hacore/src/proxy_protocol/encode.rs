@@ -49,6 +49,8 @@ pub enum TlvKind {
     SslVersion = 0x21,
     SslCommonName = 0x22,
     SslCipher = 0x23,
+    SslSignatureAlgorithm = 0x24,
+    SslKeyAlgorithm = 0x25,
 }
 
 /// A version 2 header under construction: addresses, then additions.
@@ -87,6 +89,11 @@ impl V2Writer {
 
     /// Adds one value; one that no 16 bits of length can hold is left out.
     pub fn add(&mut self, kind: TlvKind, value: &[u8]) {
+        self.add_own(kind as u8, value);
+    }
+
+    /// The same with a type of the configuration's own.
+    pub fn add_own(&mut self, kind: u8, value: &[u8]) {
         append_tlv(&mut self.bytes, kind, value);
     }
 
@@ -95,7 +102,7 @@ impl V2Writer {
         let mut value = vec![client_flags];
         value.extend_from_slice(&verify.to_be_bytes());
         for (kind, bytes) in additions {
-            append_tlv(&mut value, *kind, bytes);
+            append_tlv(&mut value, *kind as u8, bytes);
         }
         self.add(TlvKind::Ssl, &value);
     }
@@ -120,13 +127,13 @@ impl V2Writer {
     }
 }
 
-fn append_tlv(out: &mut Vec<u8>, kind: TlvKind, value: &[u8]) {
+fn append_tlv(out: &mut Vec<u8>, kind: u8, value: &[u8]) {
     let Ok(length) = u16::try_from(value.len()) else { return };
     // A header's length is 16 bits too.
     if out.len() + value.len() > usize::from(u16::MAX) - CRC32C_BYTES {
         return;
     }
-    out.push(kind as u8);
+    out.push(kind);
     out.extend_from_slice(&length.to_be_bytes());
     out.extend_from_slice(value);
 }

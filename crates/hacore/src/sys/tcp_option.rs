@@ -1,4 +1,4 @@
-//! TCP options of listening sockets that `nix` and `socket2` lack.
+//! TCP options that `nix` and `socket2` lack.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -10,6 +10,8 @@ pub enum TcpOption {
     DeferAccept,
     /// `TCP_FASTOPEN`: how many connections may wait whose opening segment carried data.
     FastOpen,
+    /// `TCP_FASTOPEN_CONNECT`: `connect` only prepares, the first data opens the connection.
+    FastOpenConnect,
 }
 
 /// Sets one option.
@@ -20,6 +22,7 @@ pub fn set_tcp_option(socket: BorrowedFd<'_>, option: TcpOption, value: i32) -> 
     let name = match option {
         TcpOption::DeferAccept => libc::TCP_DEFER_ACCEPT,
         TcpOption::FastOpen => libc::TCP_FASTOPEN,
+        TcpOption::FastOpenConnect => libc::TCP_FASTOPEN_CONNECT,
     };
     let length = size_of::<i32>() as libc::socklen_t;
     // SAFETY: the descriptor is open while it is borrowed; the kernel reads `length` bytes of `value`, which is an i32
@@ -36,6 +39,8 @@ mod tests {
     use std::os::fd::AsFd;
     use std::os::unix::net::UnixDatagram;
 
+    use socket2::{Domain, Socket, Type};
+
     use super::*;
 
     #[test]
@@ -43,6 +48,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         set_tcp_option(listener.as_fd(), TcpOption::DeferAccept, 1).unwrap();
         set_tcp_option(listener.as_fd(), TcpOption::FastOpen, 16).unwrap();
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        set_tcp_option(client.as_fd(), TcpOption::FastOpenConnect, 1).unwrap();
         let other = UnixDatagram::unbound().unwrap();
         assert!(set_tcp_option(other.as_fd(), TcpOption::DeferAccept, 1).is_err());
     }

@@ -99,6 +99,8 @@ pub enum FormatUse {
     Name,
     /// `set-var-fmt` of the `global` section.
     Variable,
+    /// `set-proxy-v2-tlv-fmt`.
+    ProxyHeader,
 }
 
 /// One word as a log format.
@@ -117,6 +119,7 @@ pub fn log_format(
         FormatUse::Name if line.name == "use-server" => (LogFormatOptions::STRING, Contexts::BE_SET_SERVER),
         FormatUse::Name => (LogFormatOptions::STRING, Contexts::FE_SWITCHING),
         FormatUse::Variable => (LogFormatOptions::STRING, Contexts::CONFIG_PARSER),
+        FormatUse::ProxyHeader => (LogFormatOptions::STRING, Contexts::BE_CONNECT),
     };
     scoped(loader, contexts, |scope, _| LogFormat::parse(word, options, scope)).map(Arc::new).map_err(
         |mut diagnostic| {

@@ -89,7 +89,6 @@ mod tests {
         ("receive_bytes_max", "later"),
         ("contstats", "later"),
         ("idle_close_on_response", "later"),
-        ("pool_low_conn", "later"),
         ("show_modules", "no effect"),
         ("expose_listeners", "later"),
         ("grace", "later"),
@@ -100,12 +99,10 @@ mod tests {
         ("persist_rdp_cookie", "refused"),
         ("reject_privileged_ports", "refused"),
         ("http_use_proxy_header", "refused"),
-        ("independent_streams", "refused"),
         ("checkcache", "refused"),
         ("http_drop_request_trailers", "refused"),
         ("http_drop_response_trailers", "refused"),
         ("redirect_prefix", "refused"),
-        ("strict_maxconn", "refused"),
     ];
 
     /// All text of the files below `folder`, without their tests.

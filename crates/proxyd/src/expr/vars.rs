@@ -1,6 +1,7 @@
 //! Variables: `proc.`, `sess.`, `txn.`, `req.`, `res.`, `check.` (configuration manual, "set-var").
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::Sample;
@@ -83,14 +84,34 @@ impl Table {
 }
 
 /// All variables of one session and its current transaction. Process-wide ones are the [`super::Environment`]'s.
+///
+/// A scope takes memory when its first variable is set.
 #[derive(Debug, Default)]
 pub struct Vars {
     /// Shared by the streams of an HTTP/2 connection.
-    session: std::rc::Rc<Table>,
+    session: OnceCell<Rc<Table>>,
+    shorter: OnceCell<Box<Shorter>>,
+}
+
+/// The scopes that live no longer than a transaction, or a check.
+#[derive(Debug, Default)]
+struct Shorter {
     transaction: Table,
     request: Table,
     response: Table,
     check: Table,
+}
+
+impl Shorter {
+    fn table(&self, scope: Scope) -> Option<&Table> {
+        match scope {
+            Scope::Process | Scope::Session => None,
+            Scope::Transaction => Some(&self.transaction),
+            Scope::Request => Some(&self.request),
+            Scope::Response => Some(&self.response),
+            Scope::Check => Some(&self.check),
+        }
+    }
 }
 
 impl Vars {
@@ -100,17 +121,15 @@ impl Vars {
     /// Variables of another stream of the same session.
     #[must_use]
     pub fn of_same_session(&self) -> Self {
-        Self { session: std::rc::Rc::clone(&self.session), ..Self::default() }
+        let session = Rc::clone(self.session.get_or_init(Rc::default));
+        Self { session: session.into(), shorter: OnceCell::new() }
     }
 
+    /// A scope that has had a variable.
     fn table(&self, scope: Scope) -> Option<&Table> {
         match scope {
-            Scope::Process => None,
-            Scope::Session => Some(&self.session),
-            Scope::Transaction => Some(&self.transaction),
-            Scope::Request => Some(&self.request),
-            Scope::Response => Some(&self.response),
-            Scope::Check => Some(&self.check),
+            Scope::Session => self.session.get().map(|table| &**table),
+            scope => self.shorter.get()?.table(scope),
         }
     }
 
@@ -121,7 +140,11 @@ impl Vars {
 
     /// Sets or replaces it; `false` when the scope is full or not kept here.
     pub fn set(&self, name: &VarName, value: Sample<'_>) -> bool {
-        self.table(name.scope).is_some_and(|table| table.set(&name.name, Some(value.into_static())))
+        let table = match name.scope {
+            Scope::Session => Some(&**self.session.get_or_init(Rc::default)),
+            scope => self.shorter.get_or_init(Box::default).table(scope),
+        };
+        table.is_some_and(|table| table.set(&name.name, Some(value.into_static())))
     }
 
     pub fn unset(&self, name: &VarName) {
@@ -130,16 +153,22 @@ impl Vars {
         }
     }
 
+    fn clear_scopes(&self, scopes: &[Scope]) {
+        for table in scopes.iter().filter_map(|scope| self.table(*scope)) {
+            table.entries.borrow_mut().clear();
+        }
+    }
+
     /// Forgets what belongs to the request that ended: `txn`, `req`, `res`.
     pub fn end_transaction(&self) {
-        for table in [&self.transaction, &self.request, &self.response] {
-            table.entries.borrow_mut().clear();
+        if self.shorter.get().is_some() {
+            self.clear_scopes(&[Scope::Transaction, Scope::Request, Scope::Response]);
         }
     }
 
     /// Forgets `req` variables, when the request has been sent.
     pub fn end_request(&self) {
-        self.request.entries.borrow_mut().clear();
+        self.clear_scopes(&[Scope::Request]);
     }
 
     /// Every variable of a scope, in order of first setting; for `dump_all_vars`.
@@ -149,8 +178,12 @@ impl Vars {
 
     /// Forgets everything, when the session ends.
     pub fn clear(&self) {
-        self.end_transaction();
-        self.session.entries.borrow_mut().clear();
-        self.check.entries.borrow_mut().clear();
+        self.clear_scopes(&[
+            Scope::Transaction,
+            Scope::Request,
+            Scope::Response,
+            Scope::Session,
+            Scope::Check,
+        ]);
     }
 }

@@ -30,4 +30,20 @@ pub struct SourceAddress {
     /// First and last port; `None` leaves the port to the kernel.
     pub ports: Option<(u16, u16)>,
     pub interface: Option<String>,
+    /// `usesrc`: the address that servers see; health checks do not use it.
+    pub use_source: Option<UseSource>,
+}
+
+/// `usesrc` of a `source`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub enum UseSource {
+    Address(SocketAddr),
+    /// The client's address and port.
+    Client,
+    ClientIp,
+    /// `hdr_ip(name,occurrence)`: the address in a request header.
+    Header {
+        name: String,
+        occurrence: i32,
+    },
 }

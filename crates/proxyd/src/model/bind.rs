@@ -24,6 +24,8 @@ pub struct Bind {
     pub accept_proxy: bool,
     pub backlog: Option<u32>,
     pub defer_accept: bool,
+    /// `cc`: the congestion control algorithm.
+    pub congestion_control: Option<String>,
     pub interface: Option<String>,
     pub maxconn: Option<u32>,
     /// `mss`; negative values are taken off the kernel's.
@@ -70,6 +72,7 @@ impl Bind {
             accept_proxy: false,
             backlog: None,
             defer_accept: false,
+            congestion_control: None,
             interface: None,
             maxconn: None,
             mss: None,

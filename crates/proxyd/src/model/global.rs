@@ -84,6 +84,8 @@ pub struct Global {
     pub maxrewrite_bytes: usize,
     /// `tune.http.maxhdr`, default 101.
     pub http_headers_max: usize,
+    /// `tune.idle-pool.shared`.
+    pub idle_pool_shared: bool,
     /// `tune.http.logurilen`, default 1024.
     pub http_log_uri_length: usize,
     /// `tune.http.cookielen`, default 63.
@@ -160,6 +162,7 @@ impl Default for Global {
             bufsize_bytes: 16384,
             maxrewrite_bytes: 1024,
             http_headers_max: 101,
+            idle_pool_shared: true,
             http_log_uri_length: 1024,
             http_cookie_length: 63,
             ulimit_n: None,

@@ -14,7 +14,7 @@ mod server;
 mod stats;
 mod userlist;
 
-pub use address::{Address, SourceAddress};
+pub use address::{Address, SourceAddress, UseSource};
 pub use bind::{Bind, TlsSetting};
 pub use check::{Check, CheckKind, CheckRule, CheckStep, CheckText};
 pub use global::{Global, GlobalValue, GlobalVariable, StatsSocket, UnixBind, User};
@@ -25,7 +25,7 @@ pub use proxy::{
     HashFunction, HashKind, HashType, HttpReuse, Mode, Proxy, ProxyId, ProxyKind, ProxyOptions,
     RestrictNames, ServerSwitch, TcpKeepAlive, Timeouts, UseBackend, UseBackendTarget,
 };
-pub use server::{InitialState, OnError, OnMarkedDown, OnMarkedUp, Server, ServerId};
+pub use server::{InitialState, OnError, OnMarkedDown, OnMarkedUp, ProxyTlv, Server, ServerId};
 pub use stats::{StatsAdmin, StatsPage};
 pub use userlist::{User as HttpUser, Userlist};
 

@@ -40,6 +40,16 @@ pub enum OnMarkedUp {
     ShutdownBackupSessions,
 }
 
+/// A TLV of one's own in PROXY v2 headers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ProxyTlv {
+    pub kind: u8,
+    /// As written.
+    pub text: String,
+    #[serde(skip)]
+    pub format: crate::tls::Ready<crate::expr::LogFormat>,
+}
+
 /// A server with its defaults applied.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Server {
@@ -66,9 +76,19 @@ pub struct Server {
     pub max_reuse: Option<u32>,
     pub pool_max_conn: Option<i32>,
     pub pool_low_conn: u32,
+    /// `pool-conn-name`, compiled, and as written.
+    #[serde(skip)]
+    pub pool_conn_name: crate::tls::Ready<crate::tls::backend::NameSource>,
+    pub pool_conn_name_text: Option<String>,
     pub pool_purge_delay: Duration,
     pub slowstart: Option<Duration>,
     pub source: Option<SourceAddress>,
+    /// `socks4`: the proxy through which connections go.
+    pub socks4: Option<std::net::SocketAddr>,
+    /// `cc`: the congestion control algorithm.
+    pub congestion_control: Option<String>,
+    /// `set-proxy-v2-tlv-fmt`.
+    pub proxy_tlvs: Vec<ProxyTlv>,
     /// `send-proxy` (1) or `send-proxy-v2` (2).
     pub send_proxy: Option<u8>,
     pub redirect_prefix: Option<String>,
@@ -157,6 +177,11 @@ impl Server {
             max_reuse: None,
             pool_max_conn: None,
             pool_low_conn: 0,
+            pool_conn_name: crate::tls::Ready::default(),
+            pool_conn_name_text: None,
+            socks4: None,
+            congestion_control: None,
+            proxy_tlvs: Vec::new(),
             pool_purge_delay: Duration::from_secs(5),
             slowstart: None,
             source: None,

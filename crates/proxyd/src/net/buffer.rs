@@ -26,6 +26,12 @@ impl Buffer {
     }
 }
 
+impl From<Vec<u8>> for Buffer {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, start: 0 }
+    }
+}
+
 /// Memory of buffers that are empty now; one a thread.
 #[derive(Debug)]
 pub struct BufferPool {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, Shutdown, recv, send, shutdown};
 
+use super::greeting::Greeting;
 use super::h2_stream::H2Stream;
 use super::poller::{Event, Poller, Token};
 use super::splice::Pipe;
@@ -49,11 +50,26 @@ pub enum Sent {
     Failed(Errno),
 }
 
+/// A socket, which an HTTP/2 connection shares with its streams.
+#[derive(Debug)]
+enum SharedSocket {
+    Own(OwnedFd),
+    Shared(Rc<OwnedFd>),
+}
+
+impl SharedSocket {
+    fn fd(&self) -> BorrowedFd<'_> {
+        match self {
+            SharedSocket::Own(socket) => socket.as_fd(),
+            SharedSocket::Shared(socket) => socket.as_fd(),
+        }
+    }
+}
+
 /// A connected (or connecting) stream socket, with TLS between it and its users or without; or one HTTP/2 stream of one.
 #[derive(Debug)]
 pub struct Connection {
-    /// Shared by the streams of an HTTP/2 connection.
-    socket: Rc<OwnedFd>,
+    socket: SharedSocket,
     pub owner: Owner,
     readable: bool,
     writable: bool,
@@ -64,23 +80,22 @@ pub struct Connection {
     tls: Option<Box<Transport>>,
     /// This is a stream, whose socket somebody else reads and writes.
     stream: Option<Box<H2Stream>>,
-    /// What is sent before anything else, TLS included (a PROXY header), and how much of it has gone.
-    greeting: Vec<u8>,
-    greeted: usize,
+    /// What precedes everything else, TLS included, until it is over.
+    greeting: Option<Box<Greeting>>,
 }
 
 impl Connection {
     /// An accepted connection: nothing to read is known yet, writing is possible.
     pub fn accepted(socket: OwnedFd) -> Self {
-        Self::over(Rc::new(socket))
+        Self::over(SharedSocket::Own(socket))
     }
 
     /// A stream of an HTTP/2 connection over this socket.
     pub fn stream(socket: Rc<OwnedFd>, stream: H2Stream) -> Self {
-        Self { readable: true, stream: Some(Box::new(stream)), ..Self::over(socket) }
+        Self { readable: true, stream: Some(Box::new(stream)), ..Self::over(SharedSocket::Shared(socket)) }
     }
 
-    fn over(socket: Rc<OwnedFd>) -> Self {
+    fn over(socket: SharedSocket) -> Self {
         Self {
             socket,
             owner: Owner::None,
@@ -91,8 +106,7 @@ impl Connection {
             output_registered: false,
             tls: None,
             stream: None,
-            greeting: Vec::new(),
-            greeted: 0,
+            greeting: None,
         }
     }
 
@@ -101,42 +115,45 @@ impl Connection {
         self.tls = Some(Box::new(transport));
     }
 
-    /// These bytes go first; [`Self::send_greeting`] sends them.
-    pub fn set_greeting(&mut self, bytes: Vec<u8>) {
-        self.greeting = bytes;
+    /// This goes first; [`Self::send_greeting`] sends it.
+    pub fn set_greeting(&mut self, greeting: Greeting) {
+        self.greeting = (!greeting.is_empty()).then(|| Box::new(greeting));
     }
 
-    /// What the connection began with: only requests that would begin alike may reuse it.
-    pub fn greeting(&self) -> &[u8] {
-        &self.greeting
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.socket.fd()
     }
 
-    /// Sends what is left of the greeting past TLS; true when all of it has gone.
+    /// Goes on with the greeting, past TLS; true when it is over.
     ///
     /// # Errors
-    /// What the kernel says of the connection.
+    /// What the kernel or a proxy says of the connection.
     pub fn send_greeting(&mut self) -> Result<bool, Errno> {
-        while let Some(rest) = self.greeting.get(self.greeted..).filter(|rest| !rest.is_empty()) {
-            match send(self.socket.as_raw_fd(), rest, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
-                Ok(count) => self.greeted += count,
-                Err(Errno::EINTR) => {}
-                Err(Errno::EAGAIN) => {
-                    self.writable = false;
-                    return Ok(false);
-                }
-                Err(error) => {
-                    self.error = true;
-                    return Err(error);
-                }
+        let Some(greeting) = self.greeting.as_mut() else { return Ok(true) };
+        match greeting.advance(self.socket.fd()) {
+            Ok(true) => {
+                self.greeting = None;
+                Ok(true)
+            }
+            Ok(false) => {
+                self.readable = false;
+                Ok(false)
+            }
+            Err(Errno::EAGAIN) => {
+                self.writable = false;
+                Ok(false)
+            }
+            Err(error) => {
+                self.error = true;
+                Err(error)
             }
         }
-        Ok(true)
     }
 
     /// Looks at what has come without taking it, past TLS: for what precedes a handshake.
     pub fn peek(&mut self, into: &mut [u8]) -> Received {
         loop {
-            match recv(self.socket.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) {
+            match recv(self.fd().as_raw_fd(), into, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK) {
                 Ok(0) => return Received::End,
                 Ok(count) => return Received::Data(count),
                 Err(Errno::EAGAIN) => {
@@ -154,13 +171,13 @@ impl Connection {
 
     /// Takes what [`Self::peek`] has shown; `room` has to hold it.
     pub fn take_peeked(&mut self, room: &mut [u8]) -> bool {
-        matches!(recv(self.socket.as_raw_fd(), room, MsgFlags::MSG_DONTWAIT), Ok(count) if count == room.len())
+        matches!(recv(self.fd().as_raw_fd(), room, MsgFlags::MSG_DONTWAIT), Ok(count) if count == room.len())
     }
 
     /// Lets the connection vanish when it is dropped, without a word to the peer (`silent-drop`).
     pub fn abandon(&mut self, reset_ttl: Option<u8>) {
         self.error = true;
-        super::socket::silence(self.socket.as_fd(), reset_ttl);
+        super::socket::silence(self.fd(), reset_ttl);
     }
 
     /// The HTTP/2 stream that this is.
@@ -172,9 +189,12 @@ impl Connection {
         self.stream.is_some()
     }
 
-    /// The socket, for the streams of an HTTP/2 connection.
-    pub fn share_socket(&self) -> Rc<OwnedFd> {
-        Rc::clone(&self.socket)
+    fn sharing(self) -> (Self, Rc<OwnedFd>) {
+        let socket = match self.socket {
+            SharedSocket::Own(socket) => Rc::new(socket),
+            SharedSocket::Shared(socket) => socket,
+        };
+        (Self { socket: SharedSocket::Shared(Rc::clone(&socket)), ..self }, socket)
     }
 
     /// Notes whether the peer has given an HTTP/2 stream up; tells it.
@@ -201,17 +221,12 @@ impl Connection {
         self.tls.as_deref_mut()
     }
 
-    /// Whether the connection asked for this name, or is plain.
-    pub fn is_for(&self, name: Option<&str>) -> bool {
-        self.tls.as_ref().is_none_or(|tls| tls.name() == name)
-    }
-
     /// Tells a TLS peer that nothing follows; to be called before the connection is dropped.
     fn say_goodbye(&mut self) {
         if let Some(tls) = self.tls.as_mut()
             && !self.error
         {
-            tls.close_notify(self.socket.as_fd());
+            tls.close_notify(self.socket.fd());
         }
     }
 
@@ -221,7 +236,7 @@ impl Connection {
     }
 
     pub fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.fd()
     }
 
     /// A read may give something.
@@ -250,7 +265,7 @@ impl Connection {
         self.error |= event.error;
         if event.writable
             && let Some(tls) = self.tls.as_mut().filter(|tls| tls.wants_write())
-            && tls.flush(self.socket.as_fd(), &mut self.writable).is_err()
+            && tls.flush(self.socket.fd(), &mut self.writable).is_err()
         {
             self.error = true;
         }
@@ -270,7 +285,7 @@ impl Connection {
             return self.receive_tls(into);
         }
         loop {
-            match recv(self.socket.as_raw_fd(), into, MsgFlags::MSG_DONTWAIT) {
+            match recv(self.fd().as_raw_fd(), into, MsgFlags::MSG_DONTWAIT) {
                 Ok(0) => {
                     self.hangup = true;
                     self.readable = false;
@@ -296,7 +311,7 @@ impl Connection {
 
     fn receive_tls(&mut self, into: &mut [u8]) -> Received {
         let Some(tls) = self.tls.as_mut() else { return Received::End };
-        match tls.receive(self.socket.as_fd(), into, &mut self.readable, self.hangup) {
+        match tls.receive(self.socket.fd(), into, &mut self.readable, self.hangup) {
             Plaintext::Data(count) => Received::Data(count),
             Plaintext::Nothing => Received::WouldBlock,
             Plaintext::End => {
@@ -316,11 +331,11 @@ impl Connection {
             return true;
         }
         if let Some(tls) = self.tls.as_mut() {
-            return tls.is_quiet(self.socket.as_fd(), &mut self.readable, self.hangup);
+            return tls.is_quiet(self.socket.fd(), &mut self.readable, self.hangup);
         }
         let mut byte = [0];
         let quiet = matches!(
-            recv(self.socket.as_raw_fd(), &mut byte, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK),
+            recv(self.fd().as_raw_fd(), &mut byte, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_PEEK),
             Err(Errno::EAGAIN)
         );
         if quiet {
@@ -335,7 +350,7 @@ impl Connection {
             return stream.send(bytes);
         }
         if let Some(tls) = self.tls.as_mut() {
-            return match tls.send(self.socket.as_fd(), bytes, &mut self.writable) {
+            return match tls.send(self.socket.fd(), bytes, &mut self.writable) {
                 Ok(count) => Sent::Bytes(count),
                 Err(error) => {
                     self.error = true;
@@ -345,7 +360,7 @@ impl Connection {
         }
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         loop {
-            match send(self.socket.as_raw_fd(), bytes, flags) {
+            match send(self.fd().as_raw_fd(), bytes, flags) {
                 Ok(count) => {
                     self.writable = count == bytes.len();
                     return Sent::Bytes(count);
@@ -370,7 +385,7 @@ impl Connection {
 
     /// Takes bytes into an empty pipe; `None` when this socket cannot be spliced.
     pub fn splice_in(&mut self, pipe: &mut Pipe, most_bytes: usize) -> Option<Received> {
-        Some(match pipe.fill(self.socket.as_fd(), most_bytes) {
+        Some(match pipe.fill(self.fd(), most_bytes) {
             Ok(0) => {
                 self.hangup = true;
                 self.readable = false;
@@ -391,7 +406,7 @@ impl Connection {
     }
 
     fn splice_out(&mut self, pipe: &mut Pipe) -> Sent {
-        match pipe.drain(self.socket.as_fd()) {
+        match pipe.drain(self.fd()) {
             Ok(count) => {
                 self.writable = pipe.held_bytes() == 0;
                 Sent::Bytes(count)
@@ -409,8 +424,7 @@ impl Connection {
 
     /// The outcome of a connect, once writable.
     pub fn connect_error(&self) -> Option<Errno> {
-        let code =
-            nix::sys::socket::getsockopt(&*self.socket, nix::sys::socket::sockopt::SocketError).ok()?;
+        let code = nix::sys::socket::getsockopt(&self.fd(), nix::sys::socket::sockopt::SocketError).ok()?;
         (code != 0).then(|| Errno::from_raw(code))
     }
 
@@ -420,9 +434,7 @@ impl Connection {
             return Ok(());
         }
         self.output_registered = true;
-        poller
-            .want_output(&*self.socket, key)
-            .map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
+        poller.want_output(self.fd(), key).map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))
     }
 
     /// Sends FIN; reading goes on.
@@ -432,8 +444,15 @@ impl Connection {
         }
         self.say_goodbye();
         // A peer that is gone already makes this fail; there is nobody left to tell.
-        let _ = shutdown(self.socket.as_raw_fd(), Shutdown::Write);
+        let _ = shutdown(self.fd().as_raw_fd(), Shutdown::Write);
     }
+}
+
+/// An idle connection on its way from one thread to another.
+#[derive(Debug)]
+pub struct Lent {
+    socket: OwnedFd,
+    tls: Option<Box<Transport>>,
 }
 
 /// The connections of one thread, by key.
@@ -468,7 +487,7 @@ impl ConnectionTable {
         let key = Token { slot, generation: entry.generation };
         // A stream's events are those of its connection.
         if connection.stream.is_none()
-            && let Err(error) = poller.add(&*connection.socket, key, connection.output_registered)
+            && let Err(error) = poller.add(connection.fd(), key, connection.output_registered)
         {
             self.free.push(slot);
             return Err(error);
@@ -507,6 +526,41 @@ impl ConnectionTable {
         Some(connection)
     }
 
+    /// The socket of an HTTP/2 connection, for its streams.
+    pub fn share_socket(&mut self, key: ConnectionKey) -> Option<Rc<OwnedFd>> {
+        let entry = self.entries.get_mut(key.slot as usize)?;
+        if entry.generation != key.generation {
+            return None;
+        }
+        let (connection, socket) = entry.connection.take()?.sharing();
+        entry.connection = Some(connection);
+        Some(socket)
+    }
+
+    /// Takes a connection out for another thread; one that is shared or still begins cannot be given away, and is closed.
+    pub fn lend(&mut self, poller: &Poller, key: ConnectionKey) -> Option<Lent> {
+        let entry = self.entries.get_mut(key.slot as usize)?;
+        if entry.generation != key.generation {
+            return None;
+        }
+        let connection = entry.connection.take()?;
+        entry.generation = entry.generation.wrapping_add(1).max(1);
+        self.free.push(key.slot);
+        let Connection { socket, tls, stream: None, greeting: None, .. } = connection else { return None };
+        let SharedSocket::Own(socket) = socket else { return None };
+        poller.remove(&socket).ok()?;
+        Some(Lent { socket, tls })
+    }
+
+    /// Takes in a connection of another thread.
+    ///
+    /// # Errors
+    /// When it cannot be registered; it is closed then.
+    pub fn borrow(&mut self, poller: &Poller, lent: Lent) -> io::Result<ConnectionKey> {
+        let connection = Connection { tls: lent.tls, readable: true, ..Connection::accepted(lent.socket) };
+        self.insert(poller, connection)
+    }
+
     /// Notes an event; gives the owner of the connection, none if it is gone.
     pub fn note(&mut self, event: &Event) -> Option<Owner> {
         let connection = self.get_mut(event.token)?;
@@ -533,7 +587,7 @@ impl ConnectionTable {
         let Some(connection) = self.get_mut(key) else { return Handshake::Broken(Errno::EBADF) };
         let Connection { socket, tls, readable, writable, hangup, .. } = connection;
         let Some(tls) = tls.as_mut() else { return Handshake::Done };
-        let outcome = tls.handshake(socket.as_fd(), readable, writable, *hangup);
+        let outcome = tls.handshake(socket.fd(), readable, writable, *hangup);
         connection.error |= matches!(outcome, Handshake::Broken(_) | Handshake::Failed(_));
         connection.register_output(poller, key).map_or_else(Handshake::Broken, |()| outcome)
     }

@@ -5,7 +5,9 @@
 
 pub mod buffer;
 pub mod connection;
+pub mod greeting;
 pub mod h2_stream;
+pub mod namespace;
 pub mod poller;
 pub mod socket;
 pub mod splice;
@@ -15,7 +17,8 @@ pub mod wake;
 pub mod wire;
 
 pub use buffer::{Buffer, BufferPool};
-pub use connection::{Connection, ConnectionKey, ConnectionTable, Owner, Received, Sent};
+pub use connection::{Connection, ConnectionKey, ConnectionTable, Lent, Owner, Received, Sent};
+pub use greeting::Greeting;
 pub use h2_stream::H2Stream;
 pub use poller::{Poller, Token};
 pub use splice::{Pipe, PipePool};

@@ -12,6 +12,7 @@ use socket2::{Domain, SockAddr, SockRef, Socket, TcpKeepalive, Type};
 use hacore::sys::{TcpOption, set_tcp_option};
 use nix::sys::socket::{setsockopt, sockopt};
 
+use super::namespace;
 use crate::model::{Address, Bind, SourceAddress, TcpKeepAlive};
 use crate::txn::Endpoint;
 
@@ -43,7 +44,9 @@ pub fn listen(bind: &Bind, options: ListenOptions) -> io::Result<Socket> {
         return listen_unix(path, bind, options);
     }
     let address = listen_address(&bind.address)?;
-    let socket = Socket::new(address.domain(), Type::STREAM.nonblocking().cloexec(), None)?;
+    let socket = namespace::within(bind.namespace.as_deref(), || {
+        Socket::new(address.domain(), Type::STREAM.nonblocking().cloexec(), None)
+    })?;
     if address.domain() != Domain::UNIX {
         socket.set_reuse_address(true)?;
         if options.shared {
@@ -91,6 +94,9 @@ pub fn set_listener_options(socket: &Socket, bind: &Bind, options: ListenOptions
     }
     if bind.tcp_fast_open {
         set_tcp_option(socket.as_fd(), TcpOption::FastOpen, FAST_OPEN_QUEUE)?;
+    }
+    if let Some(algorithm) = &bind.congestion_control {
+        socket.set_tcp_congestion(algorithm.as_bytes())?;
     }
     if let Some(parameters) = options.keepalive {
         set_keepalive(socket, parameters)?;
@@ -170,11 +176,7 @@ pub fn accept(listener: &Socket) -> io::Result<Option<(OwnedFd, Endpoint)>> {
 }
 
 /// Starts a connection; its end shows as writability.
-pub fn connect(
-    address: &Address,
-    source: Option<&SourceAddress>,
-    options: ConnectOptions,
-) -> io::Result<OwnedFd> {
+pub fn connect(address: &Address, options: ConnectOptions<'_>) -> io::Result<OwnedFd> {
     let target = match address {
         Address::Inet(address) => SockAddr::from(*address),
         Address::Unix(path) => SockAddr::unix(path)?,
@@ -183,9 +185,12 @@ pub fn connect(
             return Err(io::Error::new(io::ErrorKind::AddrNotAvailable, "no address to connect to"));
         }
     };
-    let socket = Socket::new(target.domain(), Type::STREAM.nonblocking().cloexec(), None)?;
+    let socket = namespace::within(options.namespace, || {
+        Socket::new(target.domain(), Type::STREAM.nonblocking().cloexec(), None)
+    })?;
     if target.domain() != Domain::UNIX {
-        set_tcp_options(&socket, source, target.domain(), options)?;
+        set_tcp_options(&socket, options)?;
+        bind_source(&socket, target.domain(), options)?;
     }
     match socket.connect(&target) {
         Ok(()) => {}
@@ -197,7 +202,16 @@ pub fn connect(
 
 /// Options of an outgoing TCP connection.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ConnectOptions {
+pub struct ConnectOptions<'a> {
+    /// `source`.
+    pub source: Option<&'a SourceAddress>,
+    /// `usesrc`: the address that the peer sees, instead of the source's.
+    pub presented: Option<SocketAddr>,
+    pub namespace: Option<&'a str>,
+    /// `cc`.
+    pub congestion_control: Option<&'a str>,
+    /// `tfo`: the connection is opened by the first data; there must be some.
+    pub fast_open: bool,
     pub user_timeout_ms: Option<u64>,
     /// `option srvtcpka` with its parameters.
     pub keepalive: Option<TcpKeepAlive>,
@@ -245,13 +259,14 @@ pub fn silence(socket: BorrowedFd<'_>, reset_ttl: Option<u8>) {
     let _ = reference.set_linger(Some(Duration::ZERO));
 }
 
-fn set_tcp_options(
-    socket: &Socket,
-    source: Option<&SourceAddress>,
-    domain: Domain,
-    options: ConnectOptions,
-) -> io::Result<()> {
+fn set_tcp_options(socket: &Socket, options: ConnectOptions<'_>) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
+    if let Some(algorithm) = options.congestion_control {
+        socket.set_tcp_congestion(algorithm.as_bytes())?;
+    }
+    if options.fast_open {
+        set_tcp_option(socket.as_fd(), TcpOption::FastOpenConnect, 1)?;
+    }
     if let Some(parameters) = options.keepalive {
         set_keepalive(socket, parameters)?;
     }
@@ -265,9 +280,23 @@ fn set_tcp_options(
         socket.set_tcp_user_timeout(Some(Duration::from_millis(timeout_ms)))?;
     }
     set_marks(socket.as_fd(), options.marks);
-    let Some(source) = source else { return Ok(()) };
+    Ok(())
+}
+
+fn bind_source(socket: &Socket, domain: Domain, options: ConnectOptions<'_>) -> io::Result<()> {
+    let Some(source) = options.source else { return Ok(()) };
     if let Some(interface) = &source.interface {
         socket.bind_device(Some(interface.as_bytes()))?;
+    }
+    if let Some(presented) = options.presented.filter(|address| address.is_ipv6() == (domain == Domain::IPV6))
+    {
+        match domain {
+            Domain::IPV6 => socket.set_ip_transparent_v6(true)?,
+            _ => socket.set_ip_transparent_v4(true)?,
+        }
+        // The client's own port may be in use on this machine by the connection that it came by.
+        socket.set_reuse_address(true)?;
+        return socket.bind(&presented.into());
     }
     let any: IpAddr =
         if domain == Domain::IPV6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };

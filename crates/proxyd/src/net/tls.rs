@@ -81,7 +81,7 @@ pub struct Transport {
 }
 
 /// Gives the configuration for a client's hello; `None`: the client is not wanted.
-pub type Chooser = Box<dyn Fn(&ClientHello<'_>) -> Option<Arc<ServerConfig>>>;
+pub type Chooser = Box<dyn Fn(&ClientHello<'_>) -> Option<Arc<ServerConfig>> + Send>;
 
 struct Choosing {
     acceptor: Acceptor,

@@ -9,6 +9,7 @@ pub mod counters;
 pub mod diff;
 pub mod frontend;
 pub mod histogram;
+pub mod idle;
 pub mod process;
 pub mod queue;
 pub mod server;

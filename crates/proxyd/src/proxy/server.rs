@@ -17,6 +17,7 @@ use hacore::health::{Health, InitState, Layer, Observe, OnError, Settings, Timin
 use parking_lot::Mutex;
 
 use super::counters::{Gauge, Rate, ServerCounters};
+use super::idle::IdleCounts;
 use super::queue::Queue;
 use crate::model::{self, Address, InitialState, ProxyId, ServerId};
 
@@ -55,9 +56,8 @@ pub struct ServerLife {
     pub maxconn: AtomicU32,
     pub minconn: AtomicU32,
     pub queue: Queue,
-    /// Idle connections kept for reuse, all threads (`srv_icur`), and connections in use (`used_conn_cur`).
-    pub idle_connections: AtomicU32,
-    pub used_connections: Gauge,
+    /// Idle connections kept for reuse (`srv_icur`).
+    pub idle: IdleCounts,
     /// Moment of the last session on the process's clock, milliseconds; `u64::MAX` before there was one (`lastsess`).
     pub last_session_ms: AtomicU64,
     /// Since when it is up or down (`lastchg`) and for how long it was down in all (`downtime`), milliseconds.
@@ -160,8 +160,7 @@ impl ServerLife {
             maxconn: AtomicU32::new(maxconn),
             minconn: AtomicU32::new(minconn),
             queue: Queue::default(),
-            idle_connections: AtomicU32::new(0),
-            used_connections: Gauge::default(),
+            idle: IdleCounts::new(threads),
             last_session_ms: AtomicU64::new(u64::MAX),
             changed_ms: AtomicU64::new(0),
             down_ms: AtomicU64::new(0),

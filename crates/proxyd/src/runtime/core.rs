@@ -48,6 +48,14 @@ impl LocalSnapshot {
         self.pool_base.get(backend.0 as usize).map_or(u32::MAX, |base| base + server.0)
     }
 
+    /// The server whose idle pool this is.
+    pub fn server_of_pool(&self, pool: u32) -> Option<&Arc<Server>> {
+        let proxy = self.pool_base.partition_point(|base| *base <= pool).checked_sub(1)?;
+        let first = *self.pool_base.get(proxy)?;
+        let id = ProxyId(u32::try_from(proxy).ok()?);
+        self.shared.backend(id)?.server(ServerId(pool - first))
+    }
+
     pub fn pool_count(&self) -> usize {
         self.pool_count as usize
     }

@@ -13,12 +13,16 @@ use parking_lot::Mutex;
 use super::question::Question;
 use super::reload::Adoption;
 use crate::proxy::{Server, StreamKey};
+use crate::stream::Loan;
 
 /// What a thread is told.
 #[derive(Debug, Clone)]
 pub enum Message {
     /// A queued request holds a slot of this server now.
-    SlotGranted { stream: StreamKey, server: Arc<Server> },
+    SlotGranted {
+        stream: StreamKey,
+        server: Arc<Server>,
+    },
     /// Stop accepting, close idle connections, finish what runs.
     SoftStop,
     /// End now.
@@ -26,11 +30,18 @@ pub enum Message {
     /// A new configuration.
     Reload(Arc<Adoption>),
     /// End the sessions that use this server (`shutdown sessions server`, `on-marked-down shutdown-sessions`).
-    ShutdownServer { server: Arc<Server> },
+    ShutdownServer {
+        server: Arc<Server>,
+    },
     /// What waits for this server may go to another one (it went down).
-    Requeue { server: Arc<Server> },
+    Requeue {
+        server: Arc<Server>,
+    },
     /// Answer about the thread's sessions.
     Ask(Arc<Question>),
+    /// Another thread wants an idle server connection; and the answer to that.
+    WantIdle(Arc<Loan>),
+    IdleGiven(Arc<Loan>),
     /// A frontend may accept again.
     ResumeAccept,
 }

@@ -16,7 +16,7 @@ use super::question::{About, Question};
 use super::reload::Adoption;
 use crate::net::{Owner, Token, Woken, socket};
 use crate::proxy::{Listener, Server, StreamKey};
-use crate::stream::{Detail, Newborn, Session, identity};
+use crate::stream::{Detail, Loan, Newborn, Session, identity};
 
 /// Connections accepted from one listener in one turn (`tune.maxaccept`'s purpose).
 const ACCEPT_BATCH: usize = 64;
@@ -160,6 +160,8 @@ impl Thread {
                     self.each_session(|session, _| session.requeue(&server));
                 }
                 Message::Reload(adoption) => self.adopt(&adoption),
+                Message::WantIdle(loan) => self.core.lend_idle(&loan),
+                Message::IdleGiven(loan) => self.idle_given(&loan),
                 Message::Ask(question) => self.answer(&question),
             }
         }
@@ -244,6 +246,15 @@ impl Thread {
             self.run_session(stream.slot);
         } else {
             crate::stream::return_slot(&mut self.core, server);
+        }
+    }
+
+    fn idle_given(&mut self, loan: &Loan) {
+        self.core.take_loan(loan);
+        let waiting = self.sessions.get_mut(loan.stream.slot as usize).and_then(Option::as_mut);
+        if let Some(session) = waiting.filter(|session| session.key() == loan.stream) {
+            session.idle_answered(&self.core);
+            self.run_session(loan.stream.slot);
         }
     }
 

@@ -2,14 +2,18 @@
 
 use std::rc::Rc;
 
+use hacore::proxy_protocol::find_tlv;
+
 use super::Step;
 use super::fault::Fault;
 use super::greeting;
+use super::idle_pool::Wanted;
+use super::route::{self, Route};
 use super::session::Session;
 use super::state::{Activity, Stream};
 use crate::model::{Address, HttpReuse};
 use crate::net::socket::{self, ConnectOptions, Marks};
-use crate::net::{Connection, Owner};
+use crate::net::{Connection, ConnectionKey, Greeting, Owner};
 use crate::proxy::{Backend, Counter, Server};
 use crate::runtime::Core;
 
@@ -30,25 +34,15 @@ impl Stream {
             backend.counters.increment(Counter::Reuses);
             return self.connected(session, core, backend, server);
         }
-        let address = destination(session, server);
-        let options = &backend.model.options;
-        let options = ConnectOptions {
-            user_timeout_ms: server.model.tcp_user_timeout_ms,
-            keepalive: options.srvtcpka.then_some(backend.model.server_keepalive),
-            nolinger: options.nolinger,
-            delay_ack: options.tcp_smart_connect,
-            marks: Marks { netfilter: self.effects.server_mark, tos: self.effects.server_tos },
-        };
-        let source = server.model.source.as_ref().or(backend.model.source.as_ref());
-        let started = socket::connect(&address, source, options).and_then(|socket| {
-            let mut connection = Connection::connecting(socket);
-            connection.owner = Owner::Server(session.key().slot);
-            connection.set_greeting(greeting::of_server(self, session, server));
-            if !self.start_server_tls(session, core, server, &mut connection) {
-                return Err(std::io::Error::other("TLS"));
-            }
-            core.connections.insert(&core.poller, connection)
-        });
+        if let Some(step) = self.borrow_idle(session, core, backend, server) {
+            return step;
+        }
+        if let Some(step) = self.make_room_for_connection(session, core, backend, server) {
+            return step;
+        }
+        let route = self.route(session, core, backend, server);
+        self.server_identity = route.identity;
+        let started = self.open(session, core, backend, server, route);
         self.enter(Activity::Connecting, core.clock.monotonic_ms());
         self.server_requests = 0;
         match started {
@@ -64,21 +58,65 @@ impl Stream {
         }
     }
 
+    /// A socket on its way to the server.
+    fn open(
+        &self,
+        session: &Session,
+        core: &mut Core,
+        backend: &Backend,
+        server: &Server,
+        route: Route,
+    ) -> std::io::Result<ConnectionKey> {
+        let (model, options) = (&server.model, &backend.model.options);
+        let greeting = match (model.socks4, &route.destination) {
+            (Some(_), Address::Inet(address)) => Greeting::through_socks4(*address, route.greeting)
+                .ok_or_else(|| std::io::Error::other("SOCKS4 has no IPv6"))?,
+            _ => Greeting::new(route.greeting),
+        };
+        let begins = self.has_request || !session.input.is_empty() || !greeting.is_empty();
+        let namespace = match model.namespace.as_deref() {
+            // The one that the client's PROXY header named, if it did.
+            Some("*") => {
+                session.info.proxy_tlvs.as_deref().and_then(|tlvs| find_tlv(tlvs, greeting::NAMESPACE))
+            }
+            name => name.map(str::as_bytes),
+        };
+        let options = ConnectOptions {
+            source: route::source(backend, server),
+            presented: route.presented,
+            namespace: namespace.and_then(|name| std::str::from_utf8(name).ok()),
+            congestion_control: model.congestion_control.as_deref(),
+            // Without anything to say the connection would never be opened.
+            fast_open: model.tcp_fast_open && (begins || model.tls),
+            user_timeout_ms: model.tcp_user_timeout_ms,
+            keepalive: options.srvtcpka.then_some(backend.model.server_keepalive),
+            nolinger: options.nolinger,
+            delay_ack: options.tcp_smart_connect,
+            marks: Marks { netfilter: self.effects.server_mark, tos: self.effects.server_tos },
+        };
+        let destination = model.socks4.map_or(route.destination, Address::Inet);
+        let socket = socket::connect(&destination, options)?;
+        let mut connection = Connection::connecting(socket);
+        connection.owner = Owner::Server(session.key().slot);
+        connection.set_greeting(greeting);
+        if !self.start_server_tls(session, core, server, &mut connection) {
+            return Err(std::io::Error::other("TLS"));
+        }
+        core.connections.insert(&core.poller, connection)
+    }
+
     fn reuse(&mut self, session: &mut Session, core: &mut Core, backend: &Backend, server: &Server) -> bool {
         let first = session.info.requests_before <= 1;
-        let name = self.server_name(session, core, server);
-        let greeting = greeting::of_server(self, session, server);
+        let identity = self.identity(session, core, backend, server);
         let private = session.private.take();
-        let own = private.filter(|private| private.backend == backend.id && private.server == server.id);
+        let own = private.filter(|private| {
+            private.backend == backend.id && private.server == server.id && private.identity == identity
+        });
         if let Some(private) = private.filter(|_| own.is_none()) {
             core.close(private.key);
         }
         let own = own.filter(|private| {
-            let quiet = core
-                .connections
-                .get_mut(private.key)
-                .filter(|connection| connection.is_for(name.as_deref()) && connection.greeting() == greeting)
-                .is_some_and(Connection::is_quiet);
+            let quiet = core.connections.get_mut(private.key).is_some_and(Connection::is_quiet);
             if !quiet {
                 core.close(private.key);
             }
@@ -89,13 +127,14 @@ impl Stream {
             None => {
                 let same = Rc::ptr_eq(&session.snapshot, &core.snapshot);
                 let pool = session.snapshot.pool_of(backend.id, server.id);
-                match core.take_idle(pool, backend.model.http_reuse, first, name.as_deref()).filter(|_| same)
-                {
+                let wanted = Wanted { pool, reuse: backend.model.http_reuse, first_request: first, identity };
+                match core.take_idle(server, &wanted).filter(|_| same) {
                     Some(reused) => (reused.key, reused.requests),
                     None => return false,
                 }
             }
         };
+        self.server_identity = identity;
         let Some(connection) = core.connections.get_mut(key) else { return false };
         connection.owner = Owner::Server(session.key().slot);
         self.server_connection = Some(key);
@@ -267,29 +306,22 @@ impl Stream {
             return;
         }
         let requests = self.server_requests + 1;
-        // A connection that began with a client's address is that client's own.
-        if backend.model.http_reuse == HttpReuse::Never || server.model.send_proxy.is_some() {
+        let identity = self.server_identity;
+        if backend.model.http_reuse == HttpReuse::Never || self.is_private {
             if let Some(connection) = core.connections.get_mut(key) {
                 connection.owner = Owner::None;
             }
-            session.private =
-                Some(super::session::Private { key, backend: backend.id, server: server.id, requests });
+            session.private = Some(super::session::Private {
+                key,
+                backend: backend.id,
+                server: server.id,
+                requests,
+                identity,
+            });
         } else {
-            core.put_idle(key, backend.id, server, requests);
+            core.put_idle(key, backend.id, server, identity, requests);
         }
     }
-}
-
-/// The server's address, with the client's port where the configuration says so.
-fn destination(session: &Session, server: &Server) -> Address {
-    let address = server.address();
-    let Address::Inet(mut address) = address else { return address };
-    let client_port = session.info.destination.port();
-    if let (true, Some(port)) = (server.model.port_from_client, client_port) {
-        let offset = server.model.port_offset.unwrap_or(0);
-        address.set_port(u16::try_from(i32::from(port) + offset).unwrap_or(port));
-    }
-    Address::Inet(address)
 }
 
 /// Whether `retry-budget` allows another retry; it is counted then.

@@ -93,8 +93,7 @@ impl Session {
         }
         self.count_session(core);
         // What these rules set as addresses are the connection's own (`fc_src`, `fc_dst`); a header's are not.
-        self.info.peer = self.info.source.clone();
-        self.info.local = self.info.destination.clone();
+        self.info.own_ends();
         let expects = expects || self.listener.model.accept_proxy;
         Progressed::To(if expects { Entry::ProxyHeader } else { self.begin_tls(core) })
     }
@@ -217,8 +216,8 @@ impl Session {
             Err(_) => return Err(INVALID),
         };
         if let Some(addresses) = header.addresses {
-            self.info.source = Endpoint::Inet(addresses.source);
-            self.info.destination = Endpoint::Inet(addresses.destination);
+            self.info.set_end(true, Endpoint::Inet(addresses.source));
+            self.info.set_end(false, Endpoint::Inet(addresses.destination));
         }
         let tlvs = header.tlv_bytes();
         self.info.proxy_tlvs = (!tlvs.is_empty()).then(|| Arc::from(tlvs));

@@ -185,8 +185,7 @@ impl Stream {
         let before = self.up.bytes;
         let moved = forward(core, &mut self.up, &mut session.input, session.client, server);
         if self.up.bytes != before {
-            self.client_active_ms = core.clock.monotonic_ms();
-            self.server_active_ms = self.client_active_ms;
+            self.note_moved_up(session, core.clock.monotonic_ms());
         }
         moved
     }
@@ -196,10 +195,25 @@ impl Stream {
         let before = self.down.bytes;
         let moved = forward(core, &mut self.down, &mut self.server_input, server, session.client);
         if self.down.bytes != before {
-            self.server_active_ms = core.clock.monotonic_ms();
-            self.client_active_ms = self.server_active_ms;
+            self.note_moved_down(session, core.clock.monotonic_ms());
         }
         moved
+    }
+
+    /// Bytes of the client went to the server: both sides have shown life, unless the server's timeouts are independent.
+    pub(super) fn note_moved_up(&mut self, session: &Session, now_ms: u64) {
+        self.client_active_ms = now_ms;
+        if !self.backend_policy(session).independent_streams {
+            self.server_active_ms = now_ms;
+        }
+    }
+
+    /// The same in the other direction.
+    pub(super) fn note_moved_down(&mut self, session: &Session, now_ms: u64) {
+        self.server_active_ms = now_ms;
+        if !session.policy().independent_streams {
+            self.client_active_ms = now_ms;
+        }
     }
 
     /// While nothing is expected of the client: has it gone?

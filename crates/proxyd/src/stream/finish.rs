@@ -17,7 +17,7 @@ impl Stream {
             Activity::Start | Activity::Inspect => Phase::Request,
             Activity::Tarpit => Phase::Tarpit,
             Activity::Assign | Activity::Queue => Phase::Queue,
-            Activity::Pause | Activity::Connect | Activity::Connecting => Phase::Connect,
+            Activity::Pause | Activity::Connect | Activity::Borrow | Activity::Connecting => Phase::Connect,
             Activity::Exchange if self.response_started => Phase::Data,
             Activity::Exchange if !self.up.is_received() => Phase::Data,
             Activity::Exchange => Phase::Headers,
@@ -205,7 +205,7 @@ impl Stream {
             Activity::Tarpit => after(self.activity_since_ms, backend.tarpit_ms),
             Activity::Queue => after(self.activity_since_ms, backend.queue_ms),
             Activity::Pause => self.activity_since_ms + Self::pause_ms(session, self.info.backend),
-            Activity::Connecting => after(self.activity_since_ms, backend.connect_ms),
+            Activity::Borrow | Activity::Connecting => after(self.activity_since_ms, backend.connect_ms),
             Activity::Exchange => {
                 let (client_ms, server_ms) = self.timeouts_ms(client, backend);
                 let client_works = !self.up.is_received() || self.down.has_unsent();
@@ -272,7 +272,7 @@ impl Stream {
                 self.enter(Activity::Connect, now_ms);
                 return;
             }
-            Activity::Connecting => Fault::ConnectTimeout,
+            Activity::Borrow | Activity::Connecting => Fault::ConnectTimeout,
             Activity::Exchange if self.response_wait_end_ms.is_some_and(|end_ms| end_ms <= now_ms) => {
                 Fault::ServerTimeout
             }

@@ -40,6 +40,7 @@ mod request_body;
 mod response;
 mod response_content;
 mod retry;
+mod route;
 mod rules;
 mod server_multiplex;
 mod session;
@@ -51,7 +52,7 @@ mod tests;
 
 pub use describe::{Detail, identity};
 pub use environment::{ProcessVariables, ThreadEnvironment};
-pub use idle_pool::IdlePools;
+pub use idle_pool::{IdlePools, Loan};
 pub use multiplex::Newborn;
 pub use policy::FrontendPolicy;
 pub use server_multiplex::ServerConnections;

@@ -147,9 +147,8 @@ impl Session {
         Self {
             parent: Some(Parent { key: self.key(), streams: Rc::clone(streams) }),
             stream: Some(stream),
-            vars: Box::new(self.vars.of_same_session()),
+            vars: self.vars.of_same_session(),
             info,
-            ends: self.ends.clone(),
             ..Self::blank(core, &self.snapshot, self.frontend, &self.listener)
         }
     }
@@ -291,7 +290,7 @@ impl Multiplexer {
         respond: SendResponse<Bytes>,
     ) {
         let (parts, body) = request.into_parts();
-        let Some(socket) = core.connections.get(session.client).map(Connection::share_socket) else { return };
+        let Some(socket) = core.connections.share_socket(session.client) else { return };
         let mut stream = core.take_stream();
         let limits = session.policy().request_limits;
         let refused = read_request(&mut stream.request, &parts, body.is_end_stream(), &limits).err();

@@ -31,6 +31,8 @@ pub struct FrontendPolicy {
     pub tunnel_ms: Option<u64>,
     pub tarpit_ms: Option<u64>,
     pub retry_on: RetryOn,
+    /// `option independent-streams`: what is sent to this side does not count as its activity.
+    pub independent_streams: bool,
     /// `option splice-request`, `splice-response`; `splice-auto` is both, when it pays.
     pub splice_request: Splicing,
     pub splice_response: Splicing,
@@ -72,6 +74,7 @@ impl FrontendPolicy {
             server_fin_ms: ms(timeouts.server_fin),
             tunnel_ms: ms(timeouts.tunnel),
             tarpit_ms: ms(timeouts.tarpit.or(timeouts.connect)),
+            independent_streams: options.independent_streams,
             retry_on: RetryOn::new(&proxy.retry_on),
             splice_request: splicing(options.splice_request),
             splice_response: splicing(options.splice_response),

@@ -54,9 +54,11 @@ impl Stream {
             Inspected::Close => return self.fail(session, core, Fault::Denied),
         };
         let now_ms = core.clock.monotonic_ms();
-        if self.up.bytes != up_before || self.down.bytes != down_before {
-            self.client_active_ms = now_ms;
-            self.server_active_ms = now_ms;
+        if self.up.bytes != up_before {
+            self.note_moved_up(session, now_ms);
+        }
+        if self.down.bytes != down_before {
+            self.note_moved_down(session, now_ms);
         }
         let response_missing = !self.has_request && self.info.timing.response_head_us.is_none();
         if response_missing && self.down.bytes > 0 {

@@ -34,7 +34,7 @@ impl Stream {
         let info = &mut self.info;
         info.request_counter = core.process.requests_total.load(std::sync::atomic::Ordering::Relaxed);
         session.info.requests_before += 1;
-        (session.info.source, session.info.destination) = session.ends.clone();
+        session.info.restore_ends();
     }
 
     /// Works on the request until it would have to wait.
@@ -63,6 +63,7 @@ impl Stream {
                 Activity::Queue => self.wait_in_queue(session, core),
                 Activity::Pause => self.watch_client(session, core),
                 Activity::Connect => self.connect(session, core),
+                Activity::Borrow => self.watch_client(session, core),
                 Activity::Connecting => self.connecting(session, core),
                 Activity::Exchange => self.exchange(session, core),
                 Activity::Reply => self.send_reply(session, core),

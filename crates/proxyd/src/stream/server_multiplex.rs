@@ -1,7 +1,7 @@
 //! HTTP/2 connections to servers: several requests at once on one connection, shared by the sessions of a thread.
 //!
 //! A connection that `proto h2` forces or ALPN has agreed on is taken from the request that opened it. That request and
-//! later ones get streams of it, which are connections to them. A connection belongs to one server and TLS name; it
+//! later ones get streams of it, which are connections to them. A connection belongs to one server, name and way there; it
 //! takes requests until the server says GOAWAY or its limits are reached, and goes when it was idle for `pool-purge-delay`.
 
 use std::cell::Cell;
@@ -40,8 +40,8 @@ struct ServerConnection {
     wire: Wire,
     waker: Waker,
     pool: u32,
-    name: Option<String>,
-    greeting: Vec<u8>,
+    /// See [`Stream::identity`].
+    identity: u64,
     streams: Rc<Cell<u32>>,
     served: u32,
     idle_since_ms: u64,
@@ -76,7 +76,7 @@ impl Core {
         &mut self,
         key: ConnectionKey,
         pool: u32,
-        name: Option<String>,
+        identity: u64,
         is_private: bool,
     ) -> Option<Token> {
         let tuning = self.snapshot.global.h2_backend;
@@ -110,7 +110,6 @@ impl Core {
         let token = Token { slot: slot as u32, generation: servers.generation };
         let connection = self.connections.get_mut(key)?;
         connection.owner = Owner::Multiplexer(token.slot);
-        let greeting = connection.greeting().to_vec();
         let waker = self.woken.waker(Woken::Server(token));
         // The preface waits to be sent.
         waker.wake_by_ref();
@@ -121,8 +120,7 @@ impl Core {
             wire,
             waker,
             pool,
-            name,
-            greeting,
+            identity,
             streams: Rc::default(),
             served: 0,
             idle_since_ms: self.clock.monotonic_ms(),
@@ -135,11 +133,12 @@ impl Core {
     /// A stream of this connection, for the session of `user`.
     fn open_http2_stream(&mut self, token: Token, user: &Session) -> Option<(ConnectionKey, u32)> {
         let server = self.http2_servers.slots.get_mut(token.slot as usize)?.as_mut()?;
+        let socket = self.connections.share_socket(server.key)?;
         let parent = self.connections.get_mut(server.key)?;
         let facts = parent.tls().and_then(|tls| tls.facts().cloned());
         let waker = self.woken.waker(Woken::Session(user.token()));
         let stream = H2Stream::to_server(server.requests.clone(), Rc::clone(&server.streams), facts, waker);
-        let mut connection = Connection::stream(parent.share_socket(), stream);
+        let mut connection = Connection::stream(socket, stream);
         connection.owner = Owner::Server(user.key.slot);
         let served = server.served;
         server.served += 1;
@@ -240,10 +239,9 @@ impl Stream {
     ) -> bool {
         let Some(key) = self.server_connection.take() else { return false };
         let pool = session.snapshot.pool_of(backend.id, server.id);
-        let name = self.server_name(session, core, server);
         let current = Rc::ptr_eq(&session.snapshot, &core.snapshot);
         let is_private = backend.model.http_reuse == HttpReuse::Never || !current;
-        let Some(token) = core.begin_http2_server(key, pool, name, is_private) else {
+        let Some(token) = core.begin_http2_server(key, pool, self.server_identity, is_private) else {
             core.close(key);
             return false;
         };
@@ -275,14 +273,12 @@ impl Stream {
             HttpReuse::Safe | HttpReuse::Always => false,
         };
         let pool = session.snapshot.pool_of(backend.id, server.id);
-        let name = self.server_name(session, core, server);
-        let greeting = super::greeting::of_server(self, session, server);
+        let identity = self.identity(session, core, backend, server);
         let tuning = core.snapshot.global.h2_backend;
         let fits = |known: &ServerConnection| {
             known.pool == pool
                 && !known.is_private
-                && known.name == name
-                && known.greeting == greeting
+                && known.identity == identity
                 && (!needs_proof || known.served > 1)
                 && server.model.max_reuse.is_none_or(|max| known.served <= max)
                 && known.room(&tuning) > 0

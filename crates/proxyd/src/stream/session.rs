@@ -32,7 +32,7 @@ pub struct Session {
     /// Bytes from the client that no request has used yet.
     pub(super) input: Buffer,
     pub(super) stream: Option<Box<Stream>>,
-    pub(super) vars: Box<Vars>,
+    pub(super) vars: Vars,
     /// Requests are read; on a TCP frontend from `switch-mode` on.
     pub(super) is_http: bool,
     /// The next request is the one for which the connection became HTTP: its connection was judged already.
@@ -51,8 +51,6 @@ pub struct Session {
     /// The first byte of a head that is not complete.
     pub(super) first_byte_us: Option<u64>,
     pub(super) killed: Option<Fault>,
-    /// Source and destination as every request finds them, whatever rules made of them in the one before.
-    pub(super) ends: (Endpoint, Endpoint),
     pub(super) entry: Entry,
     /// The connection did not get in.
     pub(super) entry_failed: bool,
@@ -75,6 +73,8 @@ pub(super) struct Private {
     pub backend: ProxyId,
     pub server: ServerId,
     pub requests: u32,
+    /// See [`Stream::identity`].
+    pub identity: u64,
 }
 
 /// Whether counts allow another connection on the listener now.
@@ -122,10 +122,9 @@ impl Session {
         count_accept(core, frontend, listener);
         let now_us = core.clock.monotonic_us;
         let info = SessionInfo {
-            peer: source.clone(),
-            local: destination.clone(),
             source,
             destination,
+            kept: None,
             frontend: Some(frontend.id),
             listener_index: listener.index,
             listener_id: listener.id,
@@ -164,7 +163,7 @@ impl Session {
             info: SessionInfo::default(),
             input: Buffer::default(),
             stream: None,
-            vars: Box::default(),
+            vars: Vars::default(),
             is_http: snapshot.policies.get(frontend.0 as usize).is_some_and(|policy| policy.is_http),
             is_upgraded: false,
             http1_only: false,
@@ -175,7 +174,6 @@ impl Session {
             idle_since_us: core.clock.monotonic_us,
             first_byte_us: None,
             killed: None,
-            ends: (Endpoint::Unknown, Endpoint::Unknown),
             entry: Entry::Open,
             entry_failed: false,
             handshake_us: 0,
@@ -265,7 +263,7 @@ impl Session {
     /// The connection has come through everything that precedes requests.
     fn open(&mut self, core: &mut Core) {
         self.deadline_ms = NEVER;
-        self.ends = (self.info.source.clone(), self.info.destination.clone());
+        self.info.fix_ends();
         super::access_log::log_accept(self, core);
         if !self.is_http {
             self.stream = Some(self.tcp_stream(core));
@@ -329,6 +327,13 @@ impl Session {
     pub fn slot_granted(&mut self, server: &Server) -> bool {
         let snapshot = &self.snapshot;
         self.stream.as_mut().is_some_and(|stream| stream.slot_granted(snapshot, server))
+    }
+
+    /// Another thread has answered the request for an idle connection.
+    pub fn idle_answered(&mut self, core: &Core) {
+        if let Some(stream) = self.stream.as_mut() {
+            stream.idle_answered(core);
+        }
     }
 
     /// The configuration that the session is under.

@@ -27,6 +27,8 @@ pub enum Activity {
     Pause,
     /// Open or reuse a connection.
     Connect,
+    /// Waiting for an idle connection of another thread.
+    Borrow,
     /// Waiting for the connection to stand.
     Connecting,
     /// Request and response on their way.
@@ -67,6 +69,12 @@ pub struct Stream {
     pub server_connection: Option<ConnectionKey>,
     /// Requests that the server connection served before this one.
     pub server_requests: u32,
+    /// What the server connection must have in common with another request to serve it.
+    pub server_identity: u64,
+    /// How often other threads were asked for an idle connection.
+    pub idle_asked: u32,
+    /// The server connection is this client's only: it authenticated on it (NTLM).
+    pub is_private: bool,
     /// A slot of `info.server` is held.
     pub holds_slot: bool,
     /// The backend's session count includes this request.

@@ -30,6 +30,17 @@ impl Endpoint {
     }
 }
 
+/// What the ends of a connection were before a PROXY header or a rule said otherwise.
+#[derive(Debug, Clone, Default)]
+pub struct KeptEnds {
+    /// The connection's own (`fc_src`, `fc_dst`).
+    pub peer: Endpoint,
+    pub local: Endpoint,
+    /// As every request finds them, whatever rules made of them in the one before.
+    pub source: Endpoint,
+    pub destination: Endpoint,
+}
+
 /// What stays the same for all requests of a client connection, unless a rule changes it.
 #[derive(Debug, Clone, Default)]
 pub struct SessionInfo {
@@ -37,9 +48,8 @@ pub struct SessionInfo {
     pub source: Endpoint,
     /// Where the client connected to: after `accept-proxy` and `set-dst`.
     pub destination: Endpoint,
-    /// The connection's own ends, never changed by rules (`fc_src`, `fc_dst`).
-    pub peer: Endpoint,
-    pub local: Endpoint,
+    /// The ends as they were before something changed them, if something did.
+    pub kept: Option<Box<KeptEnds>>,
     pub frontend: Option<ProxyId>,
     /// Index of the listener within its frontend, and its number (`so_id`) and name.
     pub listener_index: usize,
@@ -57,4 +67,51 @@ pub struct SessionInfo {
     pub tls: bool,
     /// What the client's handshake settled.
     pub tls_facts: Option<std::sync::Arc<super::TlsFacts>>,
+}
+
+impl SessionInfo {
+    /// The connection's own client end (`fc_src`).
+    pub fn peer(&self) -> &Endpoint {
+        self.kept.as_ref().map_or(&self.source, |kept| &kept.peer)
+    }
+
+    /// The connection's own proxy end (`fc_dst`).
+    pub fn local(&self) -> &Endpoint {
+        self.kept.as_ref().map_or(&self.destination, |kept| &kept.local)
+    }
+
+    /// Changes `source` or `destination`; what they were is kept.
+    pub fn set_end(&mut self, of_client: bool, end: Endpoint) {
+        let (source, destination) = (&self.source, &self.destination);
+        self.kept.get_or_insert_with(|| {
+            Box::new(KeptEnds {
+                peer: source.clone(),
+                local: destination.clone(),
+                source: source.clone(),
+                destination: destination.clone(),
+            })
+        });
+        *(if of_client { &mut self.source } else { &mut self.destination }) = end;
+    }
+
+    /// What rules on the connection set as its ends are its own from now on.
+    pub fn own_ends(&mut self) {
+        self.kept = None;
+    }
+
+    /// Every request begins with the ends as they are now.
+    pub fn fix_ends(&mut self) {
+        if let Some(kept) = self.kept.as_mut() {
+            kept.source.clone_from(&self.source);
+            kept.destination.clone_from(&self.destination);
+        }
+    }
+
+    /// A request begins: what rules made of the ends in the one before is forgotten.
+    pub fn restore_ends(&mut self) {
+        if let Some(kept) = &self.kept {
+            self.source.clone_from(&kept.source);
+            self.destination.clone_from(&kept.destination);
+        }
+    }
 }

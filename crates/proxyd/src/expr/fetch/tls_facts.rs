@@ -83,6 +83,32 @@ fn certificate<'a>(chain: &'a [Vec<u8>], der: &'a [u8], fact: &str, args: &Args)
     })
 }
 
+/// The common name of a certificate's subject.
+pub fn common_name(der: &[u8]) -> Option<Vec<u8>> {
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    let name = parsed.subject().iter_common_name().next()?;
+    Some(name.as_slice().to_vec())
+}
+
+/// The algorithm that a certificate is signed with, under OpenSSL's name.
+pub fn signature_algorithm(der: &[u8]) -> Option<Vec<u8>> {
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    Some(algorithm(&parsed.signature_algorithm.algorithm.to_id_string()))
+}
+
+/// Kind and bits of a certificate's key, as HAProxy writes them in PROXY headers: `RSA2048`, `EC256`.
+pub fn key_name(der: &[u8]) -> Option<Vec<u8>> {
+    let (_, parsed) = X509Certificate::from_der(der).ok()?;
+    let key = parsed.public_key().parsed().ok()?;
+    let kind = match key {
+        x509_parser::public_key::PublicKey::RSA(_) => "RSA",
+        x509_parser::public_key::PublicKey::EC(_) => "EC",
+        x509_parser::public_key::PublicKey::DSA(_) => "DSA",
+        _ => return None,
+    };
+    Some(format!("{kind}{}", key.key_size()).into_bytes())
+}
+
 /// OpenSSL's short name of a type of a distinguished name.
 fn short(oid: &str) -> &str {
     match oid {

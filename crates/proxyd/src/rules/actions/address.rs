@@ -61,9 +61,7 @@ impl Action for SetAddress {
             }
         };
         if let Some(new) = new {
-            let place =
-                if self.is_destination { &mut txn.session.destination } else { &mut txn.session.source };
-            *place = Endpoint::Inet(new);
+            txn.session.set_end(!self.is_destination, Endpoint::Inet(new));
         }
         Verdict::Continue
     }

@@ -277,12 +277,12 @@ fn server_row(backend: &Backend, server: &Server, filter: &Filter, clock: &Clock
         (Column::Backup, Some(u32::from(model.backup))),
         (Column::Rate, Some(server.session_rate.per_second(clock.now_ms))),
         (Column::RateMax, Some(server.session_rate.max(clock.now_ms))),
-        (Column::IdleConnections, Some(server.idle_connections.load(Relaxed))),
+        (Column::IdleConnections, Some(server.idle.total())),
         (Column::IdleLimit, model.pool_max_conn.and_then(|n| u32::try_from(n).ok())),
         (Column::IdleUnsafe, Some(0)),
-        (Column::IdleSafe, Some(server.idle_connections.load(Relaxed))),
-        (Column::UsedConnections, Some(server.used_connections.current())),
-        (Column::NeededConnections, Some(server.used_connections.max())),
+        (Column::IdleSafe, Some(server.idle.total())),
+        (Column::UsedConnections, Some(server.sessions.current())),
+        (Column::NeededConnections, Some(server.sessions.max())),
         (Column::ServerRevision, Some(0)),
     ] {
         if let Some(value) = value {

@@ -41,8 +41,7 @@ pub const KEYWORDS: &[BindKeyword] = &[
         .refused("the NetScaler protocol"),
     bind("accept-proxy", "", "Takes the client's address from a PROXY header.", accept_proxy),
     bind("backlog", "<backlog>", "The length of the accept queue.", backlog),
-    bind("cc", "<algorithm>", "Congestion control.", skip_one)
-        .later("the kernel's default congestion control is used"),
+    bind("cc", "<algorithm>", "Congestion control.", cc),
     bind("defer-accept", "", "Waits for data before accepting.", defer_accept),
     bind("expose-fd", "listeners", "Gives listening sockets to a new process.", expose_fd)
         .later("listeners are not handed to another process yet"),
@@ -59,7 +58,7 @@ pub const KEYWORDS: &[BindKeyword] = &[
     bind("mode", "<mode>", "The mode of a Unix socket.", mode),
     bind("mss", "<maxseg>", "The largest segment.", mss),
     bind("name", "<name>", "The listener's name.", name),
-    bind("namespace", "<name>", "The network namespace.", namespace).refused("network namespaces"),
+    bind("namespace", "<name>", "The network namespace.", namespace),
     bind("nbconn", "<nbconn>", "Connections of a reverse HTTP listener.", skip_one).refused("reverse HTTP"),
     bind("nice", "<nice>", "Priority of the listener's tasks.", nice).no_effect(NO_PRIORITIES),
     bind("process", "[all|odd|even|<set>][/[<threads>]]", "Which processes listen.", skip_one)
@@ -213,6 +212,11 @@ fn accept_proxy(bind: &mut Bind, _: &mut Line<'_>) -> Parsed {
     Ok(())
 }
 
+fn cc(bind: &mut Bind, line: &mut Line<'_>) -> Parsed {
+    bind.congestion_control = Some(line.required("an algorithm.")?.as_str().to_owned());
+    Ok(())
+}
+
 fn backlog(bind: &mut Bind, line: &mut Line<'_>) -> Parsed {
     bind.backlog = Some(line.integer(0..=i64::from(i32::MAX))? as u32);
     Ok(())
@@ -331,7 +335,11 @@ fn name(bind: &mut Bind, line: &mut Line<'_>) -> Parsed {
 }
 
 fn namespace(bind: &mut Bind, line: &mut Line<'_>) -> Parsed {
-    bind.namespace = Some(line.required("a namespace id.")?.as_str().to_owned());
+    let word = line.required("a namespace id.")?;
+    if !crate::net::namespace::exists(word.as_str()) {
+        return Err(line.alert_at(word, format!("Cannot open namespace '{}'.", word.as_str())));
+    }
+    bind.namespace = Some(word.as_str().to_owned());
     Ok(())
 }
 

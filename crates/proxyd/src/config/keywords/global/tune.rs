@@ -61,7 +61,12 @@ pub const KEYWORDS: &[Keyword] = &[
     global("tune.http.cookielen", "<number>", "Longest captured cookie.", cookielen),
     global("tune.http.logurilen", "<number>", "Longest URI in logs.", logurilen),
     global("tune.http.maxhdr", "<number>", "Most header fields of a message.", maxhdr),
-    global("tune.idle-pool.shared", "<value>", "Internal tuning: idle-pool.shared.", any).no_effect(INTERNAL),
+    global(
+        "tune.idle-pool.shared",
+        "{ on | off }",
+        "Whether threads take over each other's idle server connections.",
+        idle_pool_shared,
+    ),
     global("tune.idletimer", "<value>", "Internal tuning: idletimer.", any).no_effect(INTERNAL),
     global("tune.listener.default-shards", "<value>", "Internal tuning: listener.default-shards.", any)
         .no_effect(INTERNAL),
@@ -247,6 +252,19 @@ fn maxhdr(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 
 fn maxaccept(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     loader.global.max_accept = Some(line.integer(-1..=i64::from(i32::MAX))? as i32);
+    line.end()
+}
+
+fn idle_pool_shared(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let word = line.required("either 'on' or 'off'.")?;
+    loader.global.idle_pool_shared = match word.as_str() {
+        "on" => true,
+        "off" => false,
+        other => {
+            return Err(line
+                .alert_at(word, format!("'{}' expects either 'on' or 'off' but got '{other}'.", line.name)));
+        }
+    };
     line.end()
 }
 

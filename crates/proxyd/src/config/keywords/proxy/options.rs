@@ -75,8 +75,7 @@ pub const SWITCHES: &[Keyword] = &[
         "Closes idle connections after a response on a soft stop.",
     )
     .later("idle connections are closed at once on a soft stop"),
-    switch("option independent-streams", Places::PROXY, "Timeouts of both directions are independent.")
-        .refused("independent timeouts of the directions"),
+    switch("option independent-streams", Places::PROXY, "Timeouts of both directions are independent."),
     switch("option log-health-checks", Places::BACK, "Logs every change of a check's result."),
     switch("option log-separate-errors", Places::FRONT, "Logs errors at a higher level."),
     switch("option logasap", Places::FRONT, "Logs before the transfer is over."),

@@ -6,7 +6,10 @@ use hacore::diag::{Diagnostic, Word};
 use crate::config::arguments::{self, Endpoint, Purpose};
 use crate::config::keyword::Line;
 use crate::config::loader::Loader;
-use crate::model::{Address, Server, SourceAddress};
+use crate::model::{Address, Server, SourceAddress, UseSource};
+
+/// The farthest from the last one that `hdr_ip` counts (configuration manual, "source").
+const HEADER_OCCURRENCES_MAX: i32 = 10;
 
 /// Understands a server's address; names stay names until all files are read.
 pub fn server_address(loader: &Loader, line: &Line<'_>, word: &Word) -> Result<Endpoint, Diagnostic> {
@@ -53,7 +56,7 @@ pub fn source(loader: &mut Loader, line: &mut Line<'_>) -> Result<SourceAddress,
         },
         _ => return Err(alert(format!("'{}' is not an address to connect from.", word.as_str()))),
     };
-    let mut source = SourceAddress { address, ports: endpoint.ports, interface: None };
+    let mut source = SourceAddress { address, ports: endpoint.ports, interface: None, use_source: None };
     while let Some(word) = line.words.peek() {
         match word.as_str() {
             "interface" => {
@@ -62,13 +65,48 @@ pub fn source(loader: &mut Loader, line: &mut Line<'_>) -> Result<SourceAddress,
                     Some(line.required("an interface name after 'interface'.")?.as_str().to_owned());
             }
             "usesrc" => {
-                return Err(line.alert_at(
-                    word,
-                    "'usesrc' is not supported yet: transparent proxying will come with a later release.",
-                ));
+                line.words.next();
+                source.use_source = Some(use_source(loader, line)?);
             }
             _ => break,
         }
     }
     Ok(source)
+}
+
+/// What follows `usesrc`.
+fn use_source(loader: &Loader, line: &mut Line<'_>) -> Result<UseSource, Diagnostic> {
+    let word = line.words.next().ok_or_else(|| {
+        line.alert("'usesrc' expects <addr>[:<port>], 'client', 'clientip', or 'hdr_ip(name,#)' as argument.")
+    })?;
+    let text = word.as_str();
+    if let Some(arguments) = text.strip_prefix("hdr_ip(").and_then(|rest| rest.strip_suffix(')')) {
+        let (name, occurrence) = arguments.split_once(',').unwrap_or((arguments, "-1"));
+        let occurrence: i32 = occurrence.trim().parse().unwrap_or(0);
+        if name.is_empty() || occurrence == 0 || occurrence < -HEADER_OCCURRENCES_MAX {
+            let message = format!(
+                "usesrc hdr_ip(name,num) : '{text}' needs a name, and a number from -10 on other than 0."
+            );
+            return Err(line.alert_at(word, message));
+        }
+        return Ok(UseSource::Header { name: name.to_ascii_lowercase(), occurrence });
+    }
+    match text {
+        "client" => return Ok(UseSource::Client),
+        "clientip" => return Ok(UseSource::ClientIp),
+        _ => {}
+    }
+    let alert = |problem: String| line.alert_at(word, format!("'usesrc {text}' : {problem}"));
+    let endpoint = arguments::endpoint(loader, text, Purpose::Connect).map_err(alert)?;
+    if endpoint.ports.is_some_and(|(first, last)| first != last) || endpoint.offset.is_some() {
+        return Err(alert(format!("port range not permitted here in '{text}'")));
+    }
+    match endpoint.address {
+        Address::Inet(address) => Ok(UseSource::Address(address)),
+        Address::Name { host, port } => match arguments::resolve(&host, port, endpoint.family) {
+            Some(address) => Ok(UseSource::Address(address)),
+            None => Err(alert(format!("invalid address: '{host}' in '{text}'"))),
+        },
+        _ => Err(alert(format!("'{text}' is not an address to connect from."))),
+    }
 }

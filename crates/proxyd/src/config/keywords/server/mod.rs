@@ -135,8 +135,15 @@ fn options(loader: &mut Loader, line: &mut Line<'_>, server: &mut Server, shown:
     tls::tell_support(loader, line, server)
 }
 
+/// The only keyword with an argument of its own.
+const PROXY_TLV: &str = "set-proxy-v2-tlv-fmt(";
+
 fn words(loader: &mut Loader, line: &mut Line<'_>, server: &mut Server, intro: &str) -> Parsed {
     while let Some(word) = line.words.next() {
+        if word.as_str().starts_with(PROXY_TLV) {
+            options::proxy_tlv(server, loader, line, word)?;
+            continue;
+        }
         let Some(keyword) = keywords().find(|keyword| *word == keyword.name) else {
             let message = format!("{intro} : unknown keyword '{}'", word.as_str());
             let diagnostic = line.alert_at(word, message);

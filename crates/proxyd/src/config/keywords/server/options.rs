@@ -2,18 +2,20 @@
 
 use hacore::units::TimeUnit;
 
-use super::{ServerKeyword, nothing, server, skip_one};
+use super::{ServerKeyword, server, skip_one};
+use crate::config::arguments::{self, Purpose};
+use crate::config::expression;
 use crate::config::keyword::{Line, Parsed};
 use crate::config::loader::Loader;
-use crate::model::{OnMarkedDown, OnMarkedUp, Server, TlsSetting};
+use crate::model::{Address, OnMarkedDown, OnMarkedUp, ProxyTlv, Server, TlsSetting};
+use crate::tls::backend::NameSource;
 
 const RESOLVERS_LATER: &str = "servers keep the addresses that the system's resolver gave at start";
 
 pub const KEYWORDS: &[ServerKeyword] = &[
     server("backup", "", "Uses the server when no other is up.", backup),
     server("no-backup", "", "Undoes 'backup'.", backup),
-    server("cc", "<algorithm>", "Congestion control.", skip_one)
-        .later("the kernel's default congestion control is used"),
+    server("cc", "<algorithm>", "Congestion control.", cc),
     server("cookie", "<value>", "The server's cookie.", cookie),
     server("disabled", "", "Starts in maintenance.", disabled),
     server("enabled", "", "Undoes 'disabled'.", disabled),
@@ -34,24 +36,22 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("maxconn", "<maxconn>", "The most connections to the server.", maxconn),
     server("maxqueue", "<maxqueue>", "The longest queue of the server.", maxqueue),
     server("minconn", "<minconn>", "The least dynamic limit of connections.", minconn),
-    server("namespace", "<name>", "The network namespace.", namespace).refused("network namespaces"),
+    server("namespace", "<name>", "The network namespace.", namespace),
     server("non-stick", "", "Never stores the server in stick tables.", non_stick)
         .no_effect("there are no stick tables yet"),
     server("stick", "", "Undoes 'non-stick'.", non_stick).no_effect("there are no stick tables yet"),
     server("on-error", "<mode>", "What happens after too many observed errors.", on_error),
     server("on-marked-down", "<action>", "What happens when the server goes down.", on_marked_down),
     server("on-marked-up", "<action>", "What happens when the server comes up.", on_marked_up),
-    server("pool-conn-name", "<expr>", "Names connections for reuse.", skip_one)
-        .later("connections are shared by server only"),
-    server("pool-low-conn", "<max>", "Below this many idle connections threads do not steal.", pool_low_conn)
-        .later("threads share idle connections whatever their number"),
+    server("pool-conn-name", "<expr>", "Names connections for reuse.", pool_conn_name),
+    server("pool-low-conn", "<max>", "Below this many idle connections threads do not steal.", pool_low_conn),
     server("pool-max-conn", "<max>", "The most idle connections.", pool_max_conn),
     server("pool-purge-delay", "<delay>", "How often idle connections are purged.", pool_purge_delay),
     server("proto", "<name>", "The protocol that is spoken.", proto),
     server("proxy-v2-options", "<option>[,<option>]*", "What PROXY v2 headers carry.", proxy_v2_options),
     server("quic-cc-algo", "<algorithm>", "QUIC's congestion control.", skip_one)
         .no_effect("there is no QUIC"),
-    server("redir", "<prefix>", "Redirects clients to the server.", redir).refused("redirection to servers"),
+    server("redir", "<prefix>", "Redirects clients to the server.", redir),
     server("resolve-net", "<network>[,<network>[,...]]", "Preferred networks.", resolve)
         .later(RESOLVERS_LATER),
     server("resolve-opts", "<option>,<option>,...", "Options of resolution.", resolve).later(RESOLVERS_LATER),
@@ -64,11 +64,9 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("no-send-proxy-v2", "", "Undoes 'send-proxy-v2'.", send_proxy),
     server("send-proxy-v2-ssl", "", "Sends a PROXY v2 header with TLS details.", send_proxy),
     server("no-send-proxy-v2-ssl", "", "Undoes 'send-proxy-v2-ssl'.", send_proxy),
-    server("send-proxy-v2-ssl-cn", "", "Sends a PROXY v2 header with the client's name.", send_proxy)
-        .refused("the common name of certificates in PROXY headers"),
+    server("send-proxy-v2-ssl-cn", "", "Sends a PROXY v2 header with the client's name.", send_proxy),
     server("no-send-proxy-v2-ssl-cn", "", "Undoes 'send-proxy-v2-ssl-cn'.", send_proxy),
-    server("set-proxy-v2-tlv-fmt", "(<id>) <fmt>", "Adds a TLV to PROXY v2 headers.", skip_one)
-        .refused("own TLVs"),
+    server("set-proxy-v2-tlv-fmt", "(<id>) <fmt>", "Adds a TLV to PROXY v2 headers.", proxy_tlv_without_kind),
     server("shard", "<shard>", "Which updates a peer gets.", skip_one).refused("peers"),
     server(
         "slowstart",
@@ -76,21 +74,20 @@ pub const KEYWORDS: &[ServerKeyword] = &[
         "How long a server's weight grows after it came up.",
         slowstart,
     ),
-    server("socks4", "<addr>:<port>", "Connects through a SOCKS4 proxy.", skip_one).refused("SOCKS4"),
+    server("socks4", "<addr>:<port>", "Connects through a SOCKS4 proxy.", socks4),
     server(
         "source",
         "<addr>[:<pl>[-<ph>]] [interface <name>] [usesrc ...]",
         "The source address of connections.",
         source,
     ),
-    server("strict-maxconn", "", "Counts idle connections in maxconn.", strict_maxconn)
-        .refused("strict limits of connections"),
+    server("strict-maxconn", "", "Counts idle connections in maxconn.", strict_maxconn),
     server("tcp-md5sig", "<password>", "TCP MD5 signatures.", skip_one).refused("TCP MD5 signatures"),
     server("tcp-ut", "<delay>", "The TCP user timeout.", tcp_ut),
-    server("tfo", "", "TCP fast open.", tfo).later("connections are opened without data"),
+    server("tfo", "", "TCP fast open.", tfo),
     server("no-tfo", "", "Undoes 'tfo'.", tfo),
     server("track", "[<backend>/]<server>", "Follows another server's state.", track),
-    server("usesrc", "", "Belongs to 'source'.", nothing).refused("transparent proxying"),
+    server("usesrc", "", "Belongs to 'source'.", usesrc),
     server("weight", "<weight>", "The server's share of the load, 0 to 256.", weight),
     server("ws", "{ auto | h1 | h2 }", "How WebSockets reach the server.", ws),
 ];
@@ -175,8 +172,18 @@ fn minconn(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
     Ok(())
 }
 
+fn cc(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    server.congestion_control = Some(line.required("<algorithm> as argument.")?.as_str().to_owned());
+    Ok(())
+}
+
 fn namespace(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
-    server.namespace = Some(line.required("<name> as argument.")?.as_str().to_owned());
+    let word = line.required("<name> as argument.")?;
+    // '*': the one that a PROXY header names, looked for when it comes.
+    if *word != "*" && !crate::net::namespace::exists(word.as_str()) {
+        return Err(line.alert_at(word, format!("Cannot open namespace '{}'.", word.as_str())));
+    }
+    server.namespace = Some(word.as_str().to_owned());
     Ok(())
 }
 
@@ -224,6 +231,16 @@ fn on_marked_up(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Par
     Ok(())
 }
 
+fn pool_conn_name(server: &mut Server, loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    if line.words.peek().is_none() {
+        return Err(line.alert("'pool-conn-name' : missing expression."));
+    }
+    let (expression, text) = crate::config::expression::server_name(loader, line)?;
+    server.pool_conn_name = NameSource(expression).into();
+    server.pool_conn_name_text = Some(text);
+    Ok(())
+}
+
 fn pool_low_conn(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
     server.pool_low_conn = count(line)?;
     Ok(())
@@ -262,12 +279,6 @@ fn proxy_v2_options(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) ->
     for option in word.as_str().split(',') {
         if !PROXY_V2_OPTIONS.contains(&option) {
             return Err(line.alert_at(word, format!("'proxy-v2-options' : unknown option '{option}'.")));
-        }
-        if matches!(option, "cert-cn" | "cert-key" | "cert-sig") {
-            let message = format!(
-                "'proxy-v2-options {option}' is not supported yet: certificates in PROXY headers will come with a later release."
-            );
-            return Err(line.alert_at(word, message));
         }
         server.proxy_v2_options.push(option.to_owned());
     }
@@ -314,6 +325,59 @@ fn slowstart(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed
 fn source(server: &mut Server, loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     server.source = Some(super::source(loader, line)?);
     Ok(())
+}
+
+fn socks4(server: &mut Server, loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let word = line.required("<addr>:<port> as argument.")?;
+    let text = word.as_str();
+    let alert = |problem: String| line.alert_at(word, format!("'socks4 {text}' : {problem}"));
+    let endpoint = arguments::endpoint(loader, text, Purpose::Connect).map_err(alert)?;
+    if endpoint.ports.is_none_or(|(first, last)| first != last) {
+        return Err(alert(format!("missing port specification in '{text}'.")));
+    }
+    server.socks4 = match endpoint.address {
+        Address::Inet(address) => Some(address),
+        Address::Name { host, port } => arguments::resolve(&host, port, endpoint.family),
+        _ => None,
+    };
+    if server.socks4.is_none() {
+        return Err(alert(format!("invalid address: '{text}'.")));
+    }
+    Ok(())
+}
+
+/// `set-proxy-v2-tlv-fmt(KIND) FORMAT`; the kind came with the keyword.
+pub(super) fn proxy_tlv(
+    server: &mut Server,
+    loader: &mut Loader,
+    line: &mut Line<'_>,
+    head: &hacore::diag::Word,
+) -> Parsed {
+    let kind = head.as_str().split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or_default();
+    let number = match kind.strip_prefix("0x") {
+        Some(digits) => u8::from_str_radix(digits, 16),
+        None => kind.parse(),
+    };
+    let Ok(kind) = number else {
+        return Err(
+            line.alert_at(head, format!("'{}' : '{kind}' is not a TLV's type (0 to 255).", head.as_str()))
+        );
+    };
+    let word = line.required("a format as argument.")?;
+    let format = expression::log_format(loader, line, word, expression::FormatUse::ProxyHeader)?;
+    let text = word.as_str().to_owned();
+    server.proxy_tlvs.push(ProxyTlv { kind, text, format: crate::tls::Ready(Some(format)) });
+    Ok(())
+}
+
+fn proxy_tlv_without_kind(_: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    Err(line.alert(
+        "'set-proxy-v2-tlv-fmt' : expects the TLV's type in parentheses, as in set-proxy-v2-tlv-fmt(0x20).",
+    ))
+}
+
+fn usesrc(_: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    Err(line.alert("'usesrc' only allowed after a 'source' statement."))
 }
 
 fn strict_maxconn(server: &mut Server, _: &mut Loader, _: &mut Line<'_>) -> Parsed {

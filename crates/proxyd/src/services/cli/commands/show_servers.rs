@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
 use std::time::Instant;
 
 use hacore::health::{AdminState, CheckStatus, Health, Operation, Verdict};
@@ -340,8 +339,9 @@ fn conn_line(backend: &Backend, server: &Server, threads: usize, out: &mut Strin
         Address::Unix(_) | Address::Abstract(_) => ("unix".to_owned(), 0),
         Address::Fd(_) | Address::SocketPair(_) => ("-".to_owned(), 0),
     };
-    let idle = server.idle_connections.load(Relaxed);
-    let used = &server.used_connections;
+    let idle = server.idle.total();
+    // A connection is in use while a request has it.
+    let used = &server.sessions;
     let _ = write!(
         out,
         "{}/{} {}/{} {address} {port} - {} {} {} {} 0 {idle} {} {idle}",
@@ -355,9 +355,8 @@ fn conn_line(backend: &Backend, server: &Server, threads: usize, out: &mut Strin
         used.max(),
         server.model.pool_max_conn.unwrap_or(-1),
     );
-    // How the idle ones are spread is known to the threads alone; the first stands for all.
     for thread in 0..threads {
-        let _ = write!(out, " {}", if thread == 0 { idle } else { 0 });
+        let _ = write!(out, " {}", server.idle.of(thread));
     }
     out.push('\n');
 }
