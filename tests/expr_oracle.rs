@@ -290,9 +290,7 @@ fn ours(question: Question<'_>, request: &Request, number: usize) -> Result<Vec<
     let address = |port| Endpoint::Inet(SocketAddr::new(IpAddr::from([127, 0, 0, 1]), port));
     let session = SessionInfo {
         source: address(1000),
-        peer: address(1000),
         destination: address(80),
-        local: address(80),
         frontend: Some(ProxyId(0)),
         ..SessionInfo::default()
     };
