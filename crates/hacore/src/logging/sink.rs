@@ -1,19 +1,17 @@
 //! Where encoded lines go: a UDP or Unix datagram socket, or a descriptor. Nothing here blocks.
 
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd};
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
-use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrStorage, sendmmsg};
 use parking_lot::Mutex;
 
-/// Datagrams handed to the kernel at once.
-const BATCH: usize = 32;
+use super::datagrams::Datagrams;
 
 /// Names a destination; [`Sink::open`] makes it usable.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -44,7 +42,7 @@ pub struct Sink {
 
 #[derive(Debug)]
 enum Channel {
-    Udp { socket: UdpSocket, to: SocketAddr },
+    Udp(Datagrams),
     Unix(UnixChannel),
     File(File),
 }
@@ -61,16 +59,7 @@ impl Sink {
     /// Opens the destination. A Unix socket whose receiver is not there yet is no error: each send tries again.
     pub fn open(target: &SinkTarget) -> Result<Self, SinkError> {
         let channel = match target {
-            SinkTarget::Udp(to) => {
-                let local: SocketAddr = if to.is_ipv4() {
-                    (Ipv4Addr::UNSPECIFIED, 0).into()
-                } else {
-                    (Ipv6Addr::UNSPECIFIED, 0).into()
-                };
-                let socket = UdpSocket::bind(local).map_err(SinkError::Socket)?;
-                socket.set_nonblocking(true).map_err(SinkError::Socket)?;
-                Channel::Udp { socket, to: *to }
-            }
+            SinkTarget::Udp(to) => Channel::Udp(Datagrams::open(*to).map_err(SinkError::Socket)?),
             SinkTarget::Unix(path) => {
                 Channel::Unix(UnixChannel { path: path.clone(), socket: Mutex::new(connect(path).ok()) })
             }
@@ -86,7 +75,7 @@ impl Sink {
     /// Sends one line as [`super::syslog::Encoder::encode`] made it; `false` when it was dropped.
     pub fn send(&self, line: &[u8]) -> bool {
         let outcome = match &self.channel {
-            Channel::Udp { socket, to } => socket.send_to(line, to).map(drop),
+            Channel::Udp(datagrams) => datagrams.send(line),
             Channel::Unix(channel) => channel.send(line),
             Channel::File(file) => write_if_ready(file, line),
         };
@@ -96,43 +85,15 @@ impl Sink {
     }
 
     /// Sends several lines, one after the other in `bytes` and ending at `ends`; gives how many were dropped.
-    ///
-    /// Datagrams over UDP go to the kernel in one call.
     pub fn send_all(&self, bytes: &[u8], ends: &[usize]) -> u64 {
-        let mut starts = std::iter::once(0).chain(ends.iter().copied());
-        let mut lines =
-            ends.iter().map(|end| bytes.get(starts.next().unwrap_or(0)..*end).unwrap_or_default());
-        if ends.len() == 1 {
-            return u64::from(!self.send(bytes));
-        }
-        let Channel::Udp { socket, to } = &self.channel else {
-            return lines.filter(|line| !self.send(line)).count() as u64;
+        let Channel::Udp(datagrams) = &self.channel else {
+            let mut starts = std::iter::once(0).chain(ends.iter().copied());
+            let lines = ends.iter().map(|end| bytes.get(starts.next().unwrap_or(0)..*end));
+            return lines.filter(|line| !self.send(line.unwrap_or_default())).count() as u64;
         };
-        let mut lost = 0;
-        loop {
-            let mut batch: [[IoSlice<'_>; 1]; BATCH] = std::array::from_fn(|_| [IoSlice::new(&[])]);
-            let mut count = 0;
-            for (slot, line) in batch.iter_mut().zip(lines.by_ref()) {
-                *slot = [IoSlice::new(line)];
-                count += 1;
-            }
-            if count == 0 {
-                return lost;
-            }
-            lost += self.send_batch(socket, *to, batch.get(..count).unwrap_or_default());
-        }
-    }
-
-    fn send_batch(&self, socket: &UdpSocket, to: SocketAddr, batch: &[[IoSlice<'_>; 1]]) -> u64 {
-        let addresses = [Some(SockaddrStorage::from(to)); BATCH];
-        let mut headers = MultiHeaders::preallocate(batch.len(), None);
-        let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        let sent = match sendmmsg(socket.as_raw_fd(), &mut headers, batch, addresses, [], flags) {
-            Ok(results) => results.count(),
-            Err(_) => 0,
-        };
+        let sent = datagrams.send_all(bytes, ends);
+        let lost = ends.len().saturating_sub(sent) as u64;
         self.sent.fetch_add(sent as u64, Relaxed);
-        let lost = (batch.len() - sent.min(batch.len())) as u64;
         self.dropped.fetch_add(lost, Relaxed);
         lost
     }
@@ -191,6 +152,7 @@ fn connect(path: &Path) -> io::Result<UnixDatagram> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::UdpSocket;
     use std::os::fd::AsRawFd;
 
     use super::*;
@@ -237,7 +199,8 @@ mod tests {
     fn many_lines_arrive_as_so_many_datagrams() {
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
         let sink = Sink::open(&SinkTarget::Udp(receiver.local_addr().unwrap())).unwrap();
-        let lines: Vec<String> = (0..2 * BATCH + 3).map(|n| format!("line {n}\n")).collect();
+        let lines: Vec<String> =
+            (0..2 * super::super::datagrams::BATCH + 3).map(|n| format!("line {n}\n")).collect();
         let ends: Vec<usize> = lines
             .iter()
             .scan(0, |end, line| {
