@@ -23,7 +23,7 @@ use crate::{
     config::{self, CODE_INCLUDE, KeepalivedStyle, LoadOptions, Verdict},
     host::{self, namespace::NamespaceError},
     logging::{Log, LogSettings, SYSLOG_IDENT, SYSLOG_IDENT_SUPERVISOR, quoted_command_line},
-    model::Config,
+    model::{Config, ReloadSettings},
     netlink::Monitor,
     runtime::{Actor, Inheritance, StartError, actor, build, signals::Signals},
     status,
@@ -144,6 +144,7 @@ fn start(options: Options, log: &Log) -> u8 {
         Ok(file) => file,
         Err(code) => return code,
     };
+    host::scheduling::set_title(config.global.process_name.as_deref());
     let respawn = !options.dont_respawn;
     let code = supervisor::run(readiness, respawn, log, |start| work(&options, &config, start));
     pid_file.remove();
@@ -237,10 +238,12 @@ async fn serve_async(options: Options, config: Config, log: Log, start: Start) -
     start.signals.release()?;
     // Subscribed before the first reading, so that no change falls between.
     let monitor = Monitor::open()?;
+    host::scheduling::set_title(config.global.vrrp_process.name.as_deref());
     for failure in host::scheduling::apply(&config.global.vrrp_process) {
         log.warning(&failure);
     }
     let global = config.global.clone();
+    let config_reload = global.reload.clone();
     if start.predecessors == 0
         && let Some(failure) = host::scripts::startup(&global).await
     {
@@ -255,7 +258,7 @@ async fn serve_async(options: Options, config: Config, log: Log, start: Start) -
     let options = actor::Options {
         config_file: options.config_file.display().to_string(),
         admin: options.admin.clone(),
-        reread: Box::new(move |log| load(&options, log)),
+        reread: rereader(options.clone(), config_reload),
         on_ready: Box::new(move || {
             if let Some(readiness) = readiness {
                 // The parent's exit status is all that depends on it.
@@ -269,6 +272,53 @@ async fn serve_async(options: Options, config: Config, log: Log, start: Start) -
         log.warning(&failure);
     }
     ended.map(|_| ())
+}
+
+/// How a reload reads the configuration, with what the one in use says about that: `reload_file` is there meanwhile,
+/// `reload_check_config` gets what was found.
+fn rereader(options: Options, mut settings: ReloadSettings) -> actor::Reread {
+    Box::new(move |log| {
+        let marker = settings.file.as_ref().map(|path| reload_file(path.as_deref(), &options));
+        if let Some(Err(error)) = marker.as_ref().map(std::fs::File::create) {
+            log.warning(&format!("Failed to create reload file: {error}"));
+        }
+        let reading = load(&options, log);
+        if let Some(marker) = marker {
+            // Whoever waits for that may have removed it.
+            let _ = std::fs::remove_file(marker);
+        }
+        if let Some(Some(path)) = &settings.check_config {
+            let messages = reading.as_ref().map_or_else(|messages| messages, |reading| &reading.messages);
+            let text: String = messages.iter().map(|line| format!("{line}\n")).collect();
+            if let Err(error) = std::fs::write(path, text) {
+                log.warning(&format!("cannot write {path}: {error}"));
+            }
+        }
+        if let Ok(reading) = &reading {
+            settings.clone_from(&reading.config.global.reload);
+        }
+        reading
+    })
+}
+
+/// Where the marker is: as written, else with the pid files.
+fn reload_file(written: Option<&str>, options: &Options) -> PathBuf {
+    let default = || {
+        let folder = if options.identity.is_empty() { "/run" } else { PID_FOLDER };
+        Path::new(folder).join(format!("keepalived{}.reload", options.identity))
+    };
+    written.map_or_else(default, PathBuf::from)
+}
+
+/// `config_save_dir`: what was read, under the names that keepalived gives its copies.
+fn save_sources(directory: &str, sources: &SourceMap) -> io::Result<()> {
+    let mut text = Vec::new();
+    for file in sources.files() {
+        text.extend_from_slice(format!("# {}\n", file.name).as_bytes());
+        text.extend_from_slice(&file.text);
+        text.push(b'\n');
+    }
+    status::save(directory, "keepalived.conf", "", &text)
 }
 
 /// Reads the configuration; what is wrong with it goes to the log.
@@ -286,7 +336,14 @@ fn load(options: &Options, log: &Log) -> Result<actor::Reading, Vec<String>> {
     }
     let missing = diagnostics.iter().any(|diagnostic| diagnostic.code == Some(CODE_INCLUDE));
     match config.filter(|_| !(options.all_config && missing)) {
-        Some(config) => Ok(actor::Reading { config, messages }),
+        Some(config) => {
+            if let Some(directory) = &config.global.reload.config_save_dir
+                && let Err(error) = save_sources(directory, &sources)
+            {
+                log.warning(&format!("config_save_dir {directory}: {error}"));
+            }
+            Ok(actor::Reading { config, messages })
+        }
         None => Err(messages),
     }
 }

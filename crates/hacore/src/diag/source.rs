@@ -80,6 +80,11 @@ impl SourceMap {
         self.files.get(id.0 as usize)
     }
 
+    /// All files in the order in which they were read.
+    pub fn files(&self) -> impl Iterator<Item = &SourceFile> {
+        self.files.iter()
+    }
+
     /// The file's name, or `?` for an id of another map.
     pub fn name(&self, id: FileId) -> &str {
         self.file(id).map_or("?", |file| file.name.as_str())

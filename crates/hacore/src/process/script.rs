@@ -7,6 +7,7 @@
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use crate::sys::become_user_before_exec;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
@@ -34,6 +35,8 @@ pub struct ScriptCommand {
     pub variables: Vec<(String, String)>,
     /// Whose rights it has; `None`: ours. Supplementary groups are dropped when we are root.
     pub run_as: Option<Identity>,
+    /// Supplementary groups that it has with [`Self::run_as`].
+    pub groups: Vec<u32>,
     /// When it has to be over; `None`: never.
     pub timeout: Option<Duration>,
     pub output: Output,
@@ -73,6 +76,7 @@ impl ScriptCommand {
             arguments: arguments.into_iter().collect(),
             variables: Vec::new(),
             run_as: None,
+            groups: Vec::new(),
             timeout: None,
             output: Output::Discard,
             when_dropped: WhenDropped::Terminate,
@@ -158,7 +162,11 @@ impl Group {
         }
         builder.envs(command.variables.iter().map(|(name, value)| (name, value)));
         if let Some(Identity { uid, gid }) = command.run_as.filter(|identity| *identity != own_identity()) {
-            builder.gid(gid).uid(uid);
+            if command.groups.is_empty() {
+                builder.gid(gid).uid(uid);
+            } else {
+                become_user_before_exec(builder.as_std_mut(), uid, gid, command.groups.clone());
+            }
         }
         let child = builder.spawn()?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);

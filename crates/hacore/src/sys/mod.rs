@@ -4,6 +4,7 @@
 //! offers safely does not belong here.
 #![allow(unsafe_code)]
 
+mod become_user;
 mod close_on_exec;
 mod counting_allocator;
 mod descriptor;
@@ -14,6 +15,7 @@ mod readiness;
 mod signal_wait;
 mod tcp_option;
 
+pub use become_user::become_user_before_exec;
 pub use close_on_exec::close_on_exec_from;
 pub use counting_allocator::CountingAllocator;
 pub use descriptor::duplicate_descriptor;

@@ -10,6 +10,8 @@ pub trait Environment {
     /// User and primary group id.
     fn user(&self, name: &str) -> Option<(u32, u32)>;
     fn group(&self, name: &str) -> Option<u32>;
+    /// The groups that a user is a member of, with its primary one.
+    fn groups_of(&self, uid: u32, gid: u32) -> Vec<u32>;
     /// Our own user and group id: who runs scripts when nobody else is named.
     fn own_ids(&self) -> (u32, u32);
     /// An environment variable.
@@ -42,6 +44,15 @@ impl Environment for SystemEnvironment {
 
     fn group(&self, name: &str) -> Option<u32> {
         Some(nix::unistd::Group::from_name(name).ok()??.gid.as_raw())
+    }
+
+    fn groups_of(&self, uid: u32, gid: u32) -> Vec<u32> {
+        let groups = || {
+            let user = nix::unistd::User::from_uid(uid.into()).ok()??;
+            let name = std::ffi::CString::new(user.name).ok()?;
+            nix::unistd::getgrouplist(&name, gid.into()).ok()
+        };
+        groups().unwrap_or_default().into_iter().map(nix::unistd::Gid::as_raw).collect()
     }
 
     fn own_ids(&self) -> (u32, u32) {

@@ -18,8 +18,6 @@ pub enum Support {
     Implemented,
     /// Read and checked; one warning says that it is not carried out yet.
     NotYet,
-    /// Read and checked; an instance that asks for it is refused at start, because it would behave differently.
-    Refused,
     /// Read; it has no effect here because of how this daemon is built, and needs none. One note says so.
     NoEffect,
 }
@@ -69,6 +67,8 @@ pub(super) struct Context<'a> {
     pub(super) environment: &'a dyn Environment,
     /// Interfaces may come later.
     pub(super) dynamic_interfaces: bool,
+    /// Where iproute2's tables of names are, the administrator's first.
+    pub(super) iproute_dirs: Vec<String>,
     /// An interface is missing and may not be.
     pub(super) missing_interface: bool,
 }
@@ -84,8 +84,7 @@ impl Context<'_> {
         let (code, message) = match support {
             Support::NotYet => (CODE_UNSUPPORTED, format!("'{what}' is not supported yet - ignored")),
             Support::NoEffect => (CODE_NOTE, format!("'{what}' has no effect here and needs none - ignored")),
-            // What is refused is said by whoever refuses it.
-            Support::Implemented | Support::Refused => return,
+            Support::Implemented => return,
         };
         self.diagnostics.push(Diagnostic { code: Some(code), ..Diagnostic::warning(message).at(span) });
     }

@@ -47,6 +47,9 @@ pub const CODE_FATAL_PARAMETER: &str = "missing-parameter";
 /// Of files that should have been there.
 pub const CODE_INCLUDE: &str = "include";
 
+/// Where iproute2 keeps its tables of names, the administrator's folder first (ip-route(8)).
+const IPROUTE_DIRS: [&str; 3] = ["/etc/iproute2", "/usr/share/iproute2", "/usr/lib/iproute2"];
+
 /// How to read.
 #[derive(Debug, Clone, Default)]
 pub struct LoadOptions {
@@ -113,6 +116,7 @@ fn build(
         diagnostics: &mut diagnostics,
         environment,
         dynamic_interfaces: false,
+        iproute_dirs: IPROUTE_DIRS.map(str::to_owned).to_vec(),
         missing_interface: false,
     };
     let draft = keywords::top::read(&nodes, &mut context);

@@ -2,7 +2,7 @@
 //! "Conditional configuration and configuration id", "Parameter substitution", "Sequence blocks", "List blocks").
 //!
 //! Nothing here knows a keyword, except `include*`, which keepalived too finds before everything else, and
-//! `random_seed`, which has to work on the line after it.
+//! `random_seed` and `include_check`, which have to work on the line after them.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -67,6 +67,45 @@ struct IncludeChecks {
 }
 
 impl IncludeChecks {
+    const ALL: Self = Self { readable: true, matched: true, wildcard_matched: true, brace_matched: true };
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            readable: self.readable || other.readable,
+            matched: self.matched || other.matched,
+            wildcard_matched: self.wildcard_matched || other.wildcard_matched,
+            brace_matched: self.brace_matched || other.brace_matched,
+        }
+    }
+
+    /// Carries out the words of `include_check` (manual): without any all checks, with `+` or `-` before one those after
+    /// it are added or removed, else they are what is checked.
+    fn changed(self, words: &str) -> Self {
+        if words.trim().is_empty() {
+            return Self::ALL;
+        }
+        let relative = words.trim_start().starts_with(['+', '-']);
+        let (mut checks, mut add) = (if relative { self } else { Self::default() }, true);
+        for word in words.split_whitespace() {
+            add = match word.as_bytes().first() {
+                Some(b'-') => false,
+                Some(b'+') => true,
+                _ => add,
+            };
+            match word.trim_start_matches(['+', '-']) {
+                "read" | "readable" => checks.readable = add,
+                "match" => checks.matched = add,
+                "wildcard_match" => checks.wildcard_matched = add,
+                "brace_match" => checks.brace_matched = add,
+                // Which word is unknown is said where the keyword is read.
+                _ => {}
+            }
+        }
+        // The others include it.
+        checks.readable |= checks.matched || checks.wildcard_matched || checks.brace_matched;
+        checks
+    }
+
     /// The checks of `include`, `includer`, …; `None` when the word is none of them.
     fn of(keyword: &str) -> Option<Self> {
         let none = Self::default();
@@ -76,7 +115,7 @@ impl IncludeChecks {
             "includem" => Self { readable: true, matched: true, ..none },
             "includew" => Self { readable: true, wildcard_matched: true, ..none },
             "includeb" => Self { readable: true, brace_matched: true, ..none },
-            "includea" => Self { readable: true, matched: true, wildcard_matched: true, brace_matched: true },
+            "includea" => Self::ALL,
             _ => return None,
         })
     }
@@ -107,6 +146,8 @@ pub(super) struct Preprocessor<'a> {
     /// Names whose values are being expanded, so that none is expanded within itself.
     active: Vec<String>,
     random: u64,
+    /// `include_check`: what every include of the present file is checked for besides its own word.
+    checks: IncludeChecks,
     files: usize,
     steps: usize,
     bytes: usize,
@@ -125,6 +166,7 @@ impl<'a> Preprocessor<'a> {
             definitions: HashMap::new(),
             active: Vec::new(),
             random: random_seed | 1,
+            checks: IncludeChecks::default(),
             files: 0,
             steps: 0,
             bytes: 0,
@@ -173,7 +215,9 @@ impl<'a> Preprocessor<'a> {
         let text = std::fs::read(path)?;
         let absolute = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
         let dir = absolute.parent().map_or_else(|| PathBuf::from("/"), Path::to_owned);
+        let checks = self.checks;
         self.process(path.display().to_string(), dir, text, depth);
+        self.checks = checks;
         Ok(())
     }
 
@@ -219,6 +263,7 @@ impl<'a> Preprocessor<'a> {
     fn include(&mut self, place: Place<'_>, code: &str, depth: usize) -> bool {
         let mut words = code.splitn(2, [' ', '\t']);
         let Some(checks) = words.next().and_then(IncludeChecks::of) else { return false };
+        let checks = checks.and(self.checks);
         let pattern = words.next().unwrap_or_default().trim().trim_matches('"');
         if pattern.is_empty() {
             self.warn(place, "include is missing a file name".into());
@@ -323,6 +368,9 @@ impl<'a> Preprocessor<'a> {
         if let Some(seed) = code.strip_prefix("random_seed ").and_then(|seed| seed.trim().parse::<u64>().ok())
         {
             self.random = seed | 1;
+        }
+        if let Some(words) = code.strip_prefix("include_check") {
+            self.checks = self.checks.changed(words);
         }
         self.bytes += code.len();
         self.lines.push(Line { text: code.into(), file: place.file, number: place.number, column });

@@ -12,8 +12,7 @@ pub fn table() -> String {
          Generated from the keyword tables by `vrrpd --support-table`; do not edit.\n\n\
          * **yes**: carried out.\n\
          * **no effect**: accepted with a note; there is nothing here that it could change.\n\
-         * **not yet, ignored**: read and checked; one warning says that it is not carried out.\n\
-         * **not yet, refused**: read and checked; a daemon that is asked for it does not start, and says so by name.\n",
+         * **not yet, ignored**: read and checked; one warning says that it is not carried out.\n",
     );
     let keywords = keywords::all();
     let mut blocks: Vec<&str> = Vec::new();
@@ -47,7 +46,6 @@ fn state(support: Support) -> &'static str {
         Support::Implemented => "yes",
         Support::NoEffect => "no effect",
         Support::NotYet => "not yet, ignored",
-        Support::Refused => "not yet, refused",
     }
 }
 

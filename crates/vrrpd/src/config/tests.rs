@@ -31,6 +31,10 @@ impl Environment for Machine {
         self.user(name).map(|(_, gid)| gid)
     }
 
+    fn groups_of(&self, uid: u32, gid: u32) -> Vec<u32> {
+        if uid == 65534 { vec![gid, 4] } else { vec![gid] }
+    }
+
     fn own_ids(&self) -> (u32, u32) {
         (0, 0)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hacore::process::script::{Identity, Outcome, ScriptCommand, run};
+use hacore::process::script::{Outcome, ScriptCommand, run};
 
 use crate::model::{CommandLine, GlobalDefs};
 
@@ -17,12 +17,9 @@ pub async fn shutdown(global: &GlobalDefs) -> Option<String> {
 }
 
 async fn run_once(keyword: &str, command: &CommandLine, timeout_us: u64) -> Option<String> {
-    let mut argv = command.argv.iter().cloned();
-    let program = argv.next()?;
     let script = ScriptCommand {
-        run_as: Some(Identity { uid: command.run_as.uid, gid: command.run_as.gid }),
         timeout: Some(Duration::from_micros(timeout_us)),
-        ..ScriptCommand::new(program, argv)
+        ..crate::notify::script(command, Vec::new())
     };
     let failed = match run(&script).await.outcome {
         Outcome::Exited(0) => return None,
@@ -41,7 +38,7 @@ mod tests {
 
     fn shell(script: &str) -> CommandLine {
         let run_as = RunAs { uid: nix::unistd::geteuid().as_raw(), gid: nix::unistd::getegid().as_raw() };
-        CommandLine { argv: vec!["/bin/sh".into(), "-c".into(), script.into()], run_as }
+        CommandLine::new(vec!["/bin/sh".into(), "-c".into(), script.into()], run_as)
     }
 
     #[tokio::test]

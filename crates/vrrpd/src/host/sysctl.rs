@@ -192,6 +192,7 @@ mod tests {
             name: "vrrp.1".into(),
             parent: "v0".into(),
             mac: [0; 6],
+            ipvlan: None,
             group: None,
             family: Family::V4,
             owner: "A".into(),

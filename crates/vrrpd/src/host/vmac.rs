@@ -1,22 +1,26 @@
-//! `use_vmac`: which macvlan interfaces a configuration needs, and which address sits on which of them.
+//! `use_vmac` and `use_ipvlan`: which macvlan and ipvlan interfaces a configuration needs, and which address sits on which of them.
 //!
 //! Only the plan is made here; interfaces are made by the actor. Names are keepalived's: `vrrp.51`, for IPv6 where that
 //! is taken `vrrp6.51`, then `vrrp1.51`, `vrrp2.51`, ….
 
-use crate::model::{AddressSpec, Config, Family, VrrpInstance};
+use crate::model::{AddressSpec, Config, Family, IpvlanSettings, VmacSettings, VrrpInstance};
 
+/// The kernel gives an ipvlan the address of the interface below.
+const NO_MAC: [u8; 6] = [0; 6];
 /// Names that are tried before a vmac is given up.
 const NAMES_MAX: u32 = 255;
 
-/// One macvlan.
+/// One macvlan or ipvlan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Vmac {
     /// Name of the interface.
     pub name: String,
     /// Name of the interface below.
     pub parent: String,
-    /// Its hardware address.
+    /// Its hardware address; an ipvlan has that of the interface below.
     pub mac: [u8; 6],
+    /// An ipvlan, and the address that adverts leave from.
+    pub ipvlan: Option<IpvlanSettings>,
     /// Interface group; `None` leaves the kernel's default.
     pub group: Option<u32>,
     /// Of the addresses on it.
@@ -70,6 +74,7 @@ impl<F: Fn(&Vmac) -> bool> Planner<'_, F> {
             name,
             parent,
             mac,
+            ipvlan: None,
             group,
             family,
             owner: instance.name.clone(),
@@ -82,6 +87,21 @@ impl<F: Fn(&Vmac) -> bool> Planner<'_, F> {
             let wanted = vmac(named, base.clone(), mac, settings.group, family);
             main = Some(self.claim(wanted, prefix, vrid)?);
             for_addresses = settings.for_addresses;
+        }
+        if let Some(settings) = instance.ipvlan.clone() {
+            let named = settings.name.clone().unwrap_or_default();
+            let mut wanted = vmac(named, base.clone(), NO_MAC, settings.group, family);
+            if family == Family::V4 && settings.address.is_none() {
+                return Err("IPv4 ipvlan requires a source ip address to be configured".to_owned());
+            }
+            if let Some((address, _)) = settings.address {
+                instance.source_address.get_or_insert(address);
+            }
+            wanted.ipvlan = Some(settings);
+            let name = self.claim(wanted, prefix, vrid)?;
+            // From here on it is like a vmac: adverts and addresses are on it.
+            instance.vmac = Some(VmacSettings { name: Some(name.clone()), ..VmacSettings::default() });
+            main = Some(name);
         }
         let elsewhere = |spec: &AddressSpec| {
             spec.dev.as_ref().is_some_and(|dev| *dev != base) || Family::of(spec.address) != family
@@ -112,7 +132,11 @@ impl<F: Fn(&Vmac) -> bool> Planner<'_, F> {
 
     /// The name under which `wanted` is in the plan now; two vmacs with one hardware address on one interface cannot be.
     fn claim(&mut self, mut wanted: Vmac, prefix: &str, vrid: u8) -> Result<String, String> {
-        let same = |vmac: &&Vmac| vmac.parent == wanted.parent && vmac.mac == wanted.mac;
+        let same = |vmac: &&Vmac| {
+            let ipvlan = vmac.ipvlan.is_some() || wanted.ipvlan.is_some();
+            let alike = if ipvlan { vmac.owner == wanted.owner } else { vmac.mac == wanted.mac };
+            vmac.parent == wanted.parent && vmac.ipvlan.is_some() == wanted.ipvlan.is_some() && alike
+        };
         if let Some(other) = self.vmacs.iter().find(same) {
             return match other.owner == wanted.owner {
                 true => Ok(other.name.clone()),

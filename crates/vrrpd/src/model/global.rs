@@ -49,6 +49,8 @@ pub struct GlobalDefs {
     pub vrrp_notify_fifo: FifoSettings,
     pub lvs_notify_fifo: FifoSettings,
     pub fifo_write_states_on_reload: bool,
+    /// Title of the process that is started; `None` leaves it.
+    pub process_name: Option<String>,
     pub vrrp_process: ProcessSettings,
     pub checker: CheckerLimits,
     pub max_auto_priority: Option<i32>,
@@ -219,6 +221,7 @@ impl Default for GlobalDefs {
             vrrp_notify_fifo: FifoSettings::default(),
             lvs_notify_fifo: FifoSettings::default(),
             fifo_write_states_on_reload: false,
+            process_name: None,
             vrrp_process: ProcessSettings::default(),
             checker: CheckerLimits::default(),
             max_auto_priority: None,

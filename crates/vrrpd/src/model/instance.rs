@@ -85,6 +85,11 @@ impl VrrpInstance {
         self.priority == 255
     }
 
+    /// The interface that one of its addresses sits on.
+    pub fn device_of<'a>(&'a self, spec: &'a AddressSpec) -> Option<&'a String> {
+        spec.dev.as_ref().or(self.interface.as_ref())
+    }
+
     /// VIPs, then excluded ones: the order in which keepalived sets them.
     pub fn all_addresses(&self) -> impl Iterator<Item = &AddressSpec> {
         self.vips.iter().chain(&self.excluded_vips)

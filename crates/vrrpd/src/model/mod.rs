@@ -29,7 +29,10 @@ pub use instance::{
 };
 pub use notify::{CommandLine, FifoSettings, NotifyScripts, RunAs};
 pub use other::{BlockNode, GarpGroup, InterfaceDelay, LinkbeatInterface, LinkbeatMethod, TrackGroup};
-pub use route::{NextHop, RouteMetric, RouteSpec, RouteType, RouteVia, RuleAction, RuleSpec, WhereInserted};
+pub use route::{
+    Encapsulation, NextHop, RouteMetric, RouteSpec, RouteType, RouteVia, RuleAction, RuleSpec,
+    TunnelEncapsulation, WhereInserted,
+};
 pub use track::{
     InitFile, ParamMatch, SyncGroup, TrackFile, TrackProcess, TrackSet, Tracked, TrackedProxy, VrrpScript,
 };
@@ -71,6 +74,24 @@ impl Config {
     /// The `vrrp_script` of that name.
     pub fn script(&self, name: &str) -> Option<&VrrpScript> {
         self.scripts.iter().find(|script| script.name == name)
+    }
+
+    /// Interfaces of static addresses, routes and rules that an instance needs, too (`track_group`).
+    pub fn static_interfaces_of(&self, instance: &str) -> Vec<&str> {
+        let groups = || self.track_groups.iter().filter(|group| group.members.iter().any(|m| m == instance));
+        let followed = |name: &Option<String>| {
+            name.as_ref().is_some_and(|name| groups().any(|group| group.name == *name))
+        };
+        let default = Some(self.global.default_interface.as_str());
+        let addresses = self.static_addresses.iter().map(|a| (&a.track_group, a.dev.as_deref().or(default)));
+        let routes = self.static_routes.iter().map(|route| (&route.track_group, route.dev.as_deref()));
+        let rules = self.static_rules.iter().map(|rule| (&rule.track_group, rule.iif.as_deref()));
+        let all = addresses.chain(routes).chain(rules);
+        let mut found: Vec<&str> =
+            all.filter(|(group, _)| followed(group)).filter_map(|(_, dev)| dev).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
     }
 
     /// The group that `instance` is a member of.

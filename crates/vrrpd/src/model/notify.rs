@@ -8,9 +8,16 @@ pub struct CommandLine {
     /// The program's path and its arguments; never empty. Not a shell line.
     pub argv: Vec<String>,
     pub run_as: RunAs,
+    /// Supplementary groups of that user (`set_supplementary_groups`).
+    pub groups: Vec<u32>,
 }
 
 impl CommandLine {
+    /// Run without supplementary groups.
+    pub fn new(argv: Vec<String>, run_as: RunAs) -> Self {
+        Self { argv, run_as, groups: Vec::new() }
+    }
+
     /// As it is shown in logs: the words joined by spaces.
     pub fn display(&self) -> String {
         self.argv.join(" ")

@@ -39,8 +39,37 @@ pub struct RouteSpec {
     pub insert: WhereInserted,
     pub no_track: bool,
     pub track_group: Option<String>,
-    /// Words of `encap`, not carried out yet.
-    pub encap: Vec<String>,
+    pub encap: Option<Encapsulation>,
+}
+
+/// `encap`: what a packet that takes the route is wrapped in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encapsulation {
+    /// A stack of labels, 20 bits each, the outermost first.
+    Mpls {
+        labels: Vec<u32>,
+        ttl: Option<u8>,
+    },
+    Tunnel(TunnelEncapsulation),
+    /// The upper half of an IPv6 destination (identifier locator addressing).
+    Ila {
+        locator: [u8; 8],
+    },
+}
+
+/// `encap ip` and `encap ip6`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct TunnelEncapsulation {
+    pub ipv6: bool,
+    pub id: Option<u64>,
+    pub destination: Option<IpAddr>,
+    pub source: Option<IpAddr>,
+    /// `tos`, `tc`.
+    pub class: Option<u8>,
+    /// `ttl`, `hoplimit`.
+    pub hops: Option<u8>,
+    pub flags: Option<u16>,
 }
 
 /// Gateway; its family may differ from the route's.
@@ -58,7 +87,7 @@ pub struct NextHop {
     pub weight: u16,
     pub onlink: bool,
     pub realms: Option<u32>,
-    pub encap: Vec<String>,
+    pub encap: Option<Encapsulation>,
 }
 
 /// A number for `RTA_METRICS`.

@@ -3,7 +3,9 @@
 use std::{collections::BTreeMap, net::IpAddr};
 
 use futures_util::TryStreamExt;
-use netlink_packet_route::link::{InfoKind, LinkAttribute, LinkFlags, LinkInfo, LinkMessage};
+use netlink_packet_route::link::{
+    InfoData, InfoKind, InfoVrf, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+};
 
 use crate::model::Family;
 
@@ -26,6 +28,10 @@ pub struct Link {
     pub mtu: u32,
     /// A macvlan: the interface below it.
     pub macvlan_over: Option<u32>,
+    /// An ipvlan: the interface below it.
+    pub ipvlan_over: Option<u32>,
+    /// A VRF: its routing table.
+    pub vrf_table: Option<u32>,
 }
 
 impl Link {
@@ -40,8 +46,10 @@ impl Link {
             noarp: flags.contains(LinkFlags::Noarp),
             mtu: 1500,
             macvlan_over: None,
+            ipvlan_over: None,
+            vrf_table: None,
         };
-        let (mut parent, mut macvlan) = (None, false);
+        let (mut parent, mut kind) = (None, None);
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => link.name.clone_from(name),
@@ -49,14 +57,27 @@ impl Link {
                 LinkAttribute::Mtu(mtu) => link.mtu = *mtu,
                 LinkAttribute::Link(below) => parent = Some(*below),
                 LinkAttribute::LinkInfo(infos) => {
-                    macvlan = infos.contains(&LinkInfo::Kind(InfoKind::MacVlan))
+                    kind = infos.iter().find_map(|info| match info {
+                        LinkInfo::Kind(kind) => Some(kind.clone()),
+                        _ => None,
+                    });
+                    link.vrf_table = infos.iter().find_map(vrf_table);
                 }
                 _ => {}
             }
         }
-        link.macvlan_over = parent.filter(|_| macvlan);
+        link.macvlan_over = parent.filter(|_| kind == Some(InfoKind::MacVlan));
+        link.ipvlan_over = parent.filter(|_| kind == Some(InfoKind::IpVlan));
         (!link.name.is_empty()).then_some(link)
     }
+}
+
+fn vrf_table(info: &LinkInfo) -> Option<u32> {
+    let LinkInfo::Data(InfoData::Vrf(data)) = info else { return None };
+    data.iter().find_map(|entry| match entry {
+        InfoVrf::TableId(table) => Some(*table),
+        _ => None,
+    })
 }
 
 /// All interfaces and their addresses.

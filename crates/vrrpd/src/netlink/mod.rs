@@ -1,6 +1,7 @@
 //! The kernel's interfaces, addresses, routes and rules through rtnetlink: reading, changing, watching.
 
 pub mod address;
+pub mod encap;
 pub mod interface;
 pub mod macvlan;
 pub mod monitor;

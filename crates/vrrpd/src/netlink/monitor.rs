@@ -79,7 +79,10 @@ impl Monitor {
             instance.routes.iter().any(|route| !route.no_track)
                 || instance.rules.iter().any(|rule| !rule.no_track)
         };
-        if self.paths.is_some() || !config.vrrp_instances.iter().any(tracked) {
+        let tracked = config.vrrp_instances.iter().any(tracked)
+            || config.static_routes.iter().any(|route| !route.no_track)
+            || config.static_rules.iter().any(|rule| !rule.no_track);
+        if self.paths.is_some() || !tracked {
             return Ok(());
         }
         self.paths = Some(futures_util::stream::pending().boxed());

@@ -16,7 +16,7 @@ use netlink_packet_route::{
 
 use crate::model::{NextHop, RouteSpec, RouteType, WhereInserted};
 
-use super::{Netlink, NetlinkError};
+use super::{Link, Netlink, NetlinkError, encap};
 
 /// `RTPROT_KEEPALIVED`: how routes of ours are marked when nothing is written.
 pub const PROTOCOL_KEEPALIVED: u8 = 18;
@@ -28,13 +28,7 @@ const FEATURE_ECN: u32 = 1;
 
 /// What a route asks for that is not carried out; an instance with it must not run.
 pub fn unsupported(spec: &RouteSpec) -> Option<&'static str> {
-    if !spec.encap.is_empty() || spec.next_hops.iter().any(|hop| !hop.encap.is_empty()) {
-        Some("'encap' or 'as' in a route")
-    } else if spec.vrf.is_some() {
-        Some("'vrf' in a route (name its table)")
-    } else if spec.ttl_propagate.is_some() {
-        Some("'ttl-propagate' in a route")
-    } else if spec.kind == RouteType::Nat {
+    if spec.kind == RouteType::Nat {
         Some("a route of type 'nat' (the kernel has none)")
     } else if spec.expires_s.is_some() && !spec.ipv6 {
         Some("'expires' in an IPv4 route (the kernel has none)")
@@ -45,10 +39,15 @@ pub fn unsupported(spec: &RouteSpec) -> Option<&'static str> {
 
 /// The message that describes a route; `None` when one of its interfaces is not there.
 ///
-/// `index_of` finds the index of an interface by name.
-pub fn message(spec: &RouteSpec, index_of: impl Fn(&str) -> Option<u32>) -> Option<RouteMessage> {
+/// `link_of` finds an interface by name.
+pub fn message<'l>(spec: &RouteSpec, link_of: impl Fn(&str) -> Option<&'l Link>) -> Option<RouteMessage> {
+    let index_of = |name: &str| link_of(name).map(|link| link.index);
     let mut message = RouteMessage::default();
-    let table = spec.table.unwrap_or(TABLE_MAIN);
+    let of_vrf = match &spec.vrf {
+        Some(vrf) => Some(link_of(vrf)?.vrf_table?),
+        None => None,
+    };
+    let table = spec.table.or(of_vrf).unwrap_or(TABLE_MAIN);
     message.header.address_family = if spec.ipv6 { AddressFamily::Inet6 } else { AddressFamily::Inet };
     message.header.table = u8::try_from(table).unwrap_or(0);
     message.header.tos = spec.tos.unwrap_or(0);
@@ -74,6 +73,13 @@ pub fn message(spec: &RouteSpec, index_of: impl Fn(&str) -> Option<u32>) -> Opti
     attributes.extend(spec.realms.map(|realms| RouteAttribute::Realm(realm(realms))));
     attributes.extend(spec.preference.map(|value| RouteAttribute::Preference(RoutePreference::from(value))));
     attributes.extend(spec.expires_s.map(RouteAttribute::Expires));
+    if let Some(propagate) = spec.ttl_propagate {
+        let value = vec![u8::from(propagate)];
+        attributes.push(RouteAttribute::Other(DefaultNla::new(encap::RTA_TTL_PROPAGATE, value)));
+    }
+    if let Some(encapsulation) = &spec.encap {
+        attributes.extend(encap::attributes(encapsulation).map(RouteAttribute::Other));
+    }
     let metrics = metrics(spec);
     if !metrics.is_empty() {
         attributes.push(RouteAttribute::Metrics(metrics));
@@ -109,7 +115,8 @@ pub fn is_about(message: &RouteMessage, spec: &RouteSpec) -> bool {
         && header.tos == spec.tos.unwrap_or(0)
         && header.destination_prefix_length == spec.to.map_or(0, |(_, length)| length)
         && to == spec.to.map(|(address, _)| address)
-        && table == spec.table.unwrap_or(TABLE_MAIN)
+        // The table of a VRF is not known here.
+        && (spec.table.is_none() && spec.vrf.is_some() || table == spec.table.unwrap_or(TABLE_MAIN))
         && spec.priority.is_none_or(|wanted| priority == Some(wanted))
 }
 
@@ -192,6 +199,9 @@ fn next_hop(
     }
     out.attributes.extend(hop.via.map(|via| gateway(via.address, spec.ipv6)));
     out.attributes.extend(hop.realms.map(|realms| RouteAttribute::Realm(realm(realms))));
+    if let Some(encapsulation) = &hop.encap {
+        out.attributes.extend(encap::attributes(encapsulation).map(RouteAttribute::Other));
+    }
     Some(out)
 }
 

@@ -20,6 +20,7 @@ use crate::runtime::outside::{Happening, Kind, Outside, Stimulus, What};
 use crate::vrrp::State;
 
 pub use mail::Mailer;
+pub(crate) use queue::script;
 
 use fifo::Fifo;
 use queue::{Pending, Queue};
@@ -159,10 +160,7 @@ mod tests {
     /// A command that appends its arguments to a file after a moment that differs from call to call.
     fn append(file: &std::path::Path, first: &str, seconds: &str) -> CommandLine {
         let script = format!("sleep {seconds}; echo \"$@\" >> {}", file.display());
-        CommandLine {
-            argv: vec!["/bin/sh".into(), "-c".into(), script, "sh".into(), first.into()],
-            run_as: own(),
-        }
+        CommandLine::new(vec!["/bin/sh".into(), "-c".into(), script, "sh".into(), first.into()], own())
     }
 
     #[tokio::test]

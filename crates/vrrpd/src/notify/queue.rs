@@ -65,11 +65,12 @@ impl Queue {
 }
 
 /// A configured command with further arguments.
-pub(super) fn script(command: &CommandLine, arguments: Vec<String>) -> ScriptCommand {
+pub(crate) fn script(command: &CommandLine, arguments: Vec<String>) -> ScriptCommand {
     let mut argv = command.argv.iter().cloned();
     let program = argv.next().unwrap_or_default();
     let run_as = Identity { uid: command.run_as.uid, gid: command.run_as.gid };
-    ScriptCommand { run_as: Some(run_as), ..ScriptCommand::new(program, argv.chain(arguments)) }
+    let groups = command.groups.clone();
+    ScriptCommand { run_as: Some(run_as), groups, ..ScriptCommand::new(program, argv.chain(arguments)) }
 }
 
 async fn work(mut receiver: Receiver<ScriptCommand>, pending: Arc<Pending>, log: Sender<Stimulus>) {

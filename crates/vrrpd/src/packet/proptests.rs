@@ -15,6 +15,7 @@ fn expectation(version: Version, auth: Authentication, addresses: Vec<IpAddr>) -
         interval_us: 1_000_000,
         sequence: 0,
         checksum: ChecksumCover::PseudoHeader,
+        old_checksum: None,
         unicast: false,
         addresses,
         peers: Vec::new(),

@@ -54,6 +54,9 @@ pub struct Expectation {
     pub interval_us: u64,
     /// What the version 3 IPv4 checksum covers; `Message` also means that any is taken (keepalived's behaviour).
     pub checksum: ChecksumCover,
+    /// Version 3, unicast over IPv4: whether and how the checksum of keepalived up to 1.3.6 is taken, whose pseudo header
+    /// has [`OldChecksum::group`] for destination. `None` takes today's form only.
+    pub old_checksum: Option<OldChecksum>,
     /// Whether the instance speaks to listed peers instead of the group.
     pub unicast: bool,
     /// The advertised addresses, in configuration order.
@@ -62,6 +65,15 @@ pub struct Expectation {
     pub peers: Vec<UnicastPeer>,
     /// `auth_hmac`: which trailers are accepted.
     pub hmac: Option<Guard>,
+}
+
+/// `old_unicast_checksum`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OldChecksum {
+    /// The multicast group that stands in the pseudo header.
+    pub group: Ipv4Addr,
+    /// It is in use, for what we send too; else it is only recognised.
+    pub in_use: bool,
 }
 
 /// An advert that passed every check.
@@ -75,6 +87,8 @@ pub struct Received {
     pub mismatch: Option<AddressMismatch>,
     /// The sequence number of its `auth_hmac` trailer, if it has one.
     pub hmac_sequence: Option<u64>,
+    /// Its checksum is that of keepalived up to 1.3.6, which was not in use so far.
+    pub old_checksum_found: bool,
 }
 
 /// A difference between a received and the configured address list.
@@ -348,13 +362,13 @@ pub fn decode(datagram: &Datagram<'_>, expect: &Expectation) -> Result<Received,
             field * v3::INTERVAL_UNIT_US
         }
     };
-    match signed {
+    let old_checksum_found = match signed {
         // The kernel of an IPv6 sender sums up all that it sends.
         Some(signed) if expect.family == Family::V6 => {
-            check_checksum(&carried, expect, datagram.source, signed)?;
+            check_checksum(&carried, expect, datagram.source, signed)?
         }
         _ => check_checksum(&carried, expect, datagram.source, message)?,
-    }
+    };
     if interval_us == 0 {
         return Err(DecodeError::IntervalZero);
     }
@@ -367,7 +381,7 @@ pub fn decode(datagram: &Datagram<'_>, expect: &Expectation) -> Result<Received,
     check_peer(&carried, expect, datagram.source)?;
     let mismatch = address_mismatch(vrid, &addresses, &expect.addresses);
     let advert = Advertisement { version: expect.version, vrid, priority, interval_us, addresses };
-    Ok(Received { advert, source: datagram.source, mismatch, hmac_sequence })
+    Ok(Received { advert, source: datagram.source, mismatch, hmac_sequence, old_checksum_found })
 }
 
 /// `auth_hmac`: the trailer, if there must or may be one.
@@ -497,21 +511,33 @@ fn check_total_length(carried: &Carried<'_>, received: usize) -> Result<(), Deco
     }
 }
 
+/// Answers whether the checksum is of the old kind, which was not in use.
 fn check_checksum(
     carried: &Carried<'_>,
     expect: &Expectation,
     source: IpAddr,
     message: &[u8],
-) -> Result<(), DecodeError> {
+) -> Result<bool, DecodeError> {
     let start = match (expect.version, expect.family) {
         (Version::V2, Family::V4) => Checksum::default(),
-        (Version::V3, Family::V4) if expect.checksum == ChecksumCover::Message => return Ok(()),
+        (Version::V3, Family::V4) if expect.checksum == ChecksumCover::Message => return Ok(false),
         _ => {
             let destination = carried.destination.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
             pseudo_header(source, destination, message.len())
         }
     };
-    if start.add(message).value() == 0 { Ok(()) } else { Err(DecodeError::Checksum(expect.version.number())) }
+    let is_right = |start: Checksum| start.add(message).value() == 0;
+    let old = || {
+        let old = expect.old_checksum.filter(|_| expect.version == Version::V3)?;
+        is_right(pseudo_header(source, IpAddr::V4(old.group), message.len())).then_some(old)
+    };
+    match expect.old_checksum {
+        Some(OldChecksum { in_use: true, .. }) if old().is_some() => Ok(false),
+        Some(OldChecksum { in_use: true, .. }) => Err(DecodeError::Checksum(expect.version.number())),
+        _ if is_right(start) => Ok(false),
+        _ if old().is_some() => Ok(true),
+        _ => Err(DecodeError::Checksum(expect.version.number())),
+    }
 }
 
 fn address_mismatch(vrid: u8, received: &[IpAddr], ours: &[IpAddr]) -> Option<AddressMismatch> {

@@ -13,6 +13,7 @@ fn expectation() -> Expectation {
         interval_us: 1_000_000,
         sequence: 0,
         checksum: ChecksumCover::PseudoHeader,
+        old_checksum: None,
         unicast: false,
         addresses: vec!["10.99.0.100".parse().unwrap()],
         peers: Vec::new(),

@@ -16,11 +16,12 @@ use tokio::sync::mpsc;
 use crate::admin::{self, Question};
 use crate::host::{
     firewall::{Firewall, FirewallError},
+    scheduling::AutoPriority,
     sysctl::Sysctls,
     vmac::Vmac,
 };
 use crate::logging::Log;
-use crate::model::{Config, DynamicInterfaces};
+use crate::model::{Config, DynamicInterfaces, RxBufferPolicy};
 use crate::net::{Announcer, Channel, Inbound, Listener, SocketError, Transmitter, receive};
 use crate::netlink::{Interfaces, Netlink, NetlinkError};
 use crate::notify::{self, Drain, Mailer};
@@ -104,6 +105,8 @@ pub struct Inbox {
     pub(super) questions: mpsc::Receiver<Question>,
 }
 
+/// Of an interface that does not say.
+const MTU_DEFAULT_BYTES: u32 = 1500;
 /// Stimuli that wait for the actor at most.
 const STIMULI_MAX: usize = 1024;
 
@@ -138,6 +141,7 @@ pub struct Actor {
     pub(super) questions: mpsc::Sender<Question>,
     pub(super) services: admin::Services,
     pub(super) life: Life,
+    pub(super) auto_priority: AutoPriority,
     /// The service manager does not know the last transition yet.
     pub(super) status_is_old: bool,
     pub(super) log: Log,
@@ -212,6 +216,7 @@ impl Actor {
             questions,
             services: admin::Services::default(),
             life: Life { started_us: monotonic_us(), read_us: monotonic_us(), ..Life::default() },
+            auto_priority: AutoPriority::new(&config.global),
             status_is_old: false,
             log,
             leases: config.vrrp_instances.iter().map(|_| None).collect(),
@@ -334,7 +339,7 @@ impl Actor {
         let Some(channel) = self.channel_of(instance) else { return Ok(()) };
         if !self.listeners.contains_key(&channel) {
             let shared = Rc::new(channel.clone());
-            let buffer_bytes = instance.model.kernel_rx_buf_bytes;
+            let buffer_bytes = self.receive_buffer_bytes(&channel);
             let listener = Listener::open(Rc::clone(&shared), buffer_bytes, self.inbound.clone())?;
             let transmitter = Rc::new(Transmitter::open(&channel)?);
             self.log.detail(&format!(
@@ -355,12 +360,36 @@ impl Actor {
         Ok(())
     }
 
+    /// What the instances of a channel ask for together (`kernel_rx_buf_size`, `vrrp_rx_bufs_policy`); `None` when none
+    /// does.
+    fn receive_buffer_bytes(&self, channel: &Channel) -> Option<u32> {
+        let global = &self.config.global;
+        let of_policy = |instance: &Instance| {
+            let link = || self.interfaces.by_name(instance.advert_interface()?);
+            let bytes = match global.rx_bufs_policy? {
+                RxBufferPolicy::Bytes(bytes) => return Some(bytes),
+                RxBufferPolicy::Mtu => link().map_or(MTU_DEFAULT_BYTES, |link| link.mtu),
+                RxBufferPolicy::Advert => instance.advert_bytes(),
+            };
+            Some(bytes.saturating_mul(global.rx_bufs_multiplier))
+        };
+        self.instances
+            .iter()
+            .filter(|instance| self.channel_of(instance).as_ref() == Some(channel))
+            .filter_map(|instance| instance.model.kernel_rx_buf_bytes.or_else(|| of_policy(instance)))
+            .reduce(u32::saturating_add)
+    }
+
     fn channel_of(&self, instance: &Instance) -> Option<Channel> {
         let (ifindex, interface) = match instance.advert_interface() {
             Some(name) => (self.interfaces.by_name(name)?.index, name.to_owned()),
             // A vmac that could not be planned.
             None if instance.model.interface.is_some() => return None,
-            None => (0, String::new()),
+            // Unicast only: everywhere, or in its VRF.
+            None => match &instance.model.vrf {
+                Some(vrf) => (self.interfaces.by_name(vrf)?.index, vrf.clone()),
+                None => (0, String::new()),
+            },
         };
         let address = match &instance.model.unicast {
             None => instance.model.multicast_group,

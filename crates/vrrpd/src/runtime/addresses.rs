@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use crate::model::{AddressSpec, Config};
+use crate::model::AddressSpec;
 
 use super::{actor::Actor, instance::Instance};
 
@@ -114,47 +114,6 @@ impl Actor {
             self.remove_address(&name, ifindex, &spec).await;
             self.interfaces.remove_address(ifindex, spec.address);
         }
-    }
-
-    /// `static_ipaddress`: there while the daemon runs, whatever the states are.
-    pub(super) async fn add_static_addresses(&mut self) {
-        for (ifindex, spec) in self.placed_static_addresses(&self.config) {
-            self.add_address("static", ifindex, &spec, None).await;
-        }
-        let (routes, rules) = (self.config.static_routes.clone(), self.config.static_rules.clone());
-        self.add_paths("static", &routes, &rules).await;
-    }
-
-    pub(super) async fn remove_static_addresses(&mut self) {
-        let (routes, rules) = (self.config.static_routes.clone(), self.config.static_rules.clone());
-        self.remove_paths("static", &routes, &rules).await;
-        for (ifindex, spec) in self.placed_static_addresses(&self.config) {
-            self.remove_address("static", ifindex, &spec).await;
-        }
-    }
-
-    /// After a reload only what differs is touched.
-    pub(super) async fn change_static_addresses(&mut self, after: &Config) {
-        let (routes, rules) = (self.config.static_routes.clone(), self.config.static_rules.clone());
-        self.change_paths("static", (&routes, &rules), (&after.static_routes, &after.static_rules)).await;
-        let (old, new) = (self.placed_static_addresses(&self.config), self.placed_static_addresses(after));
-        for (ifindex, spec) in old.iter().filter(|entry| !new.contains(entry)) {
-            self.remove_address("static", *ifindex, spec).await;
-        }
-        for (ifindex, spec) in new.iter().filter(|entry| !old.contains(entry)) {
-            self.add_address("static", *ifindex, spec, None).await;
-        }
-    }
-
-    pub(super) fn placed_static_addresses(&self, config: &Config) -> Vec<(u32, AddressSpec)> {
-        config
-            .static_addresses
-            .iter()
-            .filter_map(|spec| {
-                let dev = spec.dev.as_deref().unwrap_or(&config.global.default_interface);
-                Some((self.interfaces.by_name(dev)?.index, spec.clone()))
-            })
-            .collect()
     }
 
     /// Whether a reported removal is one of ours; counts it off.

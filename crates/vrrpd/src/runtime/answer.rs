@@ -101,8 +101,10 @@ impl Actor {
 
     async fn go_over_to(&mut self, config: Config) -> Result<(), String> {
         let as_read = Arc::new(config.clone());
+        self.save_state(".pre");
         Box::pin(self.reload(config)).await?;
         self.as_read = as_read;
+        self.save_state(".post");
         self.services.open(&self.config.global, &self.questions, &self.log);
         Ok(())
     }

@@ -20,11 +20,9 @@ pub fn unsupported(config: &Config) -> Vec<String> {
         };
         let ah = matches!(instance.auth, crate::model::Authentication::Ah(_));
         refuse(ah && instance.family == crate::model::Family::V6, "auth_type AH with IPv6");
-        refuse(instance.ipvlan.is_some(), "use_ipvlan");
         for feature in instance.routes.iter().filter_map(route::unsupported) {
             refuse(true, feature);
         }
-        refuse(instance.vrf.is_some(), "vrf");
     }
     found
 }

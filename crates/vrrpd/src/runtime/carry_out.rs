@@ -74,7 +74,8 @@ impl Actor {
         let advert = instance.advertisement(priority);
         let (auth, cover) = (instance.expectation.auth, instance.expectation.checksum);
         for destination in instance.destinations() {
-            let message = packet::encode(&advert, auth, cover, source, destination);
+            let summed = instance.checksum_destination(destination);
+            let message = packet::encode(&advert, auth, cover, source, summed);
             let seals = Seals { header: instance.next_seal(), trailer: instance.next_signer() };
             let id = instance.next_id();
             let envelope = instance.envelope(source, destination, id, seals);
@@ -124,6 +125,19 @@ impl Actor {
                 self.mailer.happened(&happening);
             }
         }
+    }
+
+    /// `config_save_dir`: the state before and after a reload.
+    pub(super) fn save_state(&self, suffix: &'static str) {
+        let Some(directory) = self.config.global.reload.config_save_dir.clone() else { return };
+        let (snapshot, stimuli) = (self.snapshot(), self.stimuli.clone());
+        tokio::task::spawn_blocking(move || {
+            let text = crate::status::data_text(&snapshot.view());
+            if let Err(error) = crate::status::save(&directory, "keepalived_vrrp", suffix, text.as_bytes()) {
+                // Nobody hears it when the daemon ends meanwhile.
+                let _ = stimuli.blocking_send(Stimulus::Log(format!("config_save_dir {directory}: {error}")));
+            }
+        });
     }
 
     pub(super) fn dump(&mut self, what: Dump) {

@@ -9,11 +9,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{self, AddressSpec, AntiReplay, HmacMode, HmacSettings, VrrpInstance};
+use crate::model::{self, AddressSpec, AntiReplay, HmacMode, HmacSettings, UnicastChecksum, VrrpInstance};
 use crate::net::{Channel, Transmitter, transmit::Envelope};
 use crate::packet::{
-    Advertisement, Authentication, Expectation, IPPROTO_AH, IPPROTO_VRRP, VRRP_TTL, ah, trailer,
-    v3::ChecksumCover,
+    AUTH_DATA_LEN, Advertisement, Authentication, Expectation, HEADER_LEN, IPPROTO_AH, IPPROTO_VRRP,
+    VRRP_TTL, ah, receive::OldChecksum, trailer, v3::ChecksumCover,
 };
 
 /// What identifies an instance across a reload; its name may change.
@@ -116,6 +116,10 @@ impl Instance {
     /// Takes the numbers over that a former configuration of it has used and heard.
     pub fn continue_sequences(&mut self, before: &Instance) {
         self.expectation.sequence = before.expectation.sequence;
+        let was_old = before.expectation.old_checksum.is_some_and(|old| old.in_use);
+        if let (Some(old), true) = (&mut self.expectation.old_checksum, was_old) {
+            old.in_use = true;
+        }
         if let (Some(signer), Some(former)) = (&mut self.signer, before.signer) {
             signer.sequence = former.sequence;
         }
@@ -124,12 +128,33 @@ impl Instance {
         }
     }
 
+    /// The address that the checksum of an advert to `destination` is made with.
+    pub fn checksum_destination(&self, destination: IpAddr) -> IpAddr {
+        match self.expectation.old_checksum {
+            Some(OldChecksum { group, in_use: true }) => group.into(),
+            _ => destination,
+        }
+    }
+
+    /// From now on checksums are of the old kind; `false` when they were already.
+    pub fn use_old_checksum(&mut self) -> bool {
+        self.expectation.old_checksum.as_mut().is_some_and(|old| !std::mem::replace(&mut old.in_use, true))
+    }
+
     /// Where adverts go to.
     pub fn destinations(&self) -> Vec<IpAddr> {
         match &self.model.unicast {
             Some(unicast) => unicast.peers.iter().map(|peer| peer.address).collect(),
             None => vec![self.model.multicast_group],
         }
+    }
+
+    /// Length of one of its adverts on the wire, IP header included.
+    pub fn advert_bytes(&self) -> u32 {
+        const HEADERS_BYTES: usize = 40 + 24;
+        let addresses = self.model.vips.len() * self.model.family.address_len();
+        let bytes = HEADERS_BYTES + HEADER_LEN + addresses + AUTH_DATA_LEN + trailer::TRAILER_LEN;
+        u32::try_from(bytes).unwrap_or(u32::MAX)
     }
 
     /// TTL of its adverts.
@@ -200,6 +225,20 @@ fn guard(hmac: &HmacSettings) -> trailer::Guard {
     }
 }
 
+/// Unicast with version 3 over IPv4 recognises the old checksum, or uses it at once (`old_unicast_checksum`).
+fn old_checksum(model: &VrrpInstance) -> Option<OldChecksum> {
+    let unicast = model.unicast.as_ref().filter(|_| model.version == model::Version::V3)?;
+    let in_use = match unicast.checksum {
+        UnicastChecksum::Never => return None,
+        UnicastChecksum::Auto => false,
+        UnicastChecksum::Old => true,
+    };
+    match model.multicast_group {
+        IpAddr::V4(group) => Some(OldChecksum { group, in_use }),
+        IpAddr::V6(_) => None,
+    }
+}
+
 fn expectation(model: &VrrpInstance) -> Expectation {
     let auth = match model.auth {
         model::Authentication::Pass(secret) => Authentication::Password(secret),
@@ -215,6 +254,7 @@ fn expectation(model: &VrrpInstance) -> Expectation {
         sequence: 0,
         interval_us: model.advert_int_us,
         checksum: if model.v3_checksum_as_v2 { ChecksumCover::Message } else { ChecksumCover::PseudoHeader },
+        old_checksum: old_checksum(model),
         unicast: model.unicast.is_some(),
         addresses: model.vips.iter().map(|spec| spec.address).collect(),
         hmac: model.auth_hmac.as_ref().map(guard),

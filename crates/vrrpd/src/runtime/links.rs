@@ -15,7 +15,8 @@ impl Actor {
             let there = !instance.model.track_source_address || self.carries(instance, source);
             return there.then_some(source);
         }
-        let link = self.interfaces.by_name(instance.model.interface.as_deref()?)?;
+        let device = if instance.model.ipvlan.is_some() { instance.vmac() } else { None };
+        let link = self.interfaces.by_name(device.or(instance.model.interface.as_deref())?)?;
         let is_virtual = |address| self.instances.iter().any(|candidate| candidate.is_virtual(address));
         self.interfaces.primary_address(link.index, instance.model.family, is_virtual)
     }
@@ -49,6 +50,9 @@ impl Actor {
         }
         for name in instance.address_interfaces() {
             interface(&name);
+        }
+        for name in self.config.static_interfaces_of(&instance.model.name) {
+            interface(name);
         }
         for tracked in self.tracked_interfaces(instance) {
             let effect = priority::effect(tracked.1, tracked.2, self.is_up(&tracked.0));
@@ -152,6 +156,7 @@ impl Actor {
             return;
         }
         self.announcer.forget(index);
+        let was_down = before.as_ref().is_none_or(|before| !before.up);
         match before {
             Some(before) if before.up == up => {}
             Some(_) if self.is_debounced(index, &name, up) => {}
@@ -165,6 +170,9 @@ impl Actor {
                 self.make_vmacs().await;
                 self.reopen_ports().await;
             }
+        }
+        if up && was_down {
+            self.restore_static_things_of(index, &name).await;
         }
         self.relink().await;
     }
@@ -229,6 +237,9 @@ impl Actor {
                 self.log.info(&text);
                 self.feed(index, Event::AddressLost).await;
             }
+        }
+        if !ours {
+            self.restore_static_address(ifindex, address).await;
         }
         if !self.is_virtual(address) {
             self.relink().await;

@@ -15,6 +15,7 @@ pub mod outside;
 mod paths;
 mod reload;
 pub mod signals;
+mod statics;
 mod surroundings;
 pub mod timer;
 mod turn;

@@ -28,6 +28,8 @@ pub enum Stimulus {
         /// Name of the instance.
         instance: Option<String>,
     },
+    /// The moment of a planned reload has come (`reload_time_file`).
+    Reload,
     /// A line for the log.
     Log(String),
 }

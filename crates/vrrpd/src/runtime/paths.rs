@@ -7,7 +7,7 @@ use netlink_packet_route::RouteNetlinkMessage;
 
 use netlink_packet_route::{route::RouteMessage, rule::RuleMessage};
 
-use crate::model::{RouteSpec, RuleSpec, VrrpInstance};
+use crate::model::{RouteSpec, RuleSpec, VrrpInstance, WhereInserted};
 use crate::netlink::{plain, route, rule};
 use crate::vrrp::{Event, State};
 
@@ -26,6 +26,15 @@ impl Actor {
             if let Err(error) = self.netlink.add_rule(rule::message(spec)).await {
                 self.log.warning(&format!("({name}) cannot add rule {}: {error}", preference(spec)));
             }
+        }
+    }
+
+    /// A route that may be there, or not be possible yet.
+    pub(super) async fn add_paths_quietly(&self, spec: &RouteSpec) {
+        let message = route::message(spec, |dev| self.interfaces.by_name(dev));
+        if let Some(message) = message {
+            // The next change of an interface is the next chance.
+            let _ = self.netlink.add_route(message, WhereInserted::Add).await;
         }
     }
 
@@ -59,17 +68,17 @@ impl Actor {
 
     /// The requests that remove rules, then routes, for whoever knows nothing else of them.
     pub(super) fn path_removals(&self, routes: &[RouteSpec], rules: &[RuleSpec]) -> Vec<Vec<u8>> {
-        let index_of = |dev: &str| self.interfaces.by_name(dev).map(|link| link.index);
         let rules = rules.iter().map(|spec| RouteNetlinkMessage::DelRule(rule::message(spec)));
         let routes = routes
             .iter()
-            .filter_map(|spec| route::message(spec, index_of))
+            .filter_map(|spec| route::message(spec, |dev| self.interfaces.by_name(dev)))
             .map(RouteNetlinkMessage::DelRoute);
         rules.chain(routes).map(plain::request).collect()
     }
 
     /// A route was removed, by somebody else if its instance is master.
     pub(super) async fn route_gone(&mut self, gone: &RouteMessage) {
+        self.restore_static_route(gone).await;
         self.path_gone("route", |model| {
             model.routes.iter().any(|spec| !spec.no_track && route::is_about(gone, spec))
         })
@@ -78,6 +87,7 @@ impl Actor {
 
     /// The same of a rule.
     pub(super) async fn rule_gone(&mut self, gone: &RuleMessage) {
+        self.restore_static_rule(gone).await;
         self.path_gone("rule", |model| {
             model.rules.iter().any(|spec| !spec.no_track && rule::is_about(gone, spec))
         })
@@ -97,7 +107,7 @@ impl Actor {
     }
 
     fn route(&self, name: &str, spec: &RouteSpec) -> Option<RouteMessage> {
-        let message = route::message(spec, |dev| self.interfaces.by_name(dev).map(|link| link.index));
+        let message = route::message(spec, |dev| self.interfaces.by_name(dev));
         if message.is_none() {
             let text = format!("({name}) no interface for the route to {}", destination(spec));
             self.log.warning(&text);

@@ -69,6 +69,7 @@ impl Actor {
         self.change_fifos(&config);
         self.mailer.configure(&config.global, &self.stimuli);
         self.config = Arc::new(config);
+        self.auto_priority.reconfigure(&self.config.global);
         let former_vmacs = self.change_vmacs(vmacs).await;
         let tracked = track::initial_stimuli(&self.config);
         for (index, before) in kept.into_iter().enumerate() {
@@ -211,6 +212,7 @@ impl Actor {
             Tracker::Interface(name) => {
                 instance.model.interface.as_ref() == Some(name) && !instance.model.dont_track_primary
                     || instance.address_interfaces().contains(name)
+                    || self.config.static_interfaces_of(&instance.model.name).contains(&name.as_str())
             }
             Tracker::TrackedInterface(name) => {
                 sets().any(|set| set.interfaces.iter().any(|tracked| tracked.name == *name))

@@ -99,7 +99,11 @@ impl Actor {
         service.ready(&self.status_line());
         on_ready();
         loop {
-            if self.is_late(monotonic_us()) {
+            let late_us = self.lateness_us(monotonic_us());
+            for line in self.auto_priority.woke_up(late_us) {
+                self.log.info(&line);
+            }
+            if late_us > LATE_US {
                 self.catch_up(&mut datagrams).await;
             }
             let now_us = monotonic_us();
@@ -126,7 +130,14 @@ impl Actor {
                     }
                 }
                 Some(change) = monitor.next() => self.changed(change).await,
-                Some(stimulus) = stimuli.recv() => self.stimulus(stimulus).await,
+                Some(stimulus) = stimuli.recv() => match stimulus {
+                    Stimulus::Reload if service.stopping => {}
+                    Stimulus::Reload => {
+                        // The log has the verdict.
+                        let _ = self.reload_from_file(&mut service).await;
+                    }
+                    other => self.stimulus(other).await,
+                },
                 Some(question) = questions.recv() => self.answer(question, &mut service).await,
                 request = signals.next() => match request {
                     Request::Stop => {
@@ -171,8 +182,9 @@ impl Actor {
         .min()
     }
 
-    fn is_late(&self, now_us: u64) -> bool {
-        self.next_deadline_us().is_some_and(|at_us| at_us + LATE_US < now_us)
+    /// How long ago the next deadline passed.
+    fn lateness_us(&self, now_us: u64) -> u64 {
+        self.next_deadline_us().map_or(0, |at_us| now_us.saturating_sub(at_us))
     }
 
     /// Hears what arrived while we were busy, before a deadline that passed meanwhile counts: an advert that
@@ -232,6 +244,10 @@ impl Actor {
                 if let Some(sequence) = packet::peek_sequence(&datagram) {
                     instance.expectation.sequence = sequence;
                 }
+                if received.old_checksum_found && instance.use_old_checksum() {
+                    let name = &instance.model.name;
+                    self.log.info(&format!("({name}) Setting unicast VRRPv3 checksum to old version"));
+                }
                 if let (Some(sequence), Some(guard)) =
                     (received.hmac_sequence, &mut instance.expectation.hmac)
                 {
@@ -268,6 +284,7 @@ impl Actor {
                 self.conditions.insert(tracker, condition);
             }
             Stimulus::Log(text) => self.log.info(&text),
+            Stimulus::Reload => {}
             Stimulus::Track { instance, tracker, effect } => {
                 let named = |candidate: &Instance| candidate.model.name == instance;
                 if let Some(index) = self.instances.iter().position(named) {

@@ -10,7 +10,10 @@ use crate::host::{
     vmac::{self, Vmac},
 };
 use crate::model::{AddressSpec, Config, Family};
-use crate::netlink::{Interfaces, Link, macvlan::Macvlan};
+use crate::netlink::{
+    Interfaces, Link,
+    macvlan::{self, Macvlan},
+};
 
 use super::actor::Actor;
 
@@ -27,9 +30,11 @@ pub(super) fn plan(config: &mut Config, former: &[Vmac], interfaces: &Interfaces
 
 fn is_made(vmac: &Vmac, interfaces: &Interfaces) -> bool {
     let parent = interfaces.by_name(&vmac.parent).map(|parent| parent.index);
-    interfaces
-        .by_name(&vmac.name)
-        .is_some_and(|link| parent.is_some() && link.macvlan_over == parent && link.mac == Some(vmac.mac))
+    let is_it = |link: &Link| match vmac.ipvlan {
+        Some(_) => link.ipvlan_over == parent,
+        None => link.macvlan_over == parent && link.mac == Some(vmac.mac),
+    };
+    parent.is_some() && interfaces.by_name(&vmac.name).is_some_and(is_it)
 }
 
 impl Actor {
@@ -59,7 +64,12 @@ impl Actor {
         let Some(parent) = self.interfaces.by_name(&vmac.parent).map(|parent| parent.index) else { return };
         let Vmac { name, mac, group, owner, .. } = vmac;
         let wanted = Macvlan { name: name.clone(), parent, mac: *mac, group: *group };
-        let unable = match self.netlink.add_macvlan(&wanted).await {
+        let kind = if vmac.ipvlan.is_some() { "ipvlan" } else { "VMAC" };
+        let made = match &vmac.ipvlan {
+            Some(settings) => self.netlink.add_ipvlan(macvlan::ipvlan(name, parent, settings)).await,
+            None => self.netlink.add_macvlan(&wanted).await,
+        };
+        let unable = match made {
             Ok(true) => None,
             Ok(false) => Some("the name is taken".to_owned()),
             Err(error) => Some(error.to_string()),
@@ -67,9 +77,20 @@ impl Actor {
         let index = nix::net::if_::if_nametoindex(name.as_str());
         let (None, Ok(index)) = (&unable, index) else {
             let reason = unable.unwrap_or_else(|| "it is gone again".to_owned());
-            return self.log.warning(&format!("({owner}): Unable to create VMAC interface {name}: {reason}"));
+            return self
+                .log
+                .warning(&format!("({owner}): Unable to create {kind} interface {name}: {reason}"));
         };
-        self.log.info(&format!("({owner}): Success creating VMAC interface {name}"));
+        self.log.info(&format!("({owner}): Success creating {kind} interface {name}"));
+        if let Some(settings) = &vmac.ipvlan {
+            if let Some((address, length)) = settings.address {
+                self.add_address(owner, index, &AddressSpec::new(address, length), None).await;
+            }
+            if let Ok(Some(link)) = self.netlink.link(index).await {
+                self.interfaces.set_link(link);
+            }
+            return;
+        }
         for failure in sysctl::prepare_vmac(vmac, self.carries_ipv6(vmac)) {
             self.log.warning(&format!("({owner}) {failure}"));
         }
@@ -78,7 +99,10 @@ impl Actor {
         }
     }
 
-    async fn raise_vmac(&self, Vmac { name, owner, .. }: &Vmac) {
+    async fn raise_vmac(&self, Vmac { name, owner, ipvlan, .. }: &Vmac) {
+        if ipvlan.is_some() {
+            return;
+        }
         let Some(index) = self.interfaces.by_name(name).map(|link| link.index) else { return };
         if let Err(error) = self.netlink.raise_macvlan(index).await {
             self.log.warning(&format!("({owner}) cannot take {name} up: {error}"));
@@ -113,7 +137,7 @@ impl Actor {
     /// An IPv6 vmac gets the link local addresses of the interface below, from which its adverts leave (keepalived's
     /// behaviour).
     pub(super) async fn copy_link_locals(&self) {
-        for vmac in self.vmacs.iter().filter(|vmac| vmac.family == Family::V6) {
+        for vmac in self.vmacs.iter().filter(|vmac| vmac.family == Family::V6 && vmac.ipvlan.is_none()) {
             let index = |name: &str| self.interfaces.by_name(name).map(|link| link.index);
             let (Some(own), Some(parent)) = (index(&vmac.name), index(&vmac.parent)) else { continue };
             let addresses: Vec<IpAddr> = self
@@ -171,6 +195,7 @@ impl Actor {
     pub(super) fn vmac_links(&self) -> Vec<VmacLink> {
         self.vmacs
             .iter()
+            .filter(|vmac| vmac.ipvlan.is_none())
             .filter_map(|vmac| {
                 let link = self.interfaces.by_name(&vmac.name)?;
                 Some(VmacLink {

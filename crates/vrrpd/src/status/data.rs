@@ -203,11 +203,11 @@ impl Lines {
             self.line(format!("   Virtual IP ({}):", model.vips.len()));
         }
         for spec in &model.vips {
-            self.line(format!("     {}", address_text(spec, model, held)));
+            self.line(format!("     {}", address_text(spec, model.device_of(spec), held)));
         }
         self.list(
             "Virtual IP Excluded",
-            model.excluded_vips.iter().map(|spec| address_text(spec, model, held)),
+            model.excluded_vips.iter().map(|spec| address_text(spec, model.device_of(spec), held)),
         );
         if let Some(unicast) = &model.unicast {
             if let Some(ttl) = unicast.ttl {
@@ -361,7 +361,7 @@ fn prefix(to: Option<(std::net::IpAddr, u8)>) -> String {
 }
 
 /// The main words of a route.
-pub(super) fn route_text(spec: &RouteSpec) -> String {
+pub fn route_text(spec: &RouteSpec) -> String {
     let mut out = format!("{} {}", format!("{:?}", spec.insert).to_lowercase(), prefix(spec.to));
     if let Some(via) = spec.via {
         let family = if via.address.is_ipv6() { "inet6" } else { "inet" };
@@ -382,7 +382,7 @@ pub(super) fn route_text(spec: &RouteSpec) -> String {
 }
 
 /// The main words of a rule.
-pub(super) fn rule_text(spec: &RuleSpec) -> String {
+pub fn rule_text(spec: &RuleSpec) -> String {
     let mut out = String::new();
     if spec.invert {
         out.push_str("not ");

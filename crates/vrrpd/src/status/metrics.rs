@@ -134,7 +134,7 @@ fn states(view: &View<'_>, out: &mut Exposition) {
         out.family(name, "gauge", help);
         for (model, router, vrid) in each(view) {
             for spec in addresses(model) {
-                let text = address_text(spec, model, false);
+                let text = address_text(spec, model.device_of(spec), false);
                 let address = text.split(' ').next().unwrap_or_default();
                 let device = spec.dev.as_deref().unwrap_or_else(|| interface(model));
                 let labels =

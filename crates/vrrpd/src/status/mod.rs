@@ -20,9 +20,11 @@ use hacore::time::{monotonic_us, wall_us};
 use crate::model::Config;
 use crate::vrrp::Router;
 
+pub use data::{route_text, rule_text};
 pub use json::json_text;
 pub use metrics::metrics;
 pub use overview::{overview, summary};
+pub use stats::address_text;
 pub use view::{Life, Snapshot, View};
 
 /// Both clocks at one moment, to show monotonic times as dates.
@@ -67,6 +69,9 @@ pub enum Dump {
     /// JSON.
     Json,
 }
+
+/// Copies that one process keeps in a `config_save_dir` at most.
+const COPIES_MAX: usize = 10_000;
 
 const DATA_FILE: &str = "/tmp/keepalived.data";
 const STATS_FILE: &str = "/tmp/keepalived.stats";
@@ -125,6 +130,28 @@ pub fn configuration_text(config: &Config) -> String {
 /// The text of the statistics.
 pub fn stats_text(routers: &[Router]) -> String {
     stats::stats(routers)
+}
+
+/// Keeps a copy in a `config_save_dir`, which is made if need be: `NAME.PID.NUMBER`, and `suffix`.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn save(directory: &str, name: &str, suffix: &str, bytes: &[u8]) -> io::Result<()> {
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    match fs::DirBuilder::new().mode(0o700).create(directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let pid = std::process::id();
+    for number in 0..COPIES_MAX {
+        let path = Path::new(directory).join(format!("{name}.{pid}.{number}{suffix}"));
+        match fs::File::options().write(true).create_new(true).mode(0o600).open(path) {
+            Ok(mut file) => return io::Write::write_all(&mut file, bytes),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("too many copies"))
 }
 
 fn replace_file(path: &Path, text: &str) -> io::Result<()> {

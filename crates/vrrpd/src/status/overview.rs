@@ -66,7 +66,7 @@ fn instance(view: &View<'_>, model: &VrrpInstance, router: &Router, out: &mut St
     }
     let verb = if router.holds_addresses() { "holds" } else { "would hold" };
     for spec in model.all_addresses() {
-        line(format!("{verb} {}", address_text(spec, model, false)));
+        line(format!("{verb} {}", address_text(spec, model.device_of(spec), false)));
     }
     if let Some((group, state)) = view.group_of(&model.name) {
         line(format!("sync group {}: {}", group.name, state.map_or("INIT", |group| group.state.name())));

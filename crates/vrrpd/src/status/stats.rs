@@ -55,7 +55,7 @@ pub(super) fn wanted_state(model: &VrrpInstance, router: Option<&Router>) -> Sta
 }
 
 /// An address as keepalived's dumps show it.
-pub(super) fn address_text(spec: &AddressSpec, model: &VrrpInstance, held: bool) -> String {
+pub fn address_text(spec: &AddressSpec, dev: Option<&String>, held: bool) -> String {
     let mut out = spec.address.to_string();
     let whole = if spec.address.is_ipv4() { 32 } else { 128 };
     if spec.prefix_len != whole {
@@ -64,7 +64,7 @@ pub(super) fn address_text(spec: &AddressSpec, model: &VrrpInstance, held: bool)
     if let Some(broadcast) = broadcast(spec) {
         let _ = write!(out, " brd {broadcast}");
     }
-    if let Some(dev) = spec.dev.as_ref().or(model.interface.as_ref()) {
+    if let Some(dev) = dev {
         let _ = write!(out, " dev {dev}");
     }
     let scope = match spec.scope {
@@ -77,6 +77,9 @@ pub(super) fn address_text(spec: &AddressSpec, model: &VrrpInstance, held: bool)
     let _ = write!(out, " scope {scope}");
     if let Some(label) = &spec.label {
         let _ = write!(out, " label {label}");
+    }
+    if let Some(group) = &spec.track_group {
+        let _ = write!(out, " track_group {group}");
     }
     if held {
         out.push_str(" set");
@@ -104,7 +107,7 @@ pub(super) fn instance_json(model: &VrrpInstance, router: &Router, clocks: Clock
     let refused = &counters.refused;
     let held = router.holds_addresses();
     let addresses = |specs: &[AddressSpec]| -> Vec<String> {
-        specs.iter().map(|spec| address_text(spec, model, held)).collect()
+        specs.iter().map(|spec| address_text(spec, model.device_of(spec), held)).collect()
     };
     let mut value = json!({
         "data": {

@@ -98,7 +98,7 @@ pub(super) fn prepare(file: &TrackFile) {
 /// Reads the files now and whenever something happens to them.
 pub(super) async fn watch_forever(files: Vec<(TrackFile, Followers)>, stimuli: Sender<Stimulus>) {
     let mut states: Vec<Option<FileState>> = vec![None; files.len()];
-    let watch = match watch(&files) {
+    let watch = match watch_directories(files.iter().map(|(file, _)| Path::new(&file.path))) {
         Ok(watch) => watch,
         Err(error) => {
             let line = format!("Cannot watch track files: {error}");
@@ -115,15 +115,20 @@ pub(super) async fn watch_forever(files: Vec<(TrackFile, Followers)>, stimuli: S
             }
         }
         // What happened does not matter: all files are read again, there are few of them.
-        let mut events = [0; EVENTS_BYTES];
-        if watch.read_with(|fd| Ok(nix::unistd::read(fd, &mut events)?)).await.is_err() {
+        if !drain(&watch).await {
             return;
         }
     }
 }
 
+/// Waits until something happened; `false` when that cannot be seen any more.
+pub(super) async fn drain(watch: &Watched) -> bool {
+    let mut events = [0; EVENTS_BYTES];
+    watch.read_with(|fd| Ok(nix::unistd::read(fd, &mut events)?)).await.is_ok()
+}
+
 /// Watches each file's directory: an editor replaces the file, and a watch on the file itself would be lost.
-fn watch(files: &[(TrackFile, Followers)]) -> std::io::Result<Watched> {
+pub(super) fn watch_directories<'p>(files: impl Iterator<Item = &'p Path>) -> std::io::Result<Watched> {
     let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
     let flags = AddWatchFlags::IN_CLOSE_WRITE
         | AddWatchFlags::IN_MODIFY
@@ -131,8 +136,8 @@ fn watch(files: &[(TrackFile, Followers)]) -> std::io::Result<Watched> {
         | AddWatchFlags::IN_MOVED_FROM
         | AddWatchFlags::IN_CREATE
         | AddWatchFlags::IN_DELETE;
-    for (file, _) in files {
-        let dir = Path::new(&file.path).parent().filter(|dir| !dir.as_os_str().is_empty());
+    for file in files {
+        let dir = file.parent().filter(|dir| !dir.as_os_str().is_empty());
         inotify.add_watch(dir.unwrap_or(Path::new(".")), flags)?;
     }
     Watched::new(OwnedFd::from(inotify))

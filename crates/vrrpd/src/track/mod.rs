@@ -1,4 +1,5 @@
 //! What instances follow besides their interfaces: scripts, files, processes, proxies. Pure states, and the tasks that feed them.
+//! The file with the time of a planned reload is watched here, too.
 //!
 //! Every tracker sends a [`Stimulus`] to the actor when what it does to an instance changes. Dropping [`Trackers`] ends
 //! all of them; scripts that run get SIGTERM.
@@ -8,6 +9,7 @@ mod file;
 mod followers;
 mod process;
 mod proxy;
+mod reload_time;
 mod script;
 
 use tokio::sync::mpsc::Sender;
@@ -56,6 +58,11 @@ impl Trackers {
         }
         for (proxy, instances) in followed_proxies(config) {
             tasks.push(tokio::spawn(proxy::follow_forever(proxy, instances, stimuli.clone())));
+        }
+        if let Some(path) = &config.global.reload.time_file {
+            let watch =
+                reload_time::watch_forever(path.clone(), config.global.reload.repeat, stimuli.clone());
+            tasks.push(tokio::spawn(watch));
         }
         let processes = followed_processes(config);
         let watch = (!processes.is_empty()).then(|| {

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use hacore::process::script::{Identity, Outcome, ScriptCommand, run};
+use hacore::process::script::{Outcome, ScriptCommand, run};
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
@@ -188,15 +188,10 @@ pub(super) async fn run_forever(script: VrrpScript, followers: Followers, stimul
 }
 
 fn command(script: &VrrpScript) -> ScriptCommand {
-    let (program, arguments) = match script.command.argv.split_first() {
-        Some((program, arguments)) => (program.clone(), arguments.to_vec()),
-        None => (String::new(), Vec::new()),
-    };
     let timeout_us = if script.timeout_us == 0 { script.interval_us } else { script.timeout_us };
     ScriptCommand {
-        run_as: Some(Identity { uid: script.command.run_as.uid, gid: script.command.run_as.gid }),
         timeout: Some(Duration::from_micros(timeout_us)),
-        ..ScriptCommand::new(program, arguments)
+        ..crate::notify::script(&script.command, Vec::new())
     }
 }
 
@@ -209,7 +204,7 @@ mod tests {
         let (uid, gid) = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
         VrrpScript {
             name: "chk".into(),
-            command: CommandLine { argv: vec!["/bin/true".into()], run_as: RunAs { uid, gid } },
+            command: CommandLine::new(vec!["/bin/true".into()], RunAs { uid, gid }),
             interval_us: 1_000_000,
             timeout_us: 0,
             weight: 0,

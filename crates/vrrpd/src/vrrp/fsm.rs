@@ -21,21 +21,20 @@
 use std::net::IpAddr;
 
 use crate::model::InitialState;
-use crate::packet::{DecodeError, PRIORITY_OWNER, PRIORITY_STOP, Received, receive::AddressMismatch};
+use crate::packet::{PRIORITY_OWNER, PRIORITY_STOP};
 
 use super::{
     State,
     action::{Action, Level, Notice},
     event::{Ending, Event, GroupMove, Tracker},
-    instance::{Deadlines, PreemptDelay, Router},
+    instance::{Deadlines, PreemptDelay, Router, Settings},
     priority::Effect,
+    timing,
 };
 
 /// How long the old master keeps answering after the new one's first advert, microseconds: that advert
 /// leaves before the new master has set its addresses (keepalived's behaviour), about a millisecond earlier.
 pub(super) const HAND_OVER_OVERLAP_US: u64 = 5_000;
-/// Different complaints about packets that are remembered as logged.
-const COMPLAINTS_MAX: usize = 64;
 
 impl Router {
     /// Takes one event at `now_us` and appends what is to be done to `out`.
@@ -136,12 +135,36 @@ impl Router {
     /// The advert timer of MASTER (RFC 9568 §6.4.3 (700)). The next advert is due one interval after
     /// this one was due, so that wake-up delays do not add up.
     fn advertise(&mut self, now_us: u64, out: &mut Vec<Action>) {
+        if self.stepped_back_late(now_us, out) {
+            return;
+        }
         let due_us = self.deadlines.main_us.unwrap_or(now_us);
         self.send_advert(self.priority, out);
         let next_us = due_us + self.settings.advert_interval_us;
         // After a long freeze do not send the missed ones in a burst.
         let next_us = if next_us <= now_us { now_us + self.settings.advert_interval_us } else { next_us };
         self.deadlines.main_us = Some(next_us);
+    }
+
+    /// `timer_expired_backup`: a master that was held up for so long that another router may have taken over, which with
+    /// `nopreempt` would stay, becomes BACKUP and listens (keepalived 2.4's behaviour).
+    pub(super) fn stepped_back_late(&mut self, now_us: u64, out: &mut Vec<Action>) -> bool {
+        let (Some(highest), Some(due_us)) = (self.settings.step_back_when_late, self.deadlines.main_us)
+        else {
+            return false;
+        };
+        let Settings { version, advert_interval_us, down_timer_adverts, .. } = self.settings;
+        let taken_over_after_us =
+            timing::master_down_us(version, highest, advert_interval_us, down_timer_adverts);
+        let silent_us = (now_us + advert_interval_us).saturating_sub(due_us);
+        if silent_us <= taken_over_after_us {
+            return false;
+        }
+        let late = (now_us - due_us) as f64 / 1e6;
+        out.push(Action::Log(Level::Info, format!("VRRP thread timer expired {late:.6} seconds ago")));
+        self.leave_master(State::Backup, now_us, out);
+        self.deadlines.main_us = Some(now_us + self.master_down_us());
+        true
     }
 
     pub(super) fn send_advert(&mut self, priority: u8, out: &mut Vec<Action>) {
@@ -212,194 +235,8 @@ impl Router {
         self.complaints.clear();
     }
 
-    fn advert(&mut self, received: Received, now_us: u64, out: &mut Vec<Action>) {
-        self.release_after(&received, now_us);
-        // keepalived takes adverts in BACKUP and MASTER only.
-        if matches!(self.state, State::Init | State::Fault) || now_us < self.settings.deaf_until_us {
-            return;
-        }
-        self.counters.adverts_received += 1;
-        if received.advert.priority == PRIORITY_STOP {
-            self.counters.priority_zero_received += 1;
-        }
-        // RFC 9568 §6.4.3 (750), but two owners that ignore each other would both stay (erratum 8298).
-        if self.settings.owner_ignore_adverts && self.priority == PRIORITY_OWNER {
-            if received.advert.priority != PRIORITY_OWNER {
-                return;
-            }
-            let text = "CONFIGURATION ERROR: local instance and a remote instance are both configured as address owner, please fix";
-            self.complain(text.to_owned(), out);
-        }
-        if let Some(mismatch) = received.mismatch.as_ref().filter(|mismatch| !self.skips(mismatch, &received))
-        {
-            self.counters.address_list_errors += 1;
-            self.complain(mismatch.to_string(), out);
-        }
-        match self.state {
-            State::Backup => self.advert_in_backup(&received, now_us, out),
-            State::Master => self.advert_in_master(&received, now_us, out),
-            State::Init | State::Fault => {}
-        }
-    }
-
-    /// `skip_check_adv_addr`: a backup looks at the addresses in a master's first advert only; their number always
-    /// counts.
-    fn skips(&self, mismatch: &AddressMismatch, received: &Received) -> bool {
-        self.settings.skip_check_adv_addr
-            && self.state == State::Backup
-            && matches!(mismatch, AddressMismatch::Missing { .. })
-            && self.master.is_some_and(|(address, _)| address == received.source)
-    }
-
-    /// A hand-over is pending and its new master speaks: the addresses go a moment later.
-    fn release_after(&mut self, received: &Received, now_us: u64) {
-        if received.advert.priority == PRIORITY_STOP || Some(received.source) == self.source {
-            return;
-        }
-        if let Some(at_us) = &mut self.deadlines.release_us {
-            *at_us = (*at_us).min(now_us + HAND_OVER_OVERLAP_US);
-        }
-    }
-
-    fn advert_in_backup(&mut self, received: &Received, now_us: u64, out: &mut Vec<Action>) {
-        let (advert, source) = (&received.advert, received.source);
-        // RFC 9568 §6.4.2 (415): the master leaves, wait the skew only.
-        if advert.priority == PRIORITY_STOP {
-            self.log(Level::Detail, "Backup received priority 0 advertisement", out);
-            self.deadlines.main_us = Some(now_us + self.skew_us());
-            self.rivals.master_left();
-            return;
-        }
-        let lower = advert.priority < self.priority;
-        if !lower {
-            self.preempt_delay = PreemptDelay::Idle;
-            self.deadlines.preempt_us = None;
-        } else if self.settings.preempt {
-            if self.settings.preempt_delay_us > 0 && self.preempt_delay == PreemptDelay::Idle {
-                let seconds = self.settings.preempt_delay_us as f64 / 1e6;
-                self.log(Level::Info, format!("start preempt delay ({seconds:.6})"), out);
-                self.preempt_delay = PreemptDelay::Running;
-                self.deadlines.preempt_us = Some(now_us + self.settings.preempt_delay_us);
-            }
-            if self.preempt_delay != PreemptDelay::Running {
-                // RFC 9568 §6.4.2 (445): discard; the timer goes on and we take over when it ends.
-                let text = format!(
-                    "received lower priority ({}) advert from {source} - discarding",
-                    advert.priority
-                );
-                self.log(Level::Detail, text, out);
-                return;
-            }
-        }
-        self.accept(received, now_us, out);
-    }
-
-    /// RFC 9568 §6.4.2 (430): adopt the interval, restart the timer.
-    fn accept(&mut self, received: &Received, now_us: u64, out: &mut Vec<Action>) {
-        let (advert, source) = (&received.advert, received.source);
-        if self.master.is_none_or(|(address, _)| address != source) {
-            self.complaints.clear();
-        }
-        self.master = Some((source, advert.priority));
-        self.rivals.master_heard(source);
-        self.wants_master = false;
-        if advert.interval_us != self.master_interval_us {
-            let text = format!(
-                "advertisement interval updated from {}ms to {}ms by master",
-                self.master_interval_us / 1000,
-                advert.interval_us / 1000
-            );
-            self.log(Level::Detail, text, out);
-            self.master_interval_us = advert.interval_us;
-        }
-        self.deadlines.main_us = Some(now_us + self.master_down_us());
-    }
-
-    fn advert_in_master(&mut self, received: &Received, now_us: u64, out: &mut Vec<Action>) {
-        let (advert, source) = (&received.advert, received.source);
-        // RFC 9568 §6.4.3 (705).
-        if advert.priority == PRIORITY_STOP {
-            self.log(Level::Detail, "Master received priority 0 message", out);
-            self.send_advert(self.priority, out);
-            self.deadlines.main_us = Some(now_us + self.settings.advert_interval_us);
-            // The leaver may have been master, too: its address must not stay in caches.
-            out.push(Action::Announce { repeat: self.settings.garp.lower_prio_repeat });
-            return;
-        }
-        if Some(source) == self.source {
-            self.complain(
-                format!("Received advert from {source}, our own address: another router uses it"),
-                out,
-            );
-            return;
-        }
-        let yields = advert.priority > self.priority
-            || (advert.priority == self.priority && self.source.is_none_or(|own| source > own));
-        if yields { self.yield_to(received, now_us, out) } else { self.insist(received, now_us, out) }
-    }
-
-    /// RFC 9568 §6.4.3 (725): a better master speaks, step back.
-    fn yield_to(&mut self, received: &Received, now_us: u64, out: &mut Vec<Action>) {
-        let (advert, source) = (&received.advert, received.source);
-        let came_back = self.rivals.deposed == Some(source);
-        if self.settings.higher_prio_send_advert || came_back {
-            self.send_advert(self.priority, out);
-        }
-        let text = if advert.priority == self.priority {
-            format!(
-                "Master received advert from {source} with same priority {} but higher IP address than ours",
-                advert.priority
-            )
-        } else {
-            format!(
-                "Master received advert from {source} with higher priority {}, ours {}",
-                advert.priority, self.priority
-            )
-        };
-        self.log(Level::Info, text, out);
-        if came_back {
-            let seconds = now_us.saturating_sub(self.since_us) as f64 / 1e6;
-            let text = format!(
-                "{source} had fallen silent without good-bye: unless it was down, both were master for up to {seconds:.3} s"
-            );
-            self.log(Level::Info, text, out);
-            self.rivals.stepped_back(source, advert.priority, self.since_us, now_us);
-        }
-        self.leave_master(State::Backup, now_us, out);
-        self.rivals.master_heard(source);
-        self.master_interval_us = advert.interval_us;
-        self.master = Some((source, advert.priority));
-        self.deadlines.main_us = Some(now_us + self.master_down_us());
-    }
-
-    /// As keepalived does: a lower priority router believes it is master; say again who is, to it and to the hosts.
-    fn insist(&mut self, received: &Received, now_us: u64, out: &mut Vec<Action>) {
-        let text = format!(
-            "Received advert from {} with lower priority {}, ours {}, forcing new election",
-            received.source, received.advert.priority, self.priority
-        );
-        self.log(Level::Info, text, out);
-        // A fresh master may hear the last advert of the one that it replaces.
-        if now_us.saturating_sub(self.since_us) > self.settings.advert_interval_us {
-            let (interval_us, priority) = (self.settings.advert_interval_us, received.advert.priority);
-            self.rivals.stayed(received.source, priority, interval_us, now_us);
-        }
-        if !self.settings.lower_prio_no_advert {
-            self.send_advert(self.priority, out);
-            self.deadlines.main_us = Some(now_us + self.settings.advert_interval_us);
-        }
-        let garp = &self.settings.garp;
-        if garp.lower_prio_repeat > 0 {
-            out.push(Action::Announce { repeat: garp.lower_prio_repeat });
-            if garp.lower_prio_delay_us > 0 {
-                self.deadlines.garp_lower_us = Some(now_us + garp.lower_prio_delay_us);
-            }
-        }
-        out.push(Action::Notify(Notice::MasterRxLowerPriority));
-    }
-
     /// MASTER -> BACKUP or FAULT at once, without priority 0 (keepalived's behaviour).
-    fn leave_master(&mut self, to: State, now_us: u64, out: &mut Vec<Action>) {
+    pub(super) fn leave_master(&mut self, to: State, now_us: u64, out: &mut Vec<Action>) {
         self.log(Level::Info, format!("Entering {} STATE", to.name()), out);
         self.enter(to, now_us);
         self.deadlines = Deadlines::default();
@@ -447,7 +284,7 @@ impl Router {
         self.track(Tracker::Source, effect, now_us, out);
     }
 
-    fn track(&mut self, tracker: Tracker, effect: Effect, now_us: u64, out: &mut Vec<Action>) {
+    pub(super) fn track(&mut self, tracker: Tracker, effect: Effect, now_us: u64, out: &mut Vec<Action>) {
         let orderly = tracker.leaves_network_usable();
         if self.effects.insert(tracker, effect) == Some(effect) {
             return;
@@ -569,20 +406,6 @@ impl Router {
         }
     }
 
-    fn complain(&mut self, text: String, out: &mut Vec<Action>) {
-        if self.complaints.len() < COMPLAINTS_MAX && self.complaints.insert(text.clone()) {
-            self.log(Level::Info, text, out);
-        }
-    }
-
-    fn refused(&mut self, error: &DecodeError, out: &mut Vec<Action>) {
-        if matches!(self.state, State::Init | State::Fault) {
-            return;
-        }
-        self.counters.refused.count(error);
-        self.complain(error.to_string(), out);
-    }
-
     /// Moves a master's next advert forward to the last moment on the grid of its interval, which routers of one interval
     /// share; the gaps after it are whole intervals again.
     pub(super) fn align_adverts(&mut self, now_us: u64) {
@@ -601,34 +424,5 @@ impl Router {
             self.send_advert(self.priority, out);
             self.deadlines.main_us = Some(now_us + self.settings.advert_interval_us);
         }
-    }
-}
-
-impl super::instance::RefusedCounters {
-    fn count(&mut self, error: &DecodeError) {
-        let counter = match error {
-            DecodeError::Truncated { .. }
-            | DecodeError::TooShort { .. }
-            | DecodeError::TooLong { .. }
-            | DecodeError::TotalLength { .. } => &mut self.packet_length,
-            DecodeError::Ttl(_) | DecodeError::TtlLimits { .. } => &mut self.ttl,
-            DecodeError::Version { .. } => &mut self.version,
-            DecodeError::AuthUnknown(_) => &mut self.invalid_auth_type,
-            DecodeError::AuthType { .. } => &mut self.auth_type_mismatch,
-            DecodeError::Password
-            | DecodeError::HeaderValue
-            | DecodeError::HmacValue(_)
-            | DecodeError::HmacKey { .. }
-            | DecodeError::HmacMissing(_)
-            | DecodeError::HmacReplay(_)
-            | DecodeError::HmacWindow(_)
-            | DecodeError::HeaderSpi { .. }
-            | DecodeError::HeaderSequence { .. } => &mut self.auth_failure,
-            DecodeError::Interval { .. } | DecodeError::IntervalZero => &mut self.advert_interval,
-            DecodeError::Type(_) => &mut self.packet_type,
-            DecodeError::Checksum(_) => &mut self.checksum,
-            DecodeError::Cast { .. } | DecodeError::NotAPeer(_) => &mut self.other,
-        };
-        *counter += 1;
     }
 }

@@ -21,6 +21,7 @@ pub(super) fn settings(priority: u8) -> Settings {
         lower_prio_no_advert: false,
         higher_prio_send_advert: false,
         owner_ignore_adverts: false,
+        step_back_when_late: None,
         skip_check_adv_addr: false,
         garp: GarpSettings {
             master_delay_us: 5 * SECOND_US,
@@ -42,7 +43,7 @@ fn own() -> IpAddr {
 
 pub(super) fn advert(version: Version, priority: u8, source: IpAddr, interval_us: u64) -> Event {
     let advert = Advertisement { version, vrid: 51, priority, interval_us, addresses: vec![] };
-    Event::Advert(Received { advert, source, mismatch: None, hmac_sequence: None })
+    Event::Advert(Received { advert, source, mismatch: None, hmac_sequence: None, old_checksum_found: false })
 }
 
 pub(super) fn heard(priority: u8, source: &str) -> Event {

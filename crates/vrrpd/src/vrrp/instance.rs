@@ -43,6 +43,8 @@ pub struct Settings {
     pub owner_ignore_adverts: bool,
     /// Compare the addresses of a master's first advert only.
     pub skip_check_adv_addr: bool,
+    /// `timer_expired_backup`: the highest priority that another router may have.
+    pub step_back_when_late: Option<u8>,
     /// When to announce the addresses.
     pub garp: GarpSettings,
     /// On an orderly end keep the addresses until the new master was heard.
@@ -66,6 +68,10 @@ impl From<&VrrpInstance> for Settings {
             higher_prio_send_advert: instance.higher_prio_send_advert,
             owner_ignore_adverts: instance.owner_ignore_adverts,
             skip_check_adv_addr: instance.skip_check_adv_addr,
+            step_back_when_late: instance
+                .timer_expired_backup
+                .filter(|_| !instance.preempt.enabled)
+                .map(|highest| highest.unwrap_or(priority::HIGHEST)),
             garp: instance.garp.clone(),
             hand_over: true,
             deaf_until_us: 0,

@@ -10,6 +10,7 @@ pub mod event;
 pub mod fsm;
 pub mod instance;
 pub mod priority;
+mod reception;
 pub mod rival;
 pub mod steering;
 pub mod sync_group;

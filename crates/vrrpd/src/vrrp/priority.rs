@@ -6,6 +6,8 @@ use crate::packet::PRIORITY_OWNER;
 
 /// The lowest priority that is not a good-bye.
 pub const LOWEST: u8 = 1;
+/// The highest priority that a router without the addresses may have (RFC 9568 §5.2.4).
+pub const HIGHEST: u8 = 254;
 
 /// What one tracker (script, interface, file, process) currently does to an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

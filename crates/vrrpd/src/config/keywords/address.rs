@@ -7,7 +7,7 @@ use crate::model::{AddressSpec, Broadcast, LIFETIME_FOREVER};
 use super::super::keyword::{Context, Keyword, Statement};
 use super::super::value::{self, integer};
 use super::draft::At;
-use super::{keyword, not_yet};
+use super::keyword;
 
 /// A line while it is read.
 pub(super) struct AddressLine {
@@ -98,15 +98,15 @@ pub(super) const TABLE: &[Keyword<AddressLine>] = &[
 pub(super) const VIRTUAL: &[Keyword<AddressLine>] =
     &[keyword("use_vmac", "", 0, "a vmac for just this address", |line, _, _| line.spec.use_vmac = true)];
 
-pub(super) const STATIC: &[Keyword<AddressLine>] = &[not_yet(keyword(
+pub(super) const STATIC: &[Keyword<AddressLine>] = &[keyword(
     "track_group",
     "<NAME>",
     1,
-    "group that fails when the address cannot be kept",
+    "group whose instances need the address's interface",
     |line, s, _| {
         line.spec.track_group = Some(s.text());
     },
-))];
+)];
 
 /// `IFNAMSIZ` - 1.
 const LABEL_BYTES_MAX: usize = 15;

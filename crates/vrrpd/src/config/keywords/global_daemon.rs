@@ -3,17 +3,20 @@
 use super::super::keyword::{Context, Keyword, Statement};
 use super::draft::GlobalDraft;
 use super::numbers::{flag, int};
-use super::{keyword, no_effect, not_yet};
+use super::{keyword, no_effect};
 use crate::model::ProcessSettings;
 
 pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
-    no_effect(keyword("process_names", "", 0, "use the standard process titles", |g, _, _| {
+    keyword("process_names", "", 0, "use the standard process titles", |g, _, _| {
+        g.model.process_name.get_or_insert_with(|| "keepalived".into());
         g.model.vrrp_process.name.get_or_insert_with(|| "keepalived_vrrp".into());
-    })),
-    no_effect(keyword("process_name", "<NAME>", 1, "title of the parent process", |_, _, _| {})),
-    no_effect(keyword("vrrp_process_name", "<NAME>", 1, "title of the VRRP process", |g, s, _| {
+    }),
+    keyword("process_name", "<NAME>", 1, "title of the parent process", |g, s, _| {
+        g.model.process_name = Some(s.text());
+    }),
+    keyword("vrrp_process_name", "<NAME>", 1, "title of the VRRP process", |g, s, _| {
         g.model.vrrp_process.name = Some(s.text());
-    })),
+    }),
     no_effect(keyword(
         "checker_process_name",
         "<NAME>",
@@ -35,7 +38,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
     no_effect(keyword("bfd_process_name", "<NAME>", 1, "title of the BFD process", |g, s, _| {
         g.model.checker.bfd.name = Some(s.text());
     })),
-    not_yet(keyword(
+    keyword(
         "max_auto_priority",
         "[<-1..99>]",
         0,
@@ -49,8 +52,8 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
                 .map(|value| value as i32),
             };
         },
-    )),
-    not_yet(keyword(
+    ),
+    keyword(
         "min_auto_priority_delay",
         "<MICROSECONDS>",
         1,
@@ -62,7 +65,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
                 g.model.min_auto_priority_delay_us = us as u64;
             }
         },
-    )),
+    ),
     keyword("vrrp_priority", "<-20..19>", 1, "nice value of the daemon", |g, s, c| {
         nice(&mut g.model.vrrp_process, "vrrp", s, c)
     }),
@@ -226,17 +229,11 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             g.model.reload.check_config = Some(s.next().map(str::to_owned));
         },
     ),
-    not_yet(keyword(
-        "reload_time_file",
-        "<PATH>",
-        1,
-        "file holding the time of a planned reload",
-        |g, s, _| {
-            g.model.reload.time_file = Some(s.text());
-        },
-    )),
-    not_yet(keyword("reload_repeat", "", 0, "do that reload daily", |g, _, _| g.model.reload.repeat = true)),
-    not_yet(keyword(
+    keyword("reload_time_file", "<PATH>", 1, "file holding the time of a planned reload", |g, s, _| {
+        g.model.reload.time_file = Some(s.text());
+    }),
+    keyword("reload_repeat", "", 0, "do that reload daily", |g, _, _| g.model.reload.repeat = true),
+    keyword(
         "reload_file",
         "[<PATH>]",
         0,
@@ -244,16 +241,16 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         |g, s, _| {
             g.model.reload.file = Some(s.next().map(str::to_owned));
         },
-    )),
-    not_yet(keyword("include_check", "[<CHECK>…]", 0, "which missing includes are errors", |_, s, c| {
+    ),
+    keyword("include_check", "[<CHECK>…]", 0, "which missing includes are errors", |_, s, c| {
         for word in s.rest() {
             let check = word.as_str().trim_start_matches(['+', '-']);
             if !matches!(check, "" | "read" | "readable" | "match" | "wildcard_match" | "brace_match") {
                 c.warn(word.span, format!("Unknown include_check type '{check}' - ignoring"));
             }
         }
-    })),
-    not_yet(keyword(
+    }),
+    keyword(
         "config_save_dir",
         "<DIRECTORY>",
         1,
@@ -261,7 +258,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         |g, s, _| {
             g.model.reload.config_save_dir = Some(s.text());
         },
-    )),
+    ),
     no_effect(keyword(
         "tmp_config_directory",
         "<DIRECTORY>",
@@ -291,7 +288,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             }
         },
     ),
-    not_yet(keyword(
+    keyword(
         "iproute_usr_dir",
         "<DIRECTORY>",
         1,
@@ -299,16 +296,10 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         |g, s, _| {
             g.model.iproute_usr_dir = Some(s.text());
         },
-    )),
-    not_yet(keyword(
-        "iproute_etc_dir",
-        "<DIRECTORY>",
-        1,
-        "iproute2 tables folder of the administrator",
-        |g, s, _| {
-            g.model.iproute_etc_dir = Some(s.text());
-        },
-    )),
+    ),
+    keyword("iproute_etc_dir", "<DIRECTORY>", 1, "iproute2 tables folder of the administrator", |g, s, _| {
+        g.model.iproute_etc_dir = Some(s.text());
+    }),
     keyword("state_dump_file", "<PATH>", 1, "path or folder of the SIGUSR1 dump", |g, s, _| {
         g.model.state_dump_file = Some(s.text())
     }),
@@ -380,6 +371,15 @@ fn umask(g: &mut GlobalDraft, s: &mut Statement<'_>, c: &mut Context<'_>) {
     }
     let mut mask = 0;
     for bit in text.split('|').map(str::trim).filter(|bit| !bit.is_empty()) {
+        if let Some(shift) = match bit {
+            "IRWXU" => Some(6),
+            "IRWXG" => Some(3),
+            "IRWXO" => Some(0),
+            _ => None,
+        } {
+            mask |= 7 << shift;
+            continue;
+        }
         let kind = match bit.get(..2) {
             Some("IR") => 4,
             Some("IW") => 2,

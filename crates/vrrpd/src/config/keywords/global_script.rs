@@ -34,7 +34,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             g.model.use_symlink_paths = s.flag().unwrap_or(true);
         },
     )),
-    not_yet(keyword(
+    keyword(
         "set_supplementary_groups",
         "[<BOOL>]",
         0,
@@ -42,7 +42,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
         |g, s, _| {
             g.model.set_supplementary_groups = s.flag().unwrap_or(true);
         },
-    )),
+    ),
     keyword(
         "startup_script",
         "<COMMAND> [<USER> [<GROUP>]]",

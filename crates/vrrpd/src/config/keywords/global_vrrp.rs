@@ -4,8 +4,8 @@ use crate::model::{AddressLease, DynamicInterfaces, GarpExtraInterfaces, RxBuffe
 
 use super::super::keyword::{Context, Keyword, Statement};
 use super::draft::GlobalDraft;
+use super::keyword;
 use super::numbers::{SECONDS_MAX_US, flag, int, timer};
-use super::{keyword, no_effect};
 
 pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
     keyword(
@@ -237,7 +237,7 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
             }
         },
     ),
-    no_effect(keyword(
+    keyword(
         "vrrp_rx_bufs_policy",
         "MTU|ADVERT|<BYTES>",
         1,
@@ -250,20 +250,14 @@ pub(super) const TABLE: &[Keyword<GlobalDraft>] = &[
                     .map(|bytes| RxBufferPolicy::Bytes(bytes as u32)),
             };
         },
-    )),
-    no_effect(keyword(
-        "vrrp_rx_bufs_multiplier",
-        "<NUMBER>",
-        1,
-        "factor for vrrp_rx_bufs_policy (3)",
-        |g, s, c| {
-            if let Some(value) =
-                int(s, c, 1..=i64::from(i32::MAX), |text| format!("Invalid vrrp_rx_bufs_multiplier {text}"))
-            {
-                g.model.rx_bufs_multiplier = value as u32;
-            }
-        },
-    )),
+    ),
+    keyword("vrrp_rx_bufs_multiplier", "<NUMBER>", 1, "factor for vrrp_rx_bufs_policy (3)", |g, s, c| {
+        if let Some(value) =
+            int(s, c, 1..=i64::from(i32::MAX), |text| format!("Invalid vrrp_rx_bufs_multiplier {text}"))
+        {
+            g.model.rx_bufs_multiplier = value as u32;
+        }
+    }),
     keyword("vrrp_startup_delay", "<TIMER>", 1, "seconds to hold instances back after start", |g, s, c| {
         if let Some(us) =
             timer(s, c, 0..=SECONDS_MAX_US, |text| format!("vrrp_startup_delay '{text}' is invalid"))

@@ -107,20 +107,19 @@ const IDENTITY: &[Keyword<InstanceDraft>] = &[
     keyword("owner_ignore_adverts", "[<BOOL>]", 0, "address owner ignores adverts", |i, s, c| {
         i.owner_ignore_adverts = flag(&i.name, s, c).or(i.owner_ignore_adverts);
     }),
-    not_yet(keyword(
+    keyword(
         "timer_expired_backup",
         "[<PRIORITY>]",
         0,
         "after a late wake-up step back to BACKUP (needs nopreempt)",
         timer_expired,
-    )),
-    not_yet(keyword(
-        "thread_timer_expired",
-        "[<PRIORITY>]",
-        0,
-        "other spelling of timer_expired_backup",
-        timer_expired,
-    )),
+    ),
+    keyword("thread_timer_expired", "[<PRIORITY>]", 0, "old name of timer_expired_backup", |i, s, c| {
+        let message =
+            format!("({}) thread_timer_expired - please replace with keyword 'timer_expired_backup'", i.name);
+        c.warn(s.span(), message);
+        timer_expired(i, s, c);
+    }),
     keyword("down_timer_adverts", "<1..100>", 1, "missed adverts before take-over (3)", |i, s, c| {
         let wrong = |text: &str| format!("({}): Invalid down_timer_adverts [1:100] '{text}'", i.name);
         i.down_timer_adverts = int(s, c, 1..=100, wrong).map(|value| value as u8).or(i.down_timer_adverts);
@@ -227,10 +226,14 @@ pub(super) fn flag(name: &str, s: &mut Statement<'_>, c: &mut Context<'_>) -> Op
 }
 
 fn timer_expired(i: &mut InstanceDraft, s: &mut Statement<'_>, c: &mut Context<'_>) {
-    let keyword = s.keyword();
     let priority = match s.peek() {
         None => None,
-        Some(_) => int(s, c, 1..=254, |text| format!("({}) invalid {keyword} priority '{text}'", i.name)),
+        Some(_) => int(s, c, 1..=254, |_| {
+            format!(
+                "({}) timer_expired_backup highest_other_priority not valid! must be between 1 & 254",
+                i.name
+            )
+        }),
     };
     i.timer_expired_backup = Some(priority.map(|priority| priority as u8));
 }

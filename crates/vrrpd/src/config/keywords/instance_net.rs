@@ -11,7 +11,7 @@ use super::super::{resolve, value};
 use super::draft::{At, InstanceDraft};
 use super::instance::flag;
 use super::numbers::int;
-use super::{keyword, no_effect, not_yet, refused};
+use super::{keyword, no_effect, not_yet};
 
 pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
     keyword("interface", "<IF>", 1, "interface of adverts and, by default, of VIPs", |i, s, c| {
@@ -23,13 +23,13 @@ pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
         }
         i.interface = Some(At { value, span });
     }),
-    refused(keyword("vrf", "<IF>", 1, "VRF for unicast without interface", |i, s, c| {
+    keyword("vrf", "<IF>", 1, "VRF for unicast without interface", |i, s, c| {
         if i.interface.is_some() {
             let message = format!("({}) Cannot specify VRF interface and interface - ignoring", i.name);
             return c.warn(s.span(), message);
         }
         i.vrf = Some(s.text());
-    })),
+    }),
     keyword(
         "use_vmac",
         "[<NAME>] [<MAC>] [netlink_notify_msg] [group <N>]",
@@ -43,13 +43,13 @@ pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
     keyword("vmac_xmit_base", "", 0, "adverts on the base interface although use_vmac is set", |i, _, _| {
         i.vmac_xmit_base = true
     }),
-    refused(keyword(
+    keyword(
         "use_ipvlan",
         "[<NAME>] [<ADDR>] [bridge|private|vepa] [group <N>]",
         0,
         "put VIPs on an L2 ipvlan",
         ipvlan,
-    )),
+    ),
     keyword(
         "unicast_peer",
         "{…}",
@@ -75,7 +75,7 @@ pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
     keyword("check_unicast_src", "[<BOOL>]", 0, "drop adverts whose source is no peer", |i, s, c| {
         i.check_unicast_src = flag(&i.name, s, c).or(i.check_unicast_src);
     }),
-    not_yet(keyword(
+    keyword(
         "old_unicast_checksum",
         "[never]",
         0,
@@ -93,7 +93,7 @@ pub(super) const TABLE: &[Keyword<InstanceDraft>] = &[
                 }
             }
         },
-    )),
+    ),
     keyword("mcast_src_ip", "<ADDR>", 1, "source address of adverts", source),
     keyword("unicast_src_ip", "<ADDR>", 1, "source address of unicast adverts", |i, s, c| {
         i.unicast = true;

@@ -3,6 +3,7 @@
 pub(super) mod address;
 pub(super) mod bfd;
 pub(super) mod draft;
+mod encap;
 pub(super) mod global;
 mod global_admin;
 mod global_daemon;
@@ -42,11 +43,6 @@ const fn keyword<T>(
 /// Read and checked, but not carried out yet.
 const fn not_yet<T>(keyword: Keyword<T>) -> Keyword<T> {
     Keyword { support: Support::NotYet, ..keyword }
-}
-
-/// Read and checked; who asks for it is refused at start.
-const fn refused<T>(keyword: Keyword<T>) -> Keyword<T> {
-    Keyword { support: Support::Refused, ..keyword }
 }
 
 /// Needs nothing here.

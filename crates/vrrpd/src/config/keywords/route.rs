@@ -8,7 +8,7 @@ use super::super::keyword::{Context, Keyword, Statement};
 use super::super::value;
 use super::address::scope;
 use super::draft::At;
-use super::{keyword, not_yet, refused};
+use super::keyword;
 
 /// A line while it is read.
 pub(super) struct RouteLine {
@@ -32,9 +32,12 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
     keyword("src", "<ADDR>", 1, "preferred source", |line, s, c| {
         line.spec.source = address(s, c).or(line.spec.source)
     }),
-    refused(keyword("as", "<ADDR>", 1, "ILA target", |line, s, _| {
-        line.spec.encap.extend(["as".to_owned(), s.text()]);
-    })),
+    keyword("as", "[to] <ADDR>", 1, "for MPLS routes, which there are none of: left out", |_, s, c| {
+        let span = s.last_span();
+        let _ = s.take_if("to");
+        let _ = s.next();
+        c.warn(span, "\"as to\" for MPLS only - ignoring");
+    }),
     keyword("via|gw", "[inet|inet6] <ADDR>", 1, "gateway", |line, s, c| line.spec.via = via(s, c)),
     keyword("or", "<ADDR>", 1, "second gateway (old two-nexthop form)", |line, s, c| {
         let second = via(s, c);
@@ -51,14 +54,14 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
     }),
     keyword("table", "<TABLE>", 1, "routing table", |line, s, c| {
         let text = s.text();
-        line.spec.table = table(&text);
+        line.spec.table = table(&text, c);
         if line.spec.table.is_none() {
             c.warn(s.last_span(), format!("Routing table '{text}' not found for route"));
         }
     }),
     keyword("protocol", "<PROTOCOL>", 1, "route protocol name", |line, s, c| {
         let text = s.text();
-        line.spec.protocol = protocol(&text);
+        line.spec.protocol = protocol(&text, c);
         if line.spec.protocol.is_none() {
             c.warn(s.last_span(), format!("Invalid protocol '{text}' specified for route"));
         }
@@ -82,9 +85,9 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
         line.spec.dev = Some(name);
     }),
     keyword("onlink", "", 0, "gateway is on link", |line, _, _| line.spec.onlink = true),
-    refused(keyword("encap", "<TYPE> …", 1, "ip|ip6|mpls|ila encapsulation", |line, s, _| {
-        line.spec.encap.extend(std::iter::from_fn(|| s.next().map(str::to_owned)));
-    })),
+    keyword("encap", "<TYPE> …", 1, "ip|ip6|mpls|ila encapsulation", |line, s, c| {
+        line.spec.encap = super::encap::encap(s, c);
+    }),
     keyword("expires", "<SECONDS>", 1, "life time", |line, s, c| {
         line.spec.expires_s = number(s, c, "expires", i64::from(u32::MAX))
     }),
@@ -124,7 +127,7 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
             }
         };
     }),
-    refused(keyword("ttl-propagate", "enabled|disabled", 1, "MPLS TTL propagation", |line, s, c| {
+    keyword("ttl-propagate", "enabled|disabled", 1, "MPLS TTL propagation", |line, s, c| {
         line.spec.ttl_propagate = match s.next() {
             Some("enabled") => Some(true),
             Some("disabled") => Some(false),
@@ -133,7 +136,7 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
                 None
             }
         };
-    })),
+    }),
     metric("fastopen_no_cookie", 17, "TCP fast open without cookie"),
     keyword("add", "", 0, "insert only when no equal route exists", |line, _, _| {
         line.spec.insert = WhereInserted::Add
@@ -148,19 +151,19 @@ pub(super) const TABLE: &[Keyword<RouteLine>] = &[
     keyword("no_track", "", 0, "losing it does not cost the master state", |line, _, _| {
         line.spec.no_track = true
     }),
-    refused(keyword("vrf", "<NAME>", 1, "table of that VRF", |line, s, _| line.spec.vrf = Some(s.text()))),
+    keyword("vrf", "<NAME>", 1, "table of that VRF", |line, s, _| line.spec.vrf = Some(s.text())),
     keyword("inet|inet6", "", 0, "force the family", |_, _, _| {}),
 ];
 
-pub(super) const STATIC: &[Keyword<RouteLine>] = &[not_yet(keyword(
+pub(super) const STATIC: &[Keyword<RouteLine>] = &[keyword(
     "track_group",
     "<NAME>",
     1,
-    "group that fails when the route cannot be kept",
+    "group whose instances need the route's interface",
     |line, s, _| {
         line.spec.track_group = Some(s.text());
     },
-))];
+)];
 
 /// `RTAX_*` settings share one parser; which one it is comes from the word.
 const fn metric(name: &'static str, _attribute: u16, doc: &'static str) -> Keyword<RouteLine> {
@@ -298,7 +301,7 @@ fn empty() -> RouteSpec {
         insert: WhereInserted::Prepend,
         no_track: false,
         track_group: None,
-        encap: Vec::new(),
+        encap: None,
     }
 }
 
@@ -367,7 +370,7 @@ pub(super) fn realms(s: &mut Statement<'_>, c: &mut Context<'_>) -> Option<u32> 
         None => part
             .parse::<u16>()
             .ok()
-            .or_else(|| named("rt_realms", part).and_then(|id| u16::try_from(id).ok())),
+            .or_else(|| named(c, "rt_realms", part).and_then(|id| u16::try_from(id).ok())),
     };
     match (one(from), one(to)) {
         (Some(from), Some(to)) => Some(u32::from(from) << 16 | u32::from(to)),
@@ -379,17 +382,17 @@ pub(super) fn realms(s: &mut Statement<'_>, c: &mut Context<'_>) -> Option<u32> 
 }
 
 /// A routing table's number by number or name.
-pub(super) fn table(text: &str) -> Option<u32> {
+pub(super) fn table(text: &str, c: &Context<'_>) -> Option<u32> {
     match text {
         "default" => Some(253),
         "main" => Some(254),
         "local" => Some(255),
-        number => number.parse().ok().or_else(|| named("rt_tables", number)),
+        number => number.parse().ok().or_else(|| named(c, "rt_tables", number)),
     }
 }
 
 /// `RTPROT_*` by number or name.
-pub(super) fn protocol(text: &str) -> Option<u8> {
+pub(super) fn protocol(text: &str, c: &Context<'_>) -> Option<u8> {
     Some(match text {
         "redirect" => 1,
         "kernel" => 2,
@@ -398,15 +401,16 @@ pub(super) fn protocol(text: &str) -> Option<u8> {
         "ra" => 9,
         "bird" => 12,
         "keepalived" => 18,
-        number => {
-            number.parse().ok().or_else(|| named("rt_protos", number).and_then(|id| u8::try_from(id).ok()))?
-        }
+        number => number
+            .parse()
+            .ok()
+            .or_else(|| named(c, "rt_protos", number).and_then(|id| u8::try_from(id).ok()))?,
     })
 }
 
 /// A name in one of iproute2's tables, the administrator's first.
-fn named(table: &str, name: &str) -> Option<u32> {
-    ["/etc/iproute2", "/usr/share/iproute2", "/usr/lib/iproute2"].iter().find_map(|dir| {
+fn named(c: &Context<'_>, table: &str, name: &str) -> Option<u32> {
+    c.iproute_dirs.iter().find_map(|dir| {
         let text = std::fs::read_to_string(format!("{dir}/{table}")).ok()?;
         text.lines().find_map(|line| {
             let mut words = line.split('#').next()?.split_whitespace();
@@ -442,6 +446,10 @@ fn next_hop(line: &mut RouteLine, s: &mut Statement<'_>, c: &mut Context<'_>) {
             "realms" => {
                 let _ = s.next();
                 hop.realms = realms(s, c);
+            }
+            "encap" => {
+                let _ = s.next();
+                hop.encap = super::encap::encap(s, c);
             }
             _ => break,
         }

@@ -4,8 +4,8 @@ use crate::model::{RuleAction, RuleSpec};
 
 use super::super::keyword::{Context, Keyword, Statement};
 use super::draft::At;
+use super::keyword;
 use super::route::{number, prefix, protocol, realms, table};
-use super::{keyword, not_yet};
 
 /// A line while it is read.
 pub(super) struct RuleLine {
@@ -24,7 +24,7 @@ pub(super) const TABLE: &[Keyword<RuleLine>] = &[
     keyword("not", "", 0, "invert the match", |line, _, _| line.spec.invert = true),
     keyword("table|lookup", "<TABLE>", 1, "table to use", |line, s, c| {
         let text = s.text();
-        match table(&text) {
+        match table(&text, c) {
             Some(table) => line.spec.action = RuleAction::Table(table),
             None => {
                 c.warn(s.last_span(), format!("Routing table {text} not found for rule"));
@@ -75,7 +75,7 @@ pub(super) const TABLE: &[Keyword<RuleLine>] = &[
     keyword("l3mdev", "", 0, "VRF lookup", |line, _, _| line.spec.l3mdev = true),
     keyword("protocol", "<PROTOCOL>", 1, "rule protocol", |line, s, c| {
         let text = s.text();
-        line.spec.protocol = protocol(&text);
+        line.spec.protocol = protocol(&text, c);
         if line.spec.protocol.is_none() {
             c.warn(s.last_span(), format!("Invalid rule protocol '{text}' specified"));
         }
@@ -98,15 +98,15 @@ pub(super) const TABLE: &[Keyword<RuleLine>] = &[
     keyword("inet|inet6", "", 0, "force the family", |_, _, _| {}),
 ];
 
-pub(super) const STATIC: &[Keyword<RuleLine>] = &[not_yet(keyword(
+pub(super) const STATIC: &[Keyword<RuleLine>] = &[keyword(
     "track_group",
     "<NAME>",
     1,
-    "group that fails when the rule cannot be kept",
+    "group whose instances need the rule's interface",
     |line, s, _| {
         line.spec.track_group = Some(s.text());
     },
-))];
+)];
 
 /// The lines of a rule block.
 pub(super) fn block(list: &mut Vec<At<RuleSpec>>, s: &Statement<'_>, c: &mut Context<'_>, is_static: bool) {

@@ -4,14 +4,14 @@ use crate::model::{GarpGroup, InterfaceDelay, LinkbeatInterface, LinkbeatMethod,
 
 use super::super::keyword::{Context, Keyword, Statement, run};
 use super::draft::Draft;
+use super::keyword;
 use super::numbers::timer;
-use super::{keyword, not_yet};
 
 pub(super) const TRACK_GROUP: &[Keyword<TrackGroup>] =
-    &[not_yet(keyword("group", "{…}", 0, "member instance names", |group, s, _| {
+    &[keyword("group", "{…}", 0, "member instance names", |group, s, _| {
         let members = s.children().iter().flat_map(|line| line.words.iter());
         group.members.extend(members.map(|word| word.as_str().to_owned()));
-    }))];
+    })];
 
 pub(super) fn track_group(draft: &mut Draft, s: &mut Statement<'_>, c: &mut Context<'_>) {
     let mut group = TrackGroup { name: s.text(), members: Vec::new() };

@@ -66,13 +66,13 @@ pub(in crate::config) const GLOBAL: &[Keyword<Draft>] = &[
 ];
 
 pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
-    not_yet(keyword(
+    keyword(
         "track_group",
         "<NAME> {…}",
         1,
         "named set of instances that follow static addresses/routes/rules",
         small::track_group,
-    )),
+    ),
     keyword("static_ipaddress", "{…}", 0, "addresses the daemon sets at start and keeps", |d, s, c| {
         super::address::block(&mut d.static_addresses, s, c, true);
     }),
@@ -98,13 +98,13 @@ pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
         run(&[sync_group::TABLE], &mut group, s.children(), c);
         d.groups.push(group);
     }),
-    not_yet(keyword(
+    keyword(
         "garp_group",
         "{…}",
         0,
         "pacing of gratuitous ARP / unsolicited NA for a set of interfaces",
         small::garp_group,
-    )),
+    ),
     no_effect(keyword(
         "linkbeat_interfaces",
         "{…}",
@@ -236,6 +236,12 @@ pub(in crate::config) fn read(nodes: &[Node], c: &mut Context<'_>) -> Draft {
         nodes.iter().cloned().partition(|node| GLOBAL.iter().any(|keyword| keyword.name == node.keyword()));
     run(&[GLOBAL], &mut draft, &global, c);
     c.dynamic_interfaces = super::super::resolve::dynamic(&draft);
+    let written = [&draft.global.model.iproute_etc_dir, &draft.global.model.iproute_usr_dir];
+    for (dir, written) in c.iproute_dirs.iter_mut().zip(written) {
+        if let Some(written) = written {
+            dir.clone_from(written);
+        }
+    }
     // Unknown words are looked for among all of them.
     run(&[TABLE, GLOBAL], &mut draft, &other, c);
     draft

@@ -16,6 +16,8 @@ const DEFAULT_USER: &str = "keepalived_script";
 pub(super) struct Commands {
     default: Option<RunAs>,
     security: bool,
+    /// `set_supplementary_groups`.
+    groups: bool,
     /// Some script would run, of an instance or a virtual server.
     vrrp_runs: bool,
     checker_runs: bool,
@@ -31,7 +33,8 @@ impl Commands {
             (!security).then(|| context.environment.own_ids())
         });
         let default = default.map(|(uid, gid)| RunAs { uid, gid });
-        Self { default, security, vrrp_runs: false, checker_runs: false, default_reported: false }
+        let groups = global.model.set_supplementary_groups;
+        Self { default, security, groups, vrrp_runs: false, checker_runs: false, default_reported: false }
     }
 
     pub(super) fn default_ids(&self) -> Option<RunAs> {
@@ -85,7 +88,13 @@ impl Commands {
             return None;
         }
         self.vrrp_runs |= used;
-        Some(CommandLine { argv, run_as })
+        Some(self.command(argv, run_as, context))
+    }
+
+    fn command(&self, argv: Vec<String>, run_as: RunAs, context: &Context<'_>) -> CommandLine {
+        let groups =
+            if self.groups { context.environment.groups_of(run_as.uid, run_as.gid) } else { Vec::new() };
+        CommandLine { argv, run_as, groups }
     }
 
     fn insecure(&self, argv: &[String], run_as: RunAs, context: &Context<'_>) -> Option<String> {
@@ -103,7 +112,7 @@ impl Commands {
         let Some(argv) = find_program(draft, context.environment) else {
             let program = draft.argv.first().map(String::as_str).unwrap_or_default();
             context.note(draft.span, format!("script '{program}' not found or not executable"));
-            return (!program.is_empty()).then(|| CommandLine { argv: draft.argv.clone(), run_as });
+            return (!program.is_empty()).then(|| self.command(draft.argv.clone(), run_as, context));
         };
         if let Some(reason) = self.insecure(&argv, run_as, context) {
             let program = argv.first().map(String::as_str).unwrap_or_default();
@@ -114,7 +123,7 @@ impl Commands {
             return None;
         }
         self.vrrp_runs = true;
-        Some(CommandLine { argv, run_as })
+        Some(self.command(argv, run_as, context))
     }
 
     /// All notify scripts of an instance or a group with their defaults.

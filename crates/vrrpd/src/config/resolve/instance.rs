@@ -385,6 +385,10 @@ fn settle_state(instance: &mut VrrpInstance, context: &mut Context<'_>) {
             instance.initial_state = InitialState::Backup;
         }
     }
+    if instance.timer_expired_backup.is_some() && instance.preempt.enabled {
+        warn("expired_timer_backup requires nopreempt - resetting");
+        instance.timer_expired_backup = None;
+    }
     if !instance.preempt.enabled && instance.preempt.delay_us > 0 {
         instance.preempt.delay_us = 0;
     }
