@@ -7,6 +7,7 @@ pub mod config;
 pub mod diagnose;
 pub mod expr;
 pub mod http;
+pub mod logs;
 pub mod model;
 pub mod net;
 pub mod proxy;

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use proxyd::model::{Address, Bind, Config, Location, Proxy, ProxyKind, Server};
 use proxyd::proxy::{Process, Snapshot};
-use proxyd::runtime::log_writer::{LogWriter, Sinks};
+use proxyd::logs::Outlets;
+use proxyd::runtime::log_writer::LogWriter;
 use proxyd::runtime::services::Settings;
 use proxyd::runtime::{Inboxes, Services};
 use proxyd::services::cli::AdminSocket;
@@ -28,7 +29,7 @@ fn config() -> Config {
 fn start(config: &Config, sockets: Vec<AdminSocket>) -> Services {
     let snapshot = Arc::new(Snapshot::build(config, &Arc::new(Process::new(1, 100))));
     let inboxes = Arc::new(Inboxes::new(1).unwrap());
-    let log = LogWriter::new(&snapshot.proxies, &snapshot.global, "proxyd", &mut Sinks::default()).unwrap();
+    let log = LogWriter::new(&snapshot, "proxyd", &mut Outlets::default()).unwrap();
     let settings = Settings {
         program: Program { version: "3.2.0".into(), release_date: "2025/05/28".into() },
         reloads: None,

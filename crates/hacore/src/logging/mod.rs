@@ -10,4 +10,4 @@ pub mod subscriber;
 pub mod syslog;
 
 pub use operational::OperationalLog;
-pub use sink::{Sink, SinkError, SinkTarget};
+pub use sink::{Receiver, Sink, SinkError, SinkTarget};

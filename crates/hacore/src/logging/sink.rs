@@ -1,4 +1,4 @@
-//! Where encoded lines go: a UDP or Unix datagram socket, or a descriptor. Nothing here blocks.
+//! Where encoded lines go: a UDP or Unix datagram socket, a descriptor, or whoever else takes lines. Nothing here blocks.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout};
@@ -32,6 +33,12 @@ pub enum SinkError {
     Descriptor { number: i32, reason: io::Error },
 }
 
+/// Takes lines within the process: a ring, a choice among several destinations.
+pub trait Receiver: std::fmt::Debug + Send + Sync {
+    /// Takes one line with its final newline and returns at once; false when it is lost.
+    fn take(&self, line: &[u8]) -> bool;
+}
+
 /// An open destination. Any thread may send; datagrams never mix.
 #[derive(Debug)]
 pub struct Sink {
@@ -45,6 +52,7 @@ enum Channel {
     Udp(Datagrams),
     Unix(UnixChannel),
     File(File),
+    Receiver(Arc<dyn Receiver>),
 }
 
 /// The syslog daemon may restart, so the socket is connected anew when a send says so.
@@ -69,7 +77,16 @@ impl Sink {
                 Channel::File(File::from(owned))
             }
         };
-        Ok(Self { channel, sent: AtomicU64::new(0), dropped: AtomicU64::new(0) })
+        Ok(Self::with(channel))
+    }
+
+    /// A destination within the process.
+    pub fn to(receiver: Arc<dyn Receiver>) -> Self {
+        Self::with(Channel::Receiver(receiver))
+    }
+
+    fn with(channel: Channel) -> Self {
+        Self { channel, sent: AtomicU64::new(0), dropped: AtomicU64::new(0) }
     }
 
     /// Sends one line as [`super::syslog::Encoder::encode`] made it; `false` when it was dropped.
@@ -78,6 +95,8 @@ impl Sink {
             Channel::Udp(datagrams) => datagrams.send(line),
             Channel::Unix(channel) => channel.send(line),
             Channel::File(file) => write_if_ready(file, line),
+            Channel::Receiver(receiver) if receiver.take(line) => Ok(()),
+            Channel::Receiver(_) => Err(io::ErrorKind::WouldBlock.into()),
         };
         let counter = if outcome.is_ok() { &self.sent } else { &self.dropped };
         counter.fetch_add(1, Relaxed);

@@ -172,15 +172,31 @@ impl Encoder {
     ///
     /// Allocates nothing once `out` has grown and the second's header is made.
     pub fn encode(&mut self, level: Level, wall_us: u64, text: &[u8], out: &mut Vec<u8>) {
+        self.encode_with_data(level, wall_us, &[], text, out);
+    }
+
+    /// [`Self::encode`] with structured data, which RFC 5424 lines have (`log-format-sd`) and others leave out.
+    pub fn encode_with_data(
+        &mut self,
+        level: Level,
+        wall_us: u64,
+        data: &[u8],
+        text: &[u8],
+        out: &mut Vec<u8>,
+    ) {
         let start = out.len();
         self.header(level, wall_us, out);
+        if self.format == Format::Rfc5424 {
+            out.extend_from_slice(if data.is_empty() { b"-" } else { data });
+            out.push(b' ');
+        }
         let left = self.length_max_bytes.saturating_sub(out.len() - start);
         out.extend_from_slice(text.get(..left).unwrap_or(text));
         out.truncate(start + self.length_max_bytes);
         out.push(b'\n');
     }
 
-    /// Appends the header alone.
+    /// Appends the header alone; that of RFC 5424 ends before the structured data.
     pub fn header(&mut self, level: Level, wall_us: u64, out: &mut Vec<u8>) {
         let second = wall_us / 1_000_000;
         if second != self.second {
@@ -223,7 +239,7 @@ impl Encoder {
             Format::Rfc5424 => {
                 let host = hostname.as_deref().unwrap_or("-");
                 write!(self.date, "1 {}.", IsoDate(t))
-                    .and_then(|()| write!(self.after, "{} {host} {tag} {pid} - - ", Offset(t)))
+                    .and_then(|()| write!(self.after, "{} {host} {tag} {pid} - ", Offset(t)))
             }
             Format::Timed | Format::Iso => {
                 write!(self.date, "{}.", IsoDate(t)).and_then(|()| write!(self.after, "{} ", Offset(t)))
@@ -320,6 +336,19 @@ mod tests {
         assert_eq!(line(Format::Priority, None, 11), "<129>Server\n");
         assert_eq!(line(Format::Priority, None, 3), "<12\n");
         assert_eq!(line(Format::Raw, None, 0), "\n");
+    }
+
+    #[test]
+    fn structured_data_stands_in_rfc5424_lines_only() {
+        let of = |format| {
+            let mut out = Vec::new();
+            let identity = Identity { tag: "t".into(), pid: 1, hostname: None };
+            let mut encoder = Encoder::new(format, Facility::LOCAL0, identity, 1024);
+            encoder.encode_with_data(Level::Info, AT_US, b"[a@1 x=\"y\"]", b"text", &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        assert!(of(Format::Rfc5424).ends_with(" - t 1 - [a@1 x=\"y\"] text\n"));
+        assert_eq!(of(Format::Priority), "<134>text\n");
     }
 
     #[test]

@@ -51,6 +51,8 @@ fn scoped<T>(
             let scope = state.scope(contexts, draft.proxy.mode, name, &disk);
             parse(&ParseScope { acls: Some(&draft.acls), ..scope }, &draft.acls)
         }
+        // What a log profile names may be of either mode.
+        None if contexts == Contexts::LOG => parse(&state.scope(contexts, Mode::Http, None, &disk), &empty),
         None => parse(&state.scope(contexts, Mode::Tcp, None, &disk), &empty),
     };
     let warnings = state.warnings.take();
@@ -141,6 +143,18 @@ pub fn expression(loader: &mut Loader, line: &mut Line<'_>) -> Result<Arc<Expr>,
     scoped(loader, contexts, |scope, _| Expr::parse(&mut line.words, scope)).map(Arc::new).map_err(
         |mut diagnostic| {
             diagnostic.message = format!("'{}' : {}", line.name, diagnostic.message);
+            or_at(diagnostic, line)
+        },
+    )
+}
+
+/// The converters of `balance log-hash`, which are applied to a line of the log.
+pub fn line_converters(loader: &mut Loader, line: &Line<'_>, word: &Word) -> Result<Arc<Expr>, Diagnostic> {
+    // Converters follow a fetch; this one only says that they get a string.
+    let text = format!("str(line),{}", word.as_str());
+    scoped(loader, Contexts::LOG, |scope, _| Expr::parse_str(&text, word.span, scope)).map(Arc::new).map_err(
+        |mut diagnostic| {
+            diagnostic.message = format!("'balance log-hash' : {}", diagnostic.message);
             or_at(diagnostic, line)
         },
     )

@@ -165,6 +165,18 @@ pub struct Loader {
     pub expressions: std::rc::Rc<LoadState>,
     /// What lints saw in the lines.
     pub facts: super::lints::Facts,
+    /// `ring`, `log-forward` and `log-profile` sections.
+    pub logs: LogSections,
+}
+
+/// Sections about logs. A ring is built as a backend is, for its servers, a forwarder as a frontend.
+#[derive(Default)]
+pub struct LogSections {
+    pub rings: Vec<(crate::model::Ring, Draft)>,
+    pub forwards: Vec<(crate::model::LogForward, Draft)>,
+    pub profiles: BTreeMap<String, crate::model::LogProfile>,
+    /// Names of log profiles, rings and backends that lines refer to, checked at the end.
+    pub names: Vec<(crate::model::LogTarget, Span)>,
 }
 
 impl Loader {
@@ -194,7 +206,24 @@ impl Loader {
             group_members: Vec::new(),
             expressions: std::rc::Rc::default(),
             facts: super::lints::Facts::default(),
+            logs: LogSections::default(),
         }
+    }
+
+    /// Whether a `mode log` proxy is being read.
+    pub fn is_log_backend(&self) -> bool {
+        self.current.as_ref().is_some_and(|draft| draft.proxy.mode == crate::model::Mode::Log)
+    }
+
+    /// The ring being read.
+    pub fn ring(&mut self) -> Result<&mut crate::model::Ring, Diagnostic> {
+        self.logs.rings.last_mut().map(|(ring, _)| ring).ok_or_else(|| Diagnostic::alert("keyword outside of a ring section"))
+    }
+
+    /// The forwarder being read.
+    pub fn log_forward(&mut self) -> Result<&mut crate::model::LogForward, Diagnostic> {
+        let forward = self.logs.forwards.last_mut().map(|(forward, _)| forward);
+        forward.ok_or_else(|| Diagnostic::alert("keyword outside of a log-forward section"))
     }
 
     /// Keeps a finding; a word of a hundred megabytes in its message is cut, and nothing in it drives a terminal.
@@ -250,7 +279,16 @@ impl Loader {
     /// Puts the section that was being read where it belongs.
     pub fn finish_section(&mut self) {
         if let Some(draft) = self.current.take() {
-            if draft.is_defaults {
+            let place = self.section.map_or(Places::NONE, |section| section.place);
+            if place == Places::RING {
+                if let Some((_, kept)) = self.logs.rings.last_mut() {
+                    *kept = draft;
+                }
+            } else if place == Places::LOG_FORWARD {
+                if let Some((_, kept)) = self.logs.forwards.last_mut() {
+                    *kept = draft;
+                }
+            } else if draft.is_defaults {
                 let (name, location) = (draft.proxy.name.clone(), draft.proxy.location.clone());
                 self.defaults.push(NamedDefaults { name, location, draft, used_as: Default::default() });
             } else {

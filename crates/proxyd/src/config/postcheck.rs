@@ -1,6 +1,8 @@
 //! What can only be said when everything was read (HAProxy says these things at the same moment, mostly without a
 //! position; the position is kept for the snippet).
 
+mod logs;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -20,7 +22,7 @@ pub fn finish(loader: &mut Loader) -> Config {
     resolve::proxy_ids(loader, &mut drafts);
     let mut cache = HashMap::new();
     for draft in &mut drafts {
-        logs(loader, draft);
+        global_logs(loader, draft);
         let mut redirects = std::mem::take(&mut draft.redirects);
         draft.proxy.rules.http_request.append(&mut redirects);
         restrict_names(draft);
@@ -38,12 +40,19 @@ pub fn finish(loader: &mut Loader) -> Config {
         completeness(loader, draft);
     }
     lints::run(loader, &drafts);
+    for draft in &mut drafts {
+        log_backend(loader, draft);
+    }
+    let (rings, log_forwards, log_profiles) = logs::finish(loader, &drafts, &mut cache);
     let config = Config {
         global: std::mem::take(&mut loader.global),
         proxies: drafts.into_iter().map(|draft| draft.proxy).collect(),
         pattern_files: std::sync::Arc::clone(&loader.expressions.pattern_files),
         userlists: std::mem::take(&mut loader.userlists),
         healthchecks: std::mem::take(&mut loader.healthchecks),
+        rings,
+        log_forwards,
+        log_profiles,
     };
     expression::resolve_names(loader, &config);
     config
@@ -51,6 +60,33 @@ pub fn finish(loader: &mut Loader) -> Config {
 
 fn plain(diagnostic: Diagnostic, draft: &Draft) -> Diagnostic {
     diagnostic.at(draft.span).positioned(PositionForm::Omitted)
+}
+
+/// What a `mode log` backend may not have, and what it has otherwise than others.
+fn log_backend(loader: &mut Loader, draft: &mut Draft) {
+    use crate::model::BalanceAlgorithm as By;
+    if draft.proxy.mode != Mode::Log {
+        if matches!(draft.proxy.balance.algorithm, By::LogHash(_) | By::Sticky) && draft.proxy.kind.is_backend() {
+            let message = format!("backend '{}' : this 'balance' algorithm needs 'mode log'.", draft.proxy.name);
+            loader.push(plain(Diagnostic::alert(message), draft));
+        }
+        return;
+    }
+    match &mut draft.proxy.balance.algorithm {
+        By::RoundRobin | By::LogHash(_) | By::Sticky => {}
+        By::Random { draws } => *draws = 1,
+        _ => {
+            let message = format!(
+                "backend '{}' : 'mode log' supports the 'balance' algorithms 'roundrobin', 'random', 'sticky' and 'log-hash' only.",
+                draft.proxy.name
+            );
+            loader.push(plain(Diagnostic::alert(message), draft));
+        }
+    }
+    for server in &mut draft.proxy.servers {
+        // Weights are ignored (manual, "balance").
+        server.weight = server.weight.min(1);
+    }
 }
 
 /// A proxy as messages name it: `frontend`, `backend` or `proxy`.
@@ -98,7 +134,7 @@ fn userlists(loader: &mut Loader) {
     }
 }
 
-fn logs(loader: &Loader, draft: &mut Draft) {
+fn global_logs(loader: &Loader, draft: &mut Draft) {
     if draft.log_global {
         let mut logs = loader.global.logs.clone();
         logs.append(&mut draft.proxy.logs);
@@ -194,7 +230,7 @@ fn uses_http_log(draft: &Draft) -> bool {
 }
 
 /// Makes the TLS side of each server that has one: only now are its defaults known.
-fn server_tls(loader: &mut Loader, draft: &mut Draft) {
+pub(super) fn server_tls(loader: &mut Loader, draft: &mut Draft) {
     if !draft.proxy.kind.is_backend() {
         return;
     }

@@ -100,7 +100,7 @@ pub const SECTIONS: &[SectionKind] = &[
         "ring",
         Places::RING,
         Start::Named,
-        Support::Refused("log rings"),
+        Support::Yes,
         "A ring buffer of log messages.",
     ),
     section(
@@ -116,14 +116,14 @@ pub const SECTIONS: &[SectionKind] = &[
         "log-forward",
         Places::LOG_FORWARD,
         Start::Named,
-        Support::Refused("log forwarding"),
+        Support::Yes,
         "A syslog relay.",
     ),
     section(
         "log-profile",
         Places::LOG_PROFILE,
         Start::Named,
-        Support::Refused("log profiles"),
+        Support::Yes,
         "Formats per log step.",
     ),
     section(
@@ -332,8 +332,34 @@ fn begin_named(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     check_name(line, name)?;
     loader.section_name = name.as_str().to_owned();
     loader.others.entry((line.name.to_owned(), name.as_str().to_owned())).or_default();
+    begin_log_section(loader, line, name);
     line.words.seek(usize::MAX);
     Ok(())
+}
+
+/// Rings and forwarders are read into a proxy of their own, so that `server` and `bind` lines mean there what they always do.
+fn begin_log_section(loader: &mut Loader, line: &Line<'_>, name: &Word) {
+    let draft = |kind| {
+        let mut draft = Draft::new(kind, name.as_str(), line.location.clone(), name.span, false);
+        draft.proxy.mode = crate::model::Mode::Tcp;
+        draft
+    };
+    match line.place {
+        Places::RING => {
+            let ring = crate::model::Ring::new(name.as_str());
+            loader.current = Some(draft(ProxyKind::Backend));
+            loader.logs.rings.push((ring, draft(ProxyKind::Backend)));
+        }
+        Places::LOG_FORWARD => {
+            let forward = crate::model::LogForward::new(name.as_str());
+            loader.current = Some(draft(ProxyKind::Frontend));
+            loader.logs.forwards.push((forward, draft(ProxyKind::Frontend)));
+        }
+        Places::LOG_PROFILE => {
+            loader.logs.profiles.entry(name.as_str().to_owned()).or_default();
+        }
+        _ => {}
+    }
 }
 
 /// A name has letters, digits, `-`, `_`, `.`, `:` only.

@@ -50,6 +50,8 @@ pub struct EvalCtx<'a> {
     /// No more data is waited for (`WAIT_END`, logs, HTTP rules); without it, missing data gives
     /// [`super::Verdict::Wait`].
     pub is_final: bool,
+    /// `%OG`: the step that the line belongs to.
+    pub log_origin: &'static str,
 }
 
 impl<'a> EvalCtx<'a> {
@@ -67,6 +69,7 @@ impl<'a> EvalCtx<'a> {
             now,
             direction: Direction::Request,
             is_final: true,
+            log_origin: "",
         }
     }
 
@@ -263,4 +266,57 @@ pub trait Environment {
     fn unique_id(&self) -> Option<Data<'_>> {
         None
     }
+}
+
+/// An environment that knows nothing, for what is evaluated apart from traffic.
+#[derive(Debug)]
+struct Nowhere;
+
+/// The environment of lines that log backends tell apart.
+pub fn plain_environment() -> &'static dyn Environment {
+    &Nowhere
+}
+
+impl Environment for Nowhere {
+    fn process(&self) -> ProcessView<'_> {
+        ProcessView::default()
+    }
+
+    fn frontend(&self, _: ProxyId) -> Option<FrontendView<'_>> {
+        None
+    }
+
+    fn backend(&self, _: ProxyId) -> Option<BackendView<'_>> {
+        None
+    }
+
+    fn server(&self, _: ProxyId, _: ServerId) -> Option<ServerView<'_>> {
+        None
+    }
+
+    fn find_frontend(&self, _: &[u8]) -> Option<ProxyId> {
+        None
+    }
+
+    fn find_backend(&self, _: &[u8]) -> Option<ProxyId> {
+        None
+    }
+
+    fn find_server(&self, _: ProxyId, _: &[u8]) -> Option<ServerId> {
+        None
+    }
+
+    fn environment_variable(&self, _: &str) -> Option<Data<'_>> {
+        None
+    }
+
+    fn random_u64(&self) -> u64 {
+        0
+    }
+
+    fn process_variable(&self, _: &VarName) -> Option<Sample<'static>> {
+        None
+    }
+
+    fn set_process_variable(&self, _: &VarName, _: Option<Sample<'static>>) {}
 }

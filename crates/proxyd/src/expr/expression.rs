@@ -219,6 +219,14 @@ impl Expr {
         self.eval_step(ctx, &mut FetchState::default())
     }
 
+    /// What the converters make of `sample`, which takes the place of the fetch's value.
+    pub fn convert<'a>(&'a self, mut sample: Sample<'a>, ctx: &EvalCtx<'a>) -> Option<Sample<'a>> {
+        for (converter, args) in &self.converters {
+            sample = (converter.run)(sample.cast(converter.input)?, args, ctx)?;
+        }
+        Some(sample)
+    }
+
     /// The value as `to`.
     pub fn eval_as<'a>(&'a self, ctx: &EvalCtx<'a>, to: SampleType) -> Option<Sample<'a>> {
         self.eval(ctx)?.cast(to)
@@ -227,11 +235,8 @@ impl Expr {
     /// One value of an iteration; see [`FetchState`].
     pub fn eval_step<'a>(&'a self, ctx: &EvalCtx<'a>, state: &mut FetchState) -> Option<Sample<'a>> {
         state.more = false;
-        let mut sample = (self.fetch.run)(&self.args, ctx, state)?;
-        for (converter, args) in &self.converters {
-            sample = (converter.run)(sample.cast(converter.input)?, args, ctx)?;
-        }
-        Some(sample)
+        let sample = (self.fetch.run)(&self.args, ctx, state)?;
+        self.convert(sample, ctx)
     }
 }
 

@@ -33,7 +33,7 @@ pub use context::Contexts;
 pub use data::Data;
 pub use eval::{
     BackendView, Direction, Environment, EvalCtx, FetchState, FrontendView, Now, Payload, ProcessView,
-    ServerView, Side, TlsSide,
+    ServerView, Side, TlsSide, plain_environment,
 };
 pub use expression::Expr;
 pub use logformat::{LogFormat, LogFormatOptions};

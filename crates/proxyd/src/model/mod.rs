@@ -19,7 +19,10 @@ pub use bind::{Bind, TlsSetting};
 pub use check::{Check, CheckKind, CheckRule, CheckStep, CheckText};
 pub use global::{Global, GlobalValue, GlobalVariable, StatsSocket, UnixBind, User};
 pub use h2::H2Tuning;
-pub use log::{LogFacility, LogLevel, LogSyslogFormat, LogTarget, LogTransport, SampleRange};
+pub use log::{
+    HostStrategy, LogFacility, LogForward, LogLevel, LogOverride, LogProfile, LogStep, LogSyslogFormat,
+    LogTarget, LogTransport, Ring, SampleRange,
+};
 pub use proxy::{
     Balance, BalanceAlgorithm, ConnectionMode, Cookie, ErrorReply, ForwardFor, Forwarded, ForwardedValue,
     HashFunction, HashKind, HashType, HttpReuse, Mode, Proxy, ProxyId, ProxyKind, ProxyOptions,
@@ -51,6 +54,11 @@ pub struct Config {
     pub userlists: std::collections::BTreeMap<String, Userlist>,
     /// `healthcheck` sections by name.
     pub healthchecks: std::collections::BTreeMap<String, Check>,
+    /// `ring` sections by name.
+    pub rings: std::collections::BTreeMap<String, Ring>,
+    pub log_forwards: Vec<LogForward>,
+    /// `log-profile` sections by name.
+    pub log_profiles: std::collections::BTreeMap<String, std::sync::Arc<LogProfile>>,
 }
 
 impl Config {

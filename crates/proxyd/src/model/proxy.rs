@@ -223,7 +223,8 @@ pub enum BalanceAlgorithm {
     RdpCookie {
         name: String,
     },
-    LogHash,
+    /// `log-hash`: converters that are applied to the line.
+    LogHash(Arc<Expr>),
     Sticky,
     /// Ours alone: `balance peak-ewma`.
     PeakEwma,
@@ -311,6 +312,10 @@ pub struct Proxy {
     /// `option httplog|tcplog|httpslog` or `log-format`; `None` is HAProxy's default "Connect from …" line.
     pub log_format: Option<Arc<LogFormat>>,
     pub error_log_format: Option<Arc<LogFormat>>,
+    /// `log-format-sd`: the structured data of RFC 5424 lines.
+    pub log_format_sd: Option<Arc<LogFormat>>,
+    /// `log-steps`: bits of [`super::LogStep`]; none: one line a transaction.
+    pub log_steps: Option<u16>,
     pub log_tag: Option<String>,
     /// Replies by status.
     pub error_replies: std::collections::BTreeMap<u16, ErrorReply>,
@@ -414,6 +419,8 @@ impl Proxy {
             logs: Vec::new(),
             log_format: None,
             error_log_format: None,
+            log_format_sd: None,
+            log_steps: None,
             log_tag: None,
             error_replies: Default::default(),
             rules: RuleSets::default(),

@@ -68,6 +68,12 @@ pub struct Server {
     /// Added at run time: its checks wait for `enable health`.
     pub dynamic: bool,
     pub disabled: bool,
+    /// `udp@…` in a log backend.
+    pub is_datagram: bool,
+    /// `log-proto octet-count`.
+    pub log_octet_count: bool,
+    /// `log-bufsize`.
+    pub log_buffer_bytes: Option<usize>,
     pub cookie: Option<String>,
     /// 0 is unlimited.
     pub maxconn: u32,
@@ -170,6 +176,9 @@ impl Server {
             backup: false,
             dynamic: false,
             disabled: false,
+            is_datagram: false,
+            log_octet_count: false,
+            log_buffer_bytes: None,
             cookie: None,
             maxconn: 0,
             minconn: 0,

@@ -36,7 +36,7 @@ pub fn key(algorithm: &BalanceAlgorithm) -> Option<Key> {
         BalanceAlgorithm::Hash(expression) => {
             return Some(Key { source: KeySource::Expression, expression: Some(Arc::clone(expression)) });
         }
-        BalanceAlgorithm::LogHash => KeySource::Expression,
+        BalanceAlgorithm::LogHash(_) => KeySource::Expression,
         BalanceAlgorithm::RoundRobin
         | BalanceAlgorithm::StaticRr
         | BalanceAlgorithm::LeastConn
@@ -121,6 +121,6 @@ fn algorithm(model: &model::Proxy) -> Algorithm {
         | BalanceAlgorithm::Uri { .. }
         | BalanceAlgorithm::Header { .. }
         | BalanceAlgorithm::Hash(_)
-        | BalanceAlgorithm::LogHash => hash(true),
+        | BalanceAlgorithm::LogHash(_) => hash(true),
     }
 }

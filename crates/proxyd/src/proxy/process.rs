@@ -36,6 +36,8 @@ pub struct Process {
     pub pipes_free: AtomicU32,
     /// Log lines that no target would take without blocking (`DroppedLogs`).
     pub dropped_logs: AtomicU64,
+    /// The rings that the configuration in force has (`show events`).
+    pub rings: parking_lot::Mutex<Vec<std::sync::Arc<crate::logs::Ring>>>,
     /// Carries out what the statistics page is told to do with servers; set once the services run.
     pub reporter: std::sync::OnceLock<std::sync::Arc<super::checks::Reporter>>,
     /// Who hears what traffic shows of servers, once there are services.
@@ -121,6 +123,7 @@ impl Process {
             pipes_used: AtomicU32::new(0),
             pipes_free: AtomicU32::new(0),
             dropped_logs: AtomicU64::new(0),
+            rings: parking_lot::Mutex::default(),
             reporter: std::sync::OnceLock::new(),
             observer: std::sync::OnceLock::new(),
             variables: std::sync::OnceLock::new(),

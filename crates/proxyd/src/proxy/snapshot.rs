@@ -18,6 +18,10 @@ pub struct Snapshot {
     pub userlists: Vec<crate::model::Userlist>,
     /// `healthcheck` sections.
     pub healthchecks: std::collections::BTreeMap<String, crate::model::Check>,
+    /// `ring` sections by name.
+    pub rings: std::collections::BTreeMap<String, crate::model::Ring>,
+    pub log_forwards: Vec<crate::model::LogForward>,
+    pub log_profiles: std::collections::BTreeMap<String, Arc<crate::model::LogProfile>>,
     pub pattern_files: Arc<crate::expr::PatternFiles>,
     pub process: Arc<Process>,
     pub global: Arc<Global>,
@@ -90,6 +94,9 @@ impl Snapshot {
             global: Arc::new(config.global.clone()),
             userlists: config.userlists.values().cloned().collect(),
             healthchecks: config.healthchecks.clone(),
+            rings: config.rings.clone(),
+            log_forwards: config.log_forwards.clone(),
+            log_profiles: config.log_profiles.clone(),
             frontends,
             backends,
             backend_names,

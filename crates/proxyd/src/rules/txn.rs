@@ -56,6 +56,8 @@ pub struct Effects {
     pub http1_only: bool,
     /// `early-hint`: fields of a 103 response that is sent before the rules' verdict is carried out.
     pub early_hints: HeaderList,
+    /// `do-log profile`.
+    pub log_profile: Option<std::sync::Arc<str>>,
     /// `expect-proxy layer4`: a PROXY header comes first.
     pub expect_proxy: bool,
     /// `silent-drop rst-ttl`.
@@ -114,6 +116,7 @@ impl Txn<'_> {
             now: self.now,
             direction: self.direction,
             is_final: self.is_final,
+            log_origin: "",
         }
     }
 

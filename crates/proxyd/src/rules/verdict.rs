@@ -33,12 +33,16 @@ pub enum Verdict {
     SwitchMode,
     /// A rewrite failed in strict mode: 500.
     Failed,
+    /// `do-log`: write a line, then call again with the same progress.
+    Log,
 }
 
 /// Where an interrupted evaluation goes on; a fresh one per set and transaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
     next: usize,
+    /// The condition of the next rule has held already.
+    held: bool,
 }
 
 /// Runs the rules in order until one of them decides.
@@ -46,10 +50,10 @@ pub struct Progress {
 /// After [`Verdict::WaitForBody`] call it again with the same `progress`: the waiting rule is asked again. After
 /// [`Verdict::Wait`] the set starts anew, because earlier conditions may have changed too.
 pub fn evaluate(rules: &[Rule], progress: &mut Progress, txn: &mut Txn<'_>) -> Verdict {
-    let resumed = progress.next;
+    let mut held = std::mem::take(&mut progress.held);
     while let Some(rule) = rules.get(progress.next) {
         // The condition of a rule that waited has held already.
-        let asked = progress.next == resumed && resumed > 0;
+        let asked = std::mem::take(&mut held);
         if !asked && let Some(condition) = &rule.condition {
             match condition.check(&txn.ctx()) {
                 expr::Verdict::Pass => {}
@@ -69,7 +73,14 @@ pub fn evaluate(rules: &[Rule], progress: &mut Progress, txn: &mut Txn<'_>) -> V
                 *progress = Progress::default();
                 return Verdict::Allow;
             }
-            waiting @ Verdict::WaitForBody { .. } => return waiting,
+            waiting @ Verdict::WaitForBody { .. } => {
+                progress.held = true;
+                return waiting;
+            }
+            Verdict::Log => {
+                progress.next += 1;
+                return Verdict::Log;
+            }
             Verdict::Wait => {
                 *progress = Progress::default();
                 return Verdict::Wait;

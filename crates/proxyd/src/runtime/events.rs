@@ -7,17 +7,29 @@ use hacore::logging::subscriber::subscriber;
 use hacore::logging::syslog::Level;
 use hacore::logging::{OperationalLog, SinkError};
 
-use super::log_writer::{Sinks, encoder};
-use crate::model::Global;
+use super::log_writer::encoder;
+use crate::logs::Outlets;
+use crate::model::{Global, Ring};
+use crate::proxy::Snapshot;
 
 /// Makes warnings and errors go out for the rest of the process's life; `console` also prints them.
-pub(super) fn install(global: &Global, tag: &str, sinks: &mut Sinks, console: bool) -> Result<(), SinkError> {
+///
+/// `snapshot` is what log backends are found in, if this is the serving process.
+pub(super) fn install(
+    global: &Global,
+    snapshot: Option<&Snapshot>,
+    tag: &str,
+    outlets: &mut Outlets,
+    console: bool,
+) -> Result<(), SinkError> {
+    let none = std::collections::BTreeMap::<String, Ring>::new();
+    let rings = snapshot.map_or(&none, |snapshot| &snapshot.rings);
     let mut log = OperationalLog::new();
     for target in &global.logs {
-        if let Some(sink) = sinks.open(target)? {
+        if let Some(sink) = outlets.open(target, snapshot)? {
             let level_max = Level::from_number(target.level_max as u8);
             let level_min = Level::from_number(target.level_min as u8);
-            log = log.destination(sink, encoder(target, tag, global), level_max, level_min);
+            log = log.destination(sink, encoder(target, tag, global, rings), level_max, level_min);
         }
     }
     if console {

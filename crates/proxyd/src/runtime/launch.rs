@@ -21,12 +21,13 @@ use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
 use super::listeners::Listeners;
-use super::log_writer::{LogWriter, Sinks};
+use super::log_writer::LogWriter;
 use super::reload::{self, Reloaded, Reloader, Request, Wish};
 use super::services::{Services, Settings};
 use super::start::Runtime;
 use super::state_lines::StateLog;
 use crate::cli::Options;
+use crate::logs::{ForwardSockets, LogService, Outlets};
 use crate::model::{Address, Bind, Config, Global, User};
 use crate::proxy::{Process, Snapshot};
 use crate::services::cli::AdminSocket;
@@ -80,6 +81,7 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
         reasons.push("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".to_owned());
         reasons
     })?;
+    let forward_sockets = ForwardSockets::bind(&config.log_forwards, &ForwardSockets::default())?;
     let sockets = bind_admin_sockets(&config.global)?;
     let privileges = privileges(&config.global).map_err(one)?;
     let readiness = match config.global.daemon {
@@ -94,12 +96,12 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
         Some(path) => Some(PidFile::create(path, Exclusive::No).map_err(one)?),
         None => None,
     };
-    let mut sinks = Sinks::default();
-    let log = LogWriter::new(&snapshot.proxies, &snapshot.global, &options.tag, &mut sinks).map_err(one)?;
-    let own_log =
-        LogWriter::new(&snapshot.proxies, &snapshot.global, &options.tag, &mut sinks).map_err(one)?;
+    let mut outlets = Outlets::of(&snapshot);
+    let log = LogWriter::new(&snapshot, &options.tag, &mut outlets).map_err(one)?;
+    let own_log = LogWriter::new(&snapshot, &options.tag, &mut outlets).map_err(one)?;
     let console = !options.quiet && readiness.is_none();
-    super::events::install(&snapshot.global, &options.tag, &mut sinks, console).map_err(one)?;
+    super::events::install(&snapshot.global, Some(&snapshot), &options.tag, &mut outlets, console)
+        .map_err(one)?;
     // The manager's socket is out of reach after chroot.
     let notifier = Notifier::from_env();
     privileges.apply().map_err(one)?;
@@ -107,7 +109,8 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
         // After the privileges: changing them forgets it. Without its master nobody could steer this process.
         nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM).map_err(one)?;
     }
-    let runtime = Runtime::start(&snapshot, &listeners, &options.tag, &mut sinks).map_err(one)?;
+    let runtime = Runtime::start(&snapshot, &listeners, &options.tag, &mut outlets).map_err(one)?;
+    let logs = LogService::start(&snapshot, &mut outlets, forward_sockets).map_err(one)?;
     let (requests, wishes) = tokio::sync::mpsc::channel(reload::WAITING_MAX);
     let settings = Settings {
         program: Program {
@@ -128,10 +131,10 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
         readiness.ready().map_err(one)?;
     }
     let hard_stop_after = config.global.hard_stop_after;
-    let reloader = Reloader::new(read, config, listeners, sinks, &options.tag);
+    let reloader = Reloader::new(read, config, listeners, outlets, logs, &options.tag);
     let mut daemon = Daemon { runtime, services, reloader, state_log, notifier };
     let ended = daemon.serve(wishes, hard_stop_after);
-    let Daemon { runtime, services, mut state_log, notifier, .. } = daemon;
+    let Daemon { runtime, services, mut state_log, notifier, reloader } = daemon;
     let snapshot = Arc::clone(&runtime.snapshot);
     if let Some(notifier) = &notifier {
         notifier.stopping();
@@ -141,6 +144,7 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
     if snapshot.process.is_stopping() {
         state_log.stopped(&snapshot);
     }
+    reloader.stop_logs();
     if let Some(pid_file) = pid_file {
         pid_file.remove();
     }

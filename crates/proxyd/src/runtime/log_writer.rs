@@ -1,13 +1,40 @@
 //! Access-log lines of one thread: collected during a turn of its loop, sent at its end, never waited for.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use hacore::logging::syslog::{Encoder, Facility, Format, Identity, Level};
-use hacore::logging::{Sink, SinkError, SinkTarget};
+use hacore::logging::{Sink, SinkError};
 
-use crate::model::{Global, LogSyslogFormat, LogTarget, LogTransport, Proxy};
-use crate::proxy::Process;
+use crate::expr::LogFormat;
+use crate::logs::Outlets;
+use crate::model::{Global, LogProfile, LogStep, LogSyslogFormat, LogTarget, LogTransport, Ring};
+use crate::proxy::{Process, Snapshot};
+
+/// A line on its way: when, how serious, at which step, and how it looks where no profile says otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct Record<'a> {
+    pub level: u8,
+    pub wall_us: u64,
+    pub step: LogStep,
+    pub text: &'a [u8],
+    /// `log-format-sd`, for RFC 5424 lines.
+    pub structured_data: &'a [u8],
+    /// `do-log profile`: takes the place of the targets' own.
+    pub profile: Option<&'a LogProfile>,
+}
+
+impl<'a> Record<'a> {
+    /// A line that no profile concerns: of a server's state, of the process.
+    pub fn event(level: Level, wall_us: u64, text: &'a [u8]) -> Self {
+        let step = LogStep::Any;
+        Self { level: level as u8, wall_us, step, text, structured_data: &[], profile: None }
+    }
+}
+
+/// Renders a format of a profile.
+pub type Render<'a> = &'a mut dyn FnMut(&LogFormat, &mut Vec<u8>);
 
 /// Lines of one sink that wait for the end of the turn.
 struct Pending {
@@ -26,7 +53,27 @@ struct Destination {
     encoder: Encoder,
     level_max: u8,
     level_min: u8,
-    sample: Option<(Vec<crate::model::SampleRange>, u32, u32)>,
+    sampler: Sampler,
+    profile: Option<Arc<LogProfile>>,
+}
+
+/// `sample`: which lines of each round a target gets.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    rounds: Option<(Vec<crate::model::SampleRange>, u32, u32)>,
+}
+
+impl Sampler {
+    pub fn new(target: &LogTarget) -> Self {
+        Self { rounds: target.sample.as_ref().map(|(ranges, size)| (ranges.clone(), *size, 0)) }
+    }
+
+    /// Whether this line's number within the round is in a range.
+    pub fn takes(&mut self) -> bool {
+        let Some((ranges, size, seen)) = &mut self.rounds else { return true };
+        *seen = *seen % (*size).max(1) + 1;
+        ranges.iter().any(|range| (range.first..=range.last).contains(seen))
+    }
 }
 
 /// The destinations of every proxy, in the snapshot's order.
@@ -35,63 +82,33 @@ pub struct LogWriter {
     proxies: Vec<Vec<Destination>>,
     pending: Vec<Pending>,
     waiting: usize,
-}
-
-/// The open sinks of a configuration, one per distinct target; shared by all threads.
-#[derive(Debug, Default, Clone)]
-pub struct Sinks {
-    open: Vec<(LogTransport, Arc<Sink>)>,
-}
-
-impl Sinks {
-    /// Opens what the proxies log to. What cannot be opened is reported by the caller.
-    pub fn open(&mut self, target: &LogTarget) -> Result<Option<Arc<Sink>>, SinkError> {
-        if let Some((_, sink)) = self.open.iter().find(|(transport, _)| *transport == target.transport) {
-            return Ok(Some(Arc::clone(sink)));
-        }
-        let to = match &target.transport {
-            LogTransport::Udp(address) => SinkTarget::Udp(*address),
-            LogTransport::Unix(path) => SinkTarget::Unix(path.clone()),
-            LogTransport::Fd(number) => SinkTarget::Descriptor(*number),
-            LogTransport::Ring(_) => return Ok(None),
-        };
-        let sink = Arc::new(Sink::open(&to)?);
-        self.open.push((target.transport.clone(), Arc::clone(&sink)));
-        Ok(Some(sink))
-    }
-
-    /// Lines lost at all sinks.
-    pub fn dropped(&self) -> u64 {
-        self.open.iter().map(|(_, sink)| sink.dropped()).sum()
-    }
+    /// What profiles' formats are rendered into.
+    text: Vec<u8>,
+    data: Vec<u8>,
 }
 
 impl LogWriter {
     /// The writer of one thread.
-    pub fn new(
-        proxies: &[Arc<Proxy>],
-        global: &Global,
-        tag: &str,
-        sinks: &mut Sinks,
-    ) -> Result<Self, SinkError> {
-        let mut all = Vec::with_capacity(proxies.len());
+    pub fn new(snapshot: &Snapshot, tag: &str, outlets: &mut Outlets) -> Result<Self, SinkError> {
+        let global = &*snapshot.global;
+        let mut all = Vec::with_capacity(snapshot.proxies.len());
         let mut pending: Vec<Pending> = Vec::new();
-        for proxy in proxies {
+        for proxy in &snapshot.proxies {
             let mut destinations = Vec::new();
             for target in &proxy.logs {
-                if let Some(sink) = sinks.open(target)? {
+                if let Some(sink) = outlets.open(target, Some(snapshot))? {
                     let tag = proxy.log_tag.as_deref().or(global.log_tag.as_deref()).unwrap_or(tag);
                     let known = pending.iter().position(|pending| Arc::ptr_eq(&pending.sink, &sink));
                     let at = known.unwrap_or_else(|| {
                         pending.push(Pending { sink, bytes: Vec::new(), ends: Vec::new() });
                         pending.len() - 1
                     });
-                    destinations.push(Destination::new(target, at, tag, global));
+                    destinations.push(Destination::new(target, at, tag, snapshot));
                 }
             }
             all.push(destinations);
         }
-        Ok(Self { proxies: all, pending, waiting: 0 })
+        Ok(Self { proxies: all, pending, waiting: 0, text: Vec::new(), data: Vec::new() })
     }
 
     /// Whether anybody would get a line of this proxy.
@@ -99,16 +116,42 @@ impl LogWriter {
         self.proxies.get(proxy).is_some_and(|destinations| !destinations.is_empty())
     }
 
-    /// Takes one line for all destinations of the proxy; [`Self::flush`] sends it.
-    pub fn write(&mut self, process: &Process, proxy: usize, level: u8, wall_us: u64, text: &[u8]) {
+    /// Takes one line that no profile concerns; [`Self::flush`] sends it.
+    pub fn write(&mut self, process: &Process, proxy: usize, record: &Record<'_>) {
+        self.write_with(process, proxy, record, &mut |_, _| {});
+    }
+
+    /// Takes one line for all destinations of the proxy, each as its profile wants it; [`Self::flush`] sends it.
+    pub fn write_with(&mut self, process: &Process, proxy: usize, record: &Record<'_>, render: Render<'_>) {
         let Some(destinations) = self.proxies.get_mut(proxy) else { return };
         for destination in destinations {
-            if level > destination.level_max || !destination.sampled() {
+            if record.level > destination.level_max {
+                continue;
+            }
+            let profile = record.profile.or(destination.profile.as_deref());
+            let wanted = profile.filter(|_| record.step != LogStep::Any).and_then(|p| p.of(record.step));
+            if wanted.is_some_and(|line| line.drop) || !destination.sampler.takes() {
                 continue;
             }
             let Some(pending) = self.pending.get_mut(destination.sink) else { continue };
-            let level = Level::from_number(level.max(destination.level_min));
-            destination.encoder.encode(level, wall_us, text, &mut pending.bytes);
+            let mut choose = |format: Option<&Arc<LogFormat>>, buffer: &mut Vec<u8>| {
+                buffer.clear();
+                format.map(|format| render(format, buffer)).is_some()
+            };
+            let text = match choose(wanted.and_then(|line| line.format.as_ref()), &mut self.text) {
+                true => self.text.as_slice(),
+                false => record.text,
+            };
+            let data = match choose(wanted.and_then(|line| line.structured_data.as_ref()), &mut self.data) {
+                true => self.data.as_slice(),
+                false => record.structured_data,
+            };
+            if text.is_empty() && data.is_empty() {
+                continue;
+            }
+            let level = Level::from_number(record.level.max(destination.level_min));
+            let encoder = &mut destination.encoder;
+            encoder.encode_with_data(level, record.wall_us, data, text, &mut pending.bytes);
             pending.ends.push(pending.bytes.len());
             self.waiting += 1;
         }
@@ -132,26 +175,44 @@ impl LogWriter {
 }
 
 impl Destination {
-    fn new(target: &LogTarget, sink: usize, tag: &str, global: &Global) -> Self {
+    fn new(target: &LogTarget, sink: usize, tag: &str, snapshot: &Snapshot) -> Self {
+        let profile = target.profile.as_ref().and_then(|name| snapshot.log_profiles.get(name)).cloned();
+        let tag = profile.as_ref().and_then(|profile| profile.tag.as_deref()).unwrap_or(tag);
         Self {
             sink,
-            encoder: encoder(target, tag, global),
+            encoder: encoder(target, tag, &snapshot.global, &snapshot.rings),
             level_max: target.level_max as u8,
             level_min: target.level_min as u8,
-            sample: target.sample.as_ref().map(|(ranges, size)| (ranges.clone(), *size, 0)),
+            sampler: Sampler::new(target),
+            profile,
         }
     }
+}
 
-    /// `sample`: whether this line's number within the round is in a range.
-    fn sampled(&mut self) -> bool {
-        let Some((ranges, size, seen)) = &mut self.sample else { return true };
-        *seen = *seen % (*size).max(1) + 1;
-        ranges.iter().any(|range| (range.first..=range.last).contains(seen))
+/// The ring that a target names.
+pub fn ring_of<'a>(target: &LogTarget, rings: &'a BTreeMap<String, Ring>) -> Option<&'a Ring> {
+    match &target.transport {
+        LogTransport::Ring(name) => rings.get(name),
+        _ => None,
+    }
+}
+
+/// The configuration's word for a format as the encoder takes it.
+pub fn format_of(format: LogSyslogFormat) -> Format {
+    match format {
+        LogSyslogFormat::Local => Format::Local,
+        LogSyslogFormat::Rfc3164 => Format::Rfc3164,
+        LogSyslogFormat::Rfc5424 => Format::Rfc5424,
+        LogSyslogFormat::Priority => Format::Priority,
+        LogSyslogFormat::Short => Format::Short,
+        LogSyslogFormat::Timed => Format::Timed,
+        LogSyslogFormat::Iso => Format::Iso,
+        LogSyslogFormat::Raw => Format::Raw,
     }
 }
 
 /// How lines for `target` begin.
-pub(super) fn encoder(target: &LogTarget, tag: &str, global: &Global) -> Encoder {
+pub(super) fn encoder(target: &LogTarget, tag: &str, global: &Global, rings: &BTreeMap<String, Ring>) -> Encoder {
     let hostname = global.log_send_hostname.as_deref();
     let identity = Identity::new(tag);
     let identity = match hostname {
@@ -162,17 +223,13 @@ pub(super) fn encoder(target: &LogTarget, tag: &str, global: &Global) -> Encoder
         Some(name) => identity.with_hostname(name),
         None => identity,
     };
-    let format = match target.format {
-        LogSyslogFormat::Local => Format::Local,
-        LogSyslogFormat::Rfc3164 if hostname.is_none() => Format::Local,
-        LogSyslogFormat::Rfc3164 => Format::Rfc3164,
-        LogSyslogFormat::Rfc5424 => Format::Rfc5424,
-        LogSyslogFormat::Priority => Format::Priority,
-        LogSyslogFormat::Short => Format::Short,
-        LogSyslogFormat::Timed => Format::Timed,
-        LogSyslogFormat::Iso => Format::Iso,
-        LogSyslogFormat::Raw => Format::Raw,
+    let ring = ring_of(target, rings);
+    let format = match target.format.or(ring.map(|ring| ring.format)) {
+        Some(format) => format_of(format),
+        None if hostname.is_some() => Format::Rfc3164,
+        None => Format::Local,
     };
     let facility = Facility::from_number(target.facility.0).unwrap_or(Facility::LOCAL0);
-    Encoder::new(format, facility, identity, target.length_max_bytes)
+    let length_max_bytes = target.length_max_bytes.max(ring.map_or(0, |ring| ring.length_max_bytes));
+    Encoder::new(format, facility, identity, length_max_bytes)
 }

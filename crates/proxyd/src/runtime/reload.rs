@@ -18,7 +18,8 @@ use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::listeners::{BindError, Listeners, ThreadListener};
-use super::log_writer::{LogWriter, Sinks};
+use super::log_writer::LogWriter;
+use crate::logs::{LogService, Outlets};
 use super::services::Services;
 use super::start::Runtime;
 use crate::cli::Options;
@@ -95,7 +96,8 @@ pub struct Reloader {
     read: Read,
     config: Config,
     listeners: Listeners,
-    sinks: Sinks,
+    outlets: Outlets,
+    logs: LogService,
     tag: String,
     /// What was said when the configuration in force was read.
     pub messages: String,
@@ -110,8 +112,20 @@ pub struct Reloaded {
 
 impl Reloader {
     /// `config` is in force on `listeners`.
-    pub fn new(read: Read, config: Config, listeners: Listeners, sinks: Sinks, tag: &str) -> Self {
-        Self { read, config, listeners, sinks, tag: tag.to_owned(), messages: String::new() }
+    pub fn new(
+        read: Read,
+        config: Config,
+        listeners: Listeners,
+        outlets: Outlets,
+        logs: LogService,
+        tag: &str,
+    ) -> Self {
+        Self { read, config, listeners, outlets, logs, tag: tag.to_owned(), messages: String::new() }
+    }
+
+    /// Ends the delivery of logs, the last thing of a process.
+    pub fn stop_logs(self) {
+        self.logs.stop();
     }
 
     /// What a reload would do now.
@@ -157,18 +171,23 @@ impl Reloader {
         let snapshot = Arc::new(Snapshot::renewed(&config, &process, Some(before)));
         let (listeners, fresh) = Listeners::bind_after(&snapshot, &self.listeners)
             .map_err(|errors| cannot_bind(&errors, &config.global))?;
-        let open = |sinks: &mut Sinks| {
-            LogWriter::new(&snapshot.proxies, &snapshot.global, &self.tag, sinks)
-                .map_err(|error| format!("{error}\n"))
+        let forward_sockets =
+            self.logs.bind(&snapshot.log_forwards).map_err(|errors| errors.join("\n") + "\n")?;
+        self.outlets.begin(&snapshot);
+        let open = |outlets: &mut Outlets| {
+            LogWriter::new(&snapshot, &self.tag, outlets).map_err(|error| format!("{error}\n"))
         };
         let mut parts = Vec::with_capacity(process.threads);
         for thread in 0..process.threads {
-            let log = open(&mut self.sinks)?;
+            let log = open(&mut self.outlets)?;
             let part = part(&listeners, &fresh, thread, log).map_err(|error| format!("{error}\n"))?;
             parts.push(Mutex::new(Some(part)));
         }
-        let services_log = open(&mut self.sinks)?;
-        let log = open(&mut self.sinks)?;
+        let services_log = open(&mut self.outlets)?;
+        let log = open(&mut self.outlets)?;
+        self.logs
+            .adopt(&snapshot, &mut self.outlets, forward_sockets)
+            .map_err(|error| format!("{error}\n"))?;
         // From here on nothing can fail.
         snapshot.settle(&old);
         if self.config.global.maxconn != config.global.maxconn

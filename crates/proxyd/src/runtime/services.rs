@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tokio::sync::{oneshot, watch};
 
 use super::inbox::{Inboxes, Message};
-use super::log_writer::LogWriter;
+use super::log_writer::{LogWriter, Record};
 use crate::model::{ProxyId, ServerId};
 use crate::proxy::Snapshot;
 use crate::proxy::checks::{self, Hooks, Reporter};
@@ -148,7 +148,7 @@ impl Hooks for ProcessHooks {
         let wall_us = hacore::time::wall_us();
         let process = Arc::clone(&self.shared.snapshot.load().process);
         let mut log = self.shared.log.lock();
-        log.write(&process, proxy.0 as usize, level as u8, wall_us, text.as_bytes());
+        log.write(&process, proxy.0 as usize, &Record::event(level, wall_us, text.as_bytes()));
         log.flush(&process);
     }
 

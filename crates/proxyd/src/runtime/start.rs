@@ -7,9 +7,10 @@ use std::thread::JoinHandle;
 use super::core::Core;
 use super::inbox::{Inboxes, Message};
 use super::listeners::Listeners;
-use super::log_writer::{LogWriter, Sinks};
+use super::log_writer::LogWriter;
 use super::reload::Adoption;
 use super::thread::Thread;
+use crate::logs::Outlets;
 use crate::proxy::Snapshot;
 use crate::proxy::counters::set_thread_index;
 use crate::stream::ProcessVariables;
@@ -28,7 +29,7 @@ impl Runtime {
         snapshot: &Arc<Snapshot>,
         listeners: &Listeners,
         tag: &str,
-        sinks: &mut Sinks,
+        outlets: &mut Outlets,
     ) -> io::Result<Self> {
         let count = snapshot.process.threads;
         let inboxes = Arc::new(Inboxes::new(count)?);
@@ -37,8 +38,7 @@ impl Runtime {
         let _ = snapshot.process.variables.set(Arc::clone(&variables));
         let mut threads = Vec::with_capacity(count);
         for index in 0..count {
-            let writer =
-                LogWriter::new(&snapshot.proxies, &snapshot.global, tag, sinks).map_err(io::Error::other)?;
+            let writer = LogWriter::new(snapshot, tag, outlets).map_err(io::Error::other)?;
             let sockets = listeners.of_thread(index)?;
             let (snapshot, inboxes) = (Arc::clone(snapshot), Arc::clone(&inboxes));
             let variables = Arc::clone(&variables);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hacore::logging::syslog::Level;
 
-use super::log_writer::LogWriter;
+use super::log_writer::{LogWriter, Record};
 use crate::proxy::{Counter, Snapshot};
 
 /// Where the lines go: each proxy's logs, and standard error as HAProxy does.
@@ -52,7 +52,8 @@ impl StateLog {
     }
 
     fn send(&mut self, snapshot: &Snapshot, proxy: usize, level: Level, text: &str) {
-        self.writer.write(&snapshot.process, proxy, level as u8, hacore::time::wall_us(), text.as_bytes());
+        let record = Record::event(level, hacore::time::wall_us(), text.as_bytes());
+        self.writer.write(&snapshot.process, proxy, &record);
         self.writer.flush(&snapshot.process);
     }
 }

@@ -11,7 +11,7 @@ use super::idle_pool::Wanted;
 use super::route::{self, Route};
 use super::session::Session;
 use super::state::{Activity, Stream};
-use crate::model::{Address, HttpReuse};
+use crate::model::{Address, HttpReuse, LogStep};
 use crate::net::socket::{self, ConnectOptions, Marks};
 use crate::net::{Connection, ConnectionKey, Greeting, Owner};
 use crate::proxy::{Backend, Counter, Server};
@@ -194,6 +194,7 @@ impl Stream {
         self.observed(session, core, hacore::health::Observation::Connected);
         self.server_active_ms = now_ms;
         let _ = backend;
+        self.log_step(session, core, LogStep::Connect);
         if server.model.tls {
             let connection = self.server_connection.and_then(|key| core.connections.get(key));
             self.info.server_tls = connection.and_then(Connection::tls_facts).cloned();

@@ -126,8 +126,10 @@ impl Session {
         }
         let environment = Rc::clone(&core.environment);
         let mut effects = Effects::default();
-        let mut scratch = std::mem::take(&mut core.rule_scratch);
-        let mut txn = Txn {
+        let mut progress = Progress::default();
+        let verdict = loop {
+            let mut scratch = std::mem::take(&mut core.rule_scratch);
+            let mut txn = Txn {
             session: &mut self.info,
             stream: None,
             request: None,
@@ -145,8 +147,13 @@ impl Session {
             effects: &mut effects,
             scratch: &mut scratch,
         };
-        let verdict = evaluate(rules, &mut Progress::default(), &mut txn);
-        core.rule_scratch = scratch;
+            let verdict = evaluate(rules, &mut progress, &mut txn);
+            core.rule_scratch = scratch;
+            if verdict != Verdict::Log {
+                break verdict;
+            }
+            super::access_log::log_session_by_rule(self, core, set, effects.log_profile.take());
+        };
         self.mark_client(core, &mut effects);
         if verdict == Verdict::SilentDrop {
             self.drop_silently(core, effects.reset_ttl);

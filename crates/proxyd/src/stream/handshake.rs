@@ -11,6 +11,7 @@ use crate::net::tls::{Handshake, Transport};
 use crate::net::{Connection, ConnectionKey};
 use crate::proxy::{Listener, Server};
 use crate::runtime::Core;
+use crate::runtime::log_writer::Record;
 use crate::tls::backend::server_name;
 use crate::txn::{Endpoint, TlsFacts};
 
@@ -140,7 +141,9 @@ impl Session {
         }
         let process = Arc::clone(&core.process);
         let level = super::access_log::failure_level(proxy);
-        core.log.write(&process, at, level, core.clock.wall_us, &text);
+        let (wall_us, step) = (core.clock.wall_us, crate::model::LogStep::Error);
+        let record = Record { level, wall_us, step, text: &text, structured_data: &[], profile: None };
+        core.log.write(&process, at, &record);
         core.log_text = text;
     }
 }

@@ -10,7 +10,7 @@ use crate::http::h1::{
 use crate::http::h2;
 use crate::http::headers::HeaderList;
 use crate::http::{Framing, RequestHead, ResponseHead, Version};
-use crate::model::Global;
+use crate::model::{Global, LogStep};
 use crate::net::Received;
 use crate::rules::Verdict;
 use crate::runtime::Core;
@@ -234,6 +234,7 @@ impl Stream {
     fn send_response(&mut self, session: &mut Session, core: &mut Core, rest: &[u8]) -> Result<(), Fault> {
         self.after_response(session, core);
         self.info.status = self.response.status();
+        self.log_step(session, core, LogStep::Response);
         self.log_early(session, core);
         let bodyless = self.is_head && self.response.framing() != Framing::Tunnel;
         let framing = if bodyless { Framing::None } else { self.client_framing() };

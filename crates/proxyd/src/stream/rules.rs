@@ -12,7 +12,7 @@ use super::session::Session;
 use super::state::{Activity, Stream};
 use crate::expr::{Direction, Payload};
 use crate::http::{ResponseHead, Version};
-use crate::model::ProxyId;
+use crate::model::{LogStep, ProxyId};
 use crate::proxy::Counter;
 use crate::rules::{RuleSet, Txn, Verdict, evaluate};
 use crate::runtime::Core;
@@ -44,6 +44,22 @@ pub(super) enum Flow {
 impl Stream {
     /// Runs one set of one proxy.
     pub(super) fn run_rules(
+        &mut self,
+        session: &mut Session,
+        core: &mut Core,
+        set: RuleSet,
+        of: ProxyId,
+    ) -> Verdict {
+        loop {
+            let verdict = self.run_rules_until_log(session, core, set, of);
+            if verdict != Verdict::Log {
+                return verdict;
+            }
+            self.log_by_rule(session, core, set);
+        }
+    }
+
+    fn run_rules_until_log(
         &mut self,
         session: &mut Session,
         core: &mut Core,
@@ -152,7 +168,12 @@ impl Stream {
                 }
                 Stage::BackendContent => (RuleSet::TcpRequestContent, backend, Stage::BackendBody),
                 Stage::BackendHttp => (RuleSet::HttpRequest, backend, Stage::Done),
-                Stage::Done => return self.request_ready(session, core),
+                Stage::Done => {
+                    if self.has_request {
+                        self.log_step(session, core, LogStep::Request);
+                    }
+                    return self.request_ready(session, core);
+                }
             };
             if set.is_http() && !self.has_request {
                 self.stage = next;
@@ -205,7 +226,7 @@ impl Stream {
     /// Carries a request rule set's verdict out.
     fn obey(&mut self, session: &mut Session, core: &mut Core, verdict: Verdict, of: ProxyId) -> Flow {
         let status = match verdict {
-            Verdict::Continue | Verdict::Allow => return Flow::Next,
+            Verdict::Continue | Verdict::Allow | Verdict::Log => return Flow::Next,
             Verdict::SwitchMode if self.has_request => return Flow::Next,
             Verdict::SwitchMode => return Flow::Stop(self.switch_to_http(session, core)),
             Verdict::Wait => return self.wait_for_content(session, core, of),

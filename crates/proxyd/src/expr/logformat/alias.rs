@@ -91,6 +91,7 @@ const ALIASES: &[AliasDef] = &[
     http("HU", |c, _| uri_part(c, Part::Uri), "URI"),
     http("HV", |c, _| uri_part(c, Part::Version), "version"),
     any("ID", |c, _| unique_id(c), "unique id"),
+    any("OG", |c, _| text(Some(c.log_origin.as_bytes())), "the step at which the line is written"),
     any("ST", |c, _| Value::Number(status(c)), "status"),
     any("T", |c, _| date(accept_us(c), 0), "accept date in GMT"),
     http("Ta", |c, _| partial(c, |c| timers(c).active), "active time in ms"),

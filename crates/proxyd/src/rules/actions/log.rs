@@ -1,18 +1,21 @@
-//! `set-log-level`.
+//! `set-log-level`, `do-log`.
 
 use std::sync::Arc;
 
 use hacore::diag::Diagnostic;
 
-use crate::rules::action_def::{ActionDef, ActionWords, STREAM};
+use crate::rules::action_def::{ALL, ActionDef, ActionWords, STREAM};
 use crate::rules::{Action, Txn, Verdict};
 
-pub(super) const ACTIONS: &[ActionDef] = &[ActionDef::new(
-    "set-log-level",
-    STREAM,
-    "Changes the level of this request's log line, or silences it.",
-    parse,
-)];
+pub(super) const ACTIONS: &[ActionDef] = &[
+    ActionDef::new(
+        "set-log-level",
+        STREAM,
+        "Changes the level of this request's log line, or silences it.",
+        parse,
+    ),
+    ActionDef::new("do-log", ALL, "Writes a log line now, besides the one at the end.", do_log),
+];
 
 /// Levels by number (RFC 5424 §6.2.1).
 const LEVELS: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
@@ -41,5 +44,26 @@ impl Action for SetLogLevel {
             stream.log_level = Some(self.0);
         }
         Verdict::Continue
+    }
+}
+
+/// `do-log`, with the name of a profile.
+#[derive(Debug)]
+struct DoLog(Option<Arc<str>>);
+
+fn do_log(words: &mut ActionWords<'_, '_>) -> Result<Arc<dyn Action>, Diagnostic> {
+    let Some(word) = words.next_word() else { return Ok(Arc::new(DoLog(None))) };
+    if *word != "profile" {
+        let message = format!("expects 'profile', 'if' or 'unless', got '{}'.", word.as_str());
+        return Err(Diagnostic::alert(message).at(word.span));
+    }
+    let name = words.required("expects the name of a log-profile.")?;
+    Ok(Arc::new(DoLog(Some(name.as_str().into()))))
+}
+
+impl Action for DoLog {
+    fn run(&self, txn: &mut Txn<'_>) -> Verdict {
+        txn.effects.log_profile.clone_from(&self.0);
+        Verdict::Log
     }
 }

@@ -20,7 +20,6 @@ pub(super) const ACTIONS: &[ActionDef] = &[
     ActionDef::new("expect-netscaler-cip", ALL, "Expects a NetScaler CIP header.", netscaler),
     ActionDef::new("attach-srv", ALL, "Attaches a reverse connection to a server.", reverse),
     ActionDef::new("pause", STREAM, "Holds a stream for a while.", pause),
-    ActionDef::new("do-log", ALL, "Sends an extra log line.", do_log),
 ];
 
 type Parsed = Result<Arc<dyn Action>, Diagnostic>;
@@ -68,8 +67,4 @@ fn reverse(words: &mut ActionWords<'_, '_>) -> Parsed {
 
 fn pause(words: &mut ActionWords<'_, '_>) -> Parsed {
     refuse(words, "timed rules, which this version does not have yet")
-}
-
-fn do_log(words: &mut ActionWords<'_, '_>) -> Parsed {
-    refuse(words, "log profiles, which this version does not have yet")
 }

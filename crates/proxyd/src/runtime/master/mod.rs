@@ -28,7 +28,7 @@ use nix::sys::signal::Signal;
 use tokio::signal::unix::{Signal as Stream, SignalKind};
 use tokio::sync::{mpsc, oneshot};
 
-use super::log_writer::Sinks;
+use crate::logs::Outlets;
 use crate::cli::Options;
 use crate::model::{Bind, Config};
 use crate::services::cli::AdminSocket;
@@ -148,7 +148,8 @@ fn try_run(config: Config, options: Options, program: &str, startup_logs: String
     };
     let tag = program.rsplit('/').next().unwrap_or("proxyd");
     let console = !options.quiet && readiness.is_none();
-    super::events::install(&config.global, tag, &mut Sinks::default(), console).map_err(|e| e.to_string())?;
+    super::events::install(&config.global, None, tag, &mut Outlets::default(), console)
+        .map_err(|e| e.to_string())?;
     let folder = Folder::create().map_err(|error| error.to_string())?;
     let mut master = Master {
         options,

@@ -507,7 +507,7 @@ pub fn algorithm_name(algorithm: &BalanceAlgorithm) -> &'static str {
         BalanceAlgorithm::Header { .. } => "hdr",
         BalanceAlgorithm::Hash(_) => "hash",
         BalanceAlgorithm::RdpCookie { .. } => "rdp-cookie",
-        BalanceAlgorithm::LogHash => "log-hash",
+        BalanceAlgorithm::LogHash(_) => "log-hash",
         BalanceAlgorithm::Sticky => "sticky",
     }
 }

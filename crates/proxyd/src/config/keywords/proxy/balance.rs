@@ -96,8 +96,11 @@ fn algorithm(loader: &mut Loader, line: &mut Line<'_>, word: &Word) -> Result<Ba
         }
         ("hash", None) => BalanceAlgorithm::Hash(expression::expression(loader, line)?),
         ("hash", Some(_)) => return Err(line.alert_at(word, SUPPORTED)),
-        ("log-hash", _) => BalanceAlgorithm::LogHash,
-        ("log-sticky", None) => BalanceAlgorithm::Sticky,
+        ("log-hash", None) => {
+            let converters = line.required("a list of converters after 'log-hash'.")?;
+            BalanceAlgorithm::LogHash(expression::line_converters(loader, line, converters)?)
+        }
+        ("sticky" | "log-sticky", None) => BalanceAlgorithm::Sticky,
         _ => {
             let names = [
                 "roundrobin",

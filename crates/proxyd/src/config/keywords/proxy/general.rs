@@ -5,18 +5,18 @@ use hacore::units::TimeUnit;
 use super::{listed, old};
 use crate::config::keyword::{Keyword, Line, Parsed, Places, any, one};
 use crate::config::loader::Loader;
-use crate::model::{HttpReuse, Mode};
+use crate::model::{HttpReuse, Mode, ProxyKind};
 
 pub const KEYWORDS: &[Keyword] = &[
     old("mode", Places::PROXY, "{ tcp | http | log | spop }", "Sets the protocol of the proxy.", mode),
-    old("description", Places::PROXY_ONLY, "<text>", "Describes the proxy in statistics.", description),
+    old("description", Places::PROXY_ONLY.or(Places::RING), "<text>", "Describes the proxy in statistics.", description),
     old("id", Places::PROXY_ONLY, "<value>", "Sets the proxy's number.", id),
     listed("guid", Places::PROXY_ONLY, "<string>", "Sets a name that is unique over all objects.", guid)
         .later("objects have no unique names yet"),
     old("disabled", Places::PROXY, "", "Disables the proxy.", disabled),
     old("enabled", Places::PROXY, "", "Enables the proxy.", enabled),
-    old("maxconn", Places::FRONT, "<conns>", "The most concurrent connections of a frontend.", maxconn),
-    old("backlog", Places::FRONT, "<conns>", "The length of the accept queue.", backlog),
+    old("maxconn", Places::FRONT.or(Places::LOG_FORWARD), "<conns>", "The most concurrent connections of a frontend.", maxconn),
+    old("backlog", Places::FRONT.or(Places::LOG_FORWARD), "<conns>", "The length of the accept queue.", backlog),
     old("fullconn", Places::BACK, "<conns>", "The load at which servers reach their maxconn.", fullconn),
     old("retries", Places::BACK, "<value>", "How often a failed connection is tried again.", retries),
     listed(
@@ -131,7 +131,6 @@ pub const KEYWORDS: &[Keyword] = &[
     listed("ssl-f-use", Places::FRONT_ONLY, "[<sslbindconf> ...]", "Chooses a certificate.", any)
         .refused("TLS"),
     old("crt", Places::FRONT_ONLY, "<cert>", "Adds a certificate.", any).refused("TLS"),
-    listed("log-steps", Places::FRONT, "<steps>", "When log lines are written.", any).refused("log steps"),
 ];
 
 fn mode(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
@@ -158,10 +157,8 @@ fn mode(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     if mode == Mode::Spop {
         return Err(line.alert("'mode spop' is not supported yet: SPOE will come with a later release."));
     }
-    if mode == Mode::Log {
-        return Err(
-            line.alert("'mode log' is not supported yet: log backends will come with a later release.")
-        );
+    if mode == Mode::Log && loader.draft()?.proxy.kind != ProxyKind::Backend && !loader.draft()?.is_defaults {
+        return Err(line.alert("'mode log' is only supported in backends."));
     }
     loader.proxy()?.mode = mode;
     line.end()

@@ -5,24 +5,26 @@ use std::net::SocketAddr;
 use hacore::diag::{Diagnostic, Word};
 use hacore::units;
 
-use super::old;
+use super::{listed, old};
 use crate::config::arguments::{self, Purpose};
 use crate::config::expression::{self, FormatUse};
 use crate::config::keyword::{Item, Keyword, Line, Parsed, Places, Prefix};
 use crate::config::loader::Loader;
-use crate::model::{Address, LogFacility, LogLevel, LogSyslogFormat, LogTarget, LogTransport, SampleRange};
+use crate::model::{
+    Address, LogFacility, LogLevel, LogStep, LogSyslogFormat, LogTarget, LogTransport, SampleRange,
+};
 
 pub const KEYWORDS: &[Keyword] = &[
     old(
         "log",
         Places::PROXY,
-        "global | <target> [len <length>] [format <format>] [sample <ranges>:<size>] <facility> [<level> [<minlevel>]]",
+        "global | <target> [len <length>] [format <format>] [sample <ranges>:<size>] [profile <prof>] <facility> [<level> [<minlevel>]]",
         "Where log lines go.",
         log,
     ),
     old("log-format", Places::FRONT, "<fmt>", "The format of log lines.", log_format),
-    old("log-format-sd", Places::FRONT, "<fmt>", "The structured data of RFC 5424 log lines.", log_format_sd)
-        .later("RFC 5424 lines carry no structured data"),
+    old("log-format-sd", Places::FRONT, "<fmt>", "The structured data of RFC 5424 log lines.", log_format_sd),
+    listed("log-steps", Places::FRONT, "<steps>", "When log lines are written.", log_steps),
     old(
         "error-log-format",
         Places::FRONT,
@@ -43,7 +45,7 @@ pub const KEYWORDS: &[Keyword] = &[
 
 /// The same in the `global` section.
 pub const GLOBAL_KEYWORDS: &[Keyword] = &[
-    Item::new("log", Places::GLOBAL, "<target> [len <length>] [format <format>] [sample <ranges>:<size>] <facility> [<level> [<minlevel>]]", "Where log lines go.", global_log as _).unlisted(),
+    Item::new("log", Places::GLOBAL, "<target> [len <length>] [format <format>] [sample <ranges>:<size>] [profile <prof>] <facility> [<level> [<minlevel>]]", "Where log lines go.", global_log as _).unlisted(),
     Item::new("log-tag", Places::GLOBAL, "<string>", "The tag of log lines.", global_log_tag as _).unlisted(),
     Item::new("log-send-hostname", Places::GLOBAL, "[<string>]", "The host name in log lines.", send_hostname as _).unlisted(),
 ];
@@ -84,19 +86,20 @@ const LENGTH_MAX_BYTES: u64 = 65535;
 /// Shortest, as in HAProxy.
 const LENGTH_MIN_BYTES: u64 = 80;
 
-fn target(loader: &mut Loader, line: &mut Line<'_>) -> Result<LogTarget, Diagnostic> {
+/// One target with its options, to the end of the line.
+pub fn target(loader: &mut Loader, line: &mut Line<'_>) -> Result<LogTarget, Diagnostic> {
     let address = line.required("either <address[:port]> and <facility> or 'global' as arguments.")?;
     let transport = transport(loader, line, address)?;
     let mut target = LogTarget {
         transport,
         length_max_bytes: 1024,
-        format: LogSyslogFormat::default(),
+        format: None,
+        profile: None,
         sample: None,
         facility: LogFacility(0),
         level_max: LogLevel::Debug,
         level_min: LogLevel::Emerg,
     };
-    let mut format = None;
     while let Some(word) = line.words.peek() {
         match word.as_str() {
             "len" => {
@@ -115,7 +118,7 @@ fn target(loader: &mut Loader, line: &mut Line<'_>) -> Result<LogTarget, Diagnos
             "format" => {
                 line.words.next();
                 let word = line.required("a format name after 'format'.")?;
-                format = Some(syslog_format(line, word)?);
+                target.format = Some(syslog_format(line, word)?);
             }
             "sample" => {
                 line.words.next();
@@ -123,10 +126,8 @@ fn target(loader: &mut Loader, line: &mut Line<'_>) -> Result<LogTarget, Diagnos
                 target.sample = Some(sample(line, word)?);
             }
             "profile" => {
-                return Err(line.alert_at(
-                    word,
-                    "'log' : 'profile' is not supported yet: log profiles will come with a later release.",
-                ));
+                line.words.next();
+                target.profile = Some(line.required("a name after 'profile'.")?.as_str().to_owned());
             }
             _ => break,
         }
@@ -149,7 +150,7 @@ fn target(loader: &mut Loader, line: &mut Line<'_>) -> Result<LogTarget, Diagnos
         target.level_min = level(line, word, "optional minimum log level")?;
     }
     line.end()?;
-    target.format = format.unwrap_or_default();
+    loader.logs.names.push((target.clone(), address.span));
     Ok(target)
 }
 
@@ -182,7 +183,8 @@ fn level(line: &Line<'_>, word: &Word, what: &str) -> Result<LogLevel, Diagnosti
     })
 }
 
-fn syslog_format(line: &Line<'_>, word: &Word) -> Result<LogSyslogFormat, Diagnostic> {
+/// A format's name.
+pub fn syslog_format(line: &Line<'_>, word: &Word) -> Result<LogSyslogFormat, Diagnostic> {
     Ok(match word.as_str() {
         "local" => LogSyslogFormat::Local,
         "rfc3164" => LogSyslogFormat::Rfc3164,
@@ -229,16 +231,22 @@ fn transport(loader: &mut Loader, line: &Line<'_>, word: &Word) -> Result<LogTra
         )
     };
     if let Some(name) = word.as_str().strip_prefix("ring@") {
-        let _ = name;
-        return Err(refused("log rings"));
+        return Ok(LogTransport::Ring(name.to_owned()));
     }
-    if word.as_str().starts_with("backend@") {
-        return Err(refused("log backends"));
+    if let Some(name) = word.as_str().strip_prefix("backend@") {
+        return Ok(LogTransport::Backend(name.to_owned()));
     }
     let endpoint = arguments::endpoint(loader, word.as_str(), Purpose::Log)
         .map_err(|problem| line.alert_at(word, format!("'log' : {problem}")))?;
     if endpoint.transport == hacore::addr::Transport::Stream {
-        return Err(refused("logging over TCP"));
+        return Ok(LogTransport::Stream(match endpoint.address {
+            Address::Name { host, port } => match arguments::resolve(&host, port, endpoint.family) {
+                Some(address) => Address::Inet(address),
+                None => return Err(line.alert_at(word, format!("'log' : could not resolve address '{host}'."))),
+            },
+            address @ (Address::Inet(_) | Address::Unix(_) | Address::Abstract(_)) => address,
+            Address::Fd(_) | Address::SocketPair(_) => return Err(refused("this kind of log address")),
+        }));
     }
     Ok(match endpoint.address {
         Address::Inet(address) => LogTransport::Udp(address),
@@ -264,7 +272,29 @@ fn log_format(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 
 fn log_format_sd(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let word = line.required("an argument.")?;
-    expression::log_format(loader, line, word, FormatUse::Log)?;
+    let format = expression::log_format(loader, line, word, FormatUse::Log)?;
+    loader.proxy()?.log_format_sd = Some(format);
+    line.end()
+}
+
+fn log_steps(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let word = line.required("'all' or a list of steps.")?;
+    let mut steps = 0;
+    for name in word.as_str().split(',') {
+        let known = LogStep::OF_STREAMS.iter().find(|(known, _)| *known == name);
+        match known {
+            Some((_, step)) => steps |= step.bit(),
+            None if name == "all" => {
+                steps |= LogStep::OF_STREAMS.iter().fold(0, |all, (_, step)| all | step.bit());
+            }
+            None => {
+                let names = LogStep::OF_STREAMS.iter().map(|(name, _)| *name);
+                let message = format!("'log-steps' : unknown step '{name}'.");
+                return Err(line.alert_at(word, message).did_you_mean(name, names));
+            }
+        }
+    }
+    loader.proxy()?.log_steps = Some(steps);
     line.end()
 }
 

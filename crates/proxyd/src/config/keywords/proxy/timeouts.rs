@@ -15,14 +15,14 @@ const fn timeout(name: &'static str, places: Places, doc: &'static str) -> Keywo
 
 pub const KEYWORDS: &[Keyword] = &[
     timeout("timeout check", Places::BACK, "Extra time for a check after the connection."),
-    timeout("timeout client", Places::FRONT, "The longest inactivity of a client."),
+    timeout("timeout client", Places::FRONT.or(Places::LOG_FORWARD), "The longest inactivity of a client."),
     timeout("timeout client-fin", Places::FRONT, "The longest inactivity of a half-closed client."),
     timeout("timeout client-hs", Places::FRONT, "The longest TLS handshake of a client."),
-    timeout("timeout connect", Places::BACK, "The longest wait for a connection to a server."),
+    timeout("timeout connect", Places::BACK.or(Places::RING), "The longest wait for a connection to a server."),
     timeout("timeout http-keep-alive", Places::PROXY, "The longest wait for a new request."),
     timeout("timeout http-request", Places::PROXY, "The longest wait for a complete request head."),
     timeout("timeout queue", Places::BACK, "The longest wait for a free connection slot."),
-    timeout("timeout server", Places::BACK, "The longest inactivity of a server."),
+    timeout("timeout server", Places::BACK.or(Places::RING), "The longest inactivity of a server."),
     timeout("timeout server-fin", Places::BACK, "The longest inactivity of a half-closed server."),
     timeout("timeout tarpit", Places::PROXY, "How long a tarpitted request is held."),
     timeout("timeout tunnel", Places::BACK, "The longest inactivity of a tunnel."),

@@ -1,6 +1,7 @@
 //! Keywords of the sections that are neither `global` nor proxies.
 
 mod crt_store;
+mod logs;
 mod other;
 mod resolvers;
 mod userlist;
@@ -9,7 +10,7 @@ use super::super::keyword::{Item, Keyword, LineParser, Places};
 
 /// The tables of this folder.
 pub const TABLES: &[&[Keyword]] =
-    &[userlist::KEYWORDS, crt_store::KEYWORDS, resolvers::KEYWORDS, other::KEYWORDS];
+    &[userlist::KEYWORDS, crt_store::KEYWORDS, resolvers::KEYWORDS, logs::KEYWORDS, other::KEYWORDS];
 
 /// A keyword of one of these sections.
 const fn word(

@@ -17,47 +17,23 @@ const fn shown(name: &'static str, places: Places, arguments: &'static str, doc:
 pub const KEYWORDS: &[Keyword] = &[
     // peers
     hidden("peer", Places::PEERS, "<peername> [<address>]:<port> [param*]", "A peer."),
-    hidden("bind", Places::PEERS.or(Places::LOG_FORWARD), "[<address>]:port [param*]", "Where to listen."),
+    hidden("bind", Places::PEERS, "[<address>]:port [param*]", "Where to listen."),
     hidden("default-bind", Places::PEERS, "[param*]", "Defaults of the listener."),
     hidden("default-server", Places::PEERS, "[param*]", "Defaults of the peers."),
     hidden("disabled", Places::PEERS, "", "Disables the section."),
     hidden("enabled", Places::PEERS, "", "Enables the section."),
-    hidden("log", Places::PEERS.or(Places::LOG_FORWARD), "<target> ...", "Where log lines go."),
+    hidden("log", Places::PEERS, "<target> ...", "Where log lines go."),
     hidden("shards", Places::PEERS, "<shards>", "How many shards there are."),
     hidden("table", Places::PEERS, "<tablename> type <type> size <size> ...", "A table."),
     // mailers
     hidden("mailer", Places::MAILERS, "<mailername> <ip>:<port>", "A mail server."),
     hidden("timeout mail", Places::MAILERS, "<time>", "How long a mail server may take."),
-    // ring
-    hidden("backing-file", Places::RING, "<path>", "Keeps the ring in a file."),
-    hidden("description", Places::RING, "<text>", "Describes the ring."),
-    hidden("format", Places::RING, "<format>", "The format of lines."),
-    hidden("maxlen", Places::RING.or(Places::LOG_FORWARD), "<length>", "The longest line."),
-    hidden("size", Places::RING, "<size>", "The ring's size."),
-    hidden("timeout connect", Places::RING, "<timeout>", "How long connecting may take."),
-    hidden("timeout server", Places::RING, "<timeout>", "How long a server may be silent."),
     // cache
     hidden("total-max-size", Places::CACHE, "<megabytes>", "The cache's size."),
     hidden("max-object-size", Places::CACHE, "<bytes>", "The largest object."),
     hidden("max-age", Places::CACHE, "<seconds>", "The longest age."),
     hidden("process-vary", Places::CACHE, "{ on | off }", "Whether Vary is looked at."),
     hidden("max-secondary-entries", Places::CACHE, "<number>", "The most variants of an object."),
-    // log-forward
-    hidden("backlog", Places::LOG_FORWARD, "<conns>", "The length of the accept queue."),
-    hidden("dgram-bind", Places::LOG_FORWARD, "<addr> [param*]", "Where datagrams arrive."),
-    hidden("maxconn", Places::LOG_FORWARD, "<conns>", "The most connections."),
-    hidden("timeout client", Places::LOG_FORWARD, "<timeout>", "How long a client may be silent."),
-    hidden("option assume-rfc6587-ntf", Places::LOG_FORWARD, "", "Lines are not counted."),
-    hidden("option dont-parse-log", Places::LOG_FORWARD, "", "Lines are passed as they are."),
-    hidden("option host", Places::LOG_FORWARD, "<mode>", "What host name is passed on."),
-    // log-profile
-    hidden("log-tag", Places::LOG_PROFILE, "<string>", "The tag of log lines."),
-    hidden(
-        "on",
-        Places::LOG_PROFILE,
-        "<step> [drop] [format <fmt>] [sd <sd_fmt>]",
-        "What is logged at a step.",
-    ),
     // program
     hidden("command", Places::PROGRAM, "<command> [arguments*]", "What is run."),
     hidden("user", Places::PROGRAM, "<username>", "As whom it runs."),

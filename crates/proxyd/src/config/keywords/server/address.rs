@@ -23,6 +23,7 @@ pub fn server_address(loader: &Loader, line: &Line<'_>, word: &Word) -> Result<E
             "'{}' is not supported yet: QUIC will come with a later release.",
             word.as_str()
         ))),
+        Transport::Datagram if loader.is_log_backend() => Ok(endpoint),
         Transport::Datagram => {
             Err(alert(format!("datagram-type address not acceptable in '{}'", word.as_str())))
         }
@@ -35,6 +36,7 @@ pub fn apply(server: &mut Server, endpoint: Endpoint) {
     server.port_from_client =
         endpoint.ports.is_none() && matches!(endpoint.address, Address::Inet(_) | Address::Name { .. });
     server.port_offset = endpoint.offset;
+    server.is_datagram = endpoint.transport == Transport::Datagram;
     if let Address::Name { host, .. } = &endpoint.address {
         server.fqdn = Some(host.clone());
     }

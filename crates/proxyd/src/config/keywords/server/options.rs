@@ -30,8 +30,8 @@ pub const KEYWORDS: &[ServerKeyword] = &[
         "How the address is found at start.",
         init_addr,
     ),
-    server("log-bufsize", "<bufsize>", "The ring of a log server.", skip_one).refused("log backends"),
-    server("log-proto", "<logproto>", "The protocol of a log server.", skip_one).refused("log backends"),
+    server("log-bufsize", "<bufsize>", "The ring of a log server.", log_bufsize),
+    server("log-proto", "<logproto>", "How lines to a log server are set apart.", log_proto),
     server("max-reuse", "<count>", "How often a connection is reused.", max_reuse),
     server("maxconn", "<maxconn>", "The most connections to the server.", maxconn),
     server("maxqueue", "<maxqueue>", "The longest queue of the server.", maxqueue),
@@ -420,5 +420,27 @@ fn ws(_: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
             line.alert_at(word, format!("'ws' has to be 'auto', 'h1' or 'h2' (got '{}').", word.as_str()))
         );
     }
+    Ok(())
+}
+
+/// The largest ring of a log server.
+const LOG_BUFFER_BYTES_MAX: u64 = 1 << 30;
+
+fn log_bufsize(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let bytes = line.size(LOG_BUFFER_BYTES_MAX)?;
+    server.log_buffer_bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes > 0);
+    Ok(())
+}
+
+fn log_proto(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let word = line.required("'legacy' or 'octet-count'.")?;
+    server.log_octet_count = match word.as_str() {
+        "legacy" => false,
+        "octet-count" => true,
+        other => {
+            let message = format!("'log-proto' expects one of 'legacy' or 'octet-count' but got '{other}'.");
+            return Err(line.alert_at(word, message));
+        }
+    };
     Ok(())
 }

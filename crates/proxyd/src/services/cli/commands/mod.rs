@@ -4,6 +4,7 @@ mod backend;
 mod console;
 mod crt_list;
 mod dynamic;
+mod events;
 mod frontend;
 mod patterns;
 mod process;
@@ -24,6 +25,7 @@ static ALL: LazyLock<Vec<CommandDef>> = LazyLock::new(|| {
         backend::TABLE,
         console::TABLE,
         dynamic::TABLE,
+        events::TABLE,
         patterns::TABLE,
         frontend::TABLE,
         process::TABLE,
