@@ -117,6 +117,7 @@ fn load(options: Options, reporter: &mut Reporter) -> Result<Outcome, Verdict> {
     // Nothing but the document belongs on standard output.
     let quiet = (options.quiet && !options.verbose) || options.format != Format::Text;
     let listens = !config.global.stats_sockets.is_empty()
+        || config.log_forwards.iter().any(|f| !f.binds.is_empty() || !f.datagram_binds.is_empty())
         || config.proxies.iter().any(|proxy| !proxy.disabled && !proxy.binds.is_empty());
     if options.check {
         // An admin socket is a listener too.

@@ -10,9 +10,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use proxyd::logs::Outlets;
 use proxyd::model::{Address, Bind, Config, Location, Proxy, ProxyKind, Server};
 use proxyd::proxy::{Process, Snapshot};
-use proxyd::logs::Outlets;
 use proxyd::runtime::log_writer::LogWriter;
 use proxyd::runtime::services::Settings;
 use proxyd::runtime::{Inboxes, Services};

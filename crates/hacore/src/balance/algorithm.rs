@@ -150,7 +150,7 @@ impl Balancer {
             Algorithm::Random { draws, cost } => {
                 State::Random { ring: Ring::new(&servers, &options), draws, cost }
             }
-            Algorithm::Sticky => State::Sticky(Sticky::default()),
+            Algorithm::Sticky => State::Sticky(Sticky::new(&servers)),
             Algorithm::Hash(hash) if hash.method == Method::Maglev => {
                 State::MapHash { map: Map::maglev(&servers), shortcut: shortcut(hash) }
             }
@@ -247,7 +247,7 @@ impl Balancer {
             State::Random { ring, .. } | State::RingHash { ring, .. } => {
                 ring.changed(servers, index, weight_before)
             }
-            State::Sticky(_) => {}
+            State::Sticky(state) => state.changed(servers, index),
         }
     }
 

@@ -79,14 +79,30 @@ impl First {
     }
 }
 
-/// `sticky`: one server until it goes down.
-#[derive(Clone, Debug, Default)]
+/// `sticky`: one server until it goes down; one that comes back stands behind the others.
+#[derive(Clone, Debug)]
 pub(super) struct Sticky {
-    current: Option<ServerIndex>,
+    /// The usable servers in the order in which they became so.
+    order: Vec<ServerIndex>,
 }
 
 impl Sticky {
-    pub(super) fn pick(&mut self, servers: &Servers) -> Option<ServerIndex> {
+    pub(super) fn new(servers: &Servers) -> Self {
+        let usable = servers.indexed().filter(|(_, server)| server.usable());
+        Self { order: usable.map(|(index, _)| index).collect() }
+    }
+
+    /// A server came or went.
+    pub(super) fn changed(&mut self, servers: &Servers, changed: ServerIndex) {
+        let usable = servers.get(changed).is_some_and(|server| server.usable());
+        if !usable {
+            self.order.retain(|index| *index != changed);
+        } else if !self.order.contains(&changed) {
+            self.order.push(changed);
+        }
+    }
+
+    pub(super) fn pick(&self, servers: &Servers) -> Option<ServerIndex> {
         let backups = match servers.group() {
             Group::Active => false,
             Group::Backups | Group::FirstBackup(_) => true,
@@ -94,10 +110,6 @@ impl Sticky {
         };
         let fits =
             |index: &ServerIndex| servers.get(*index).is_some_and(|s| s.usable() && s.backup == backups);
-        self.current = self.current.filter(fits);
-        if self.current.is_none() {
-            self.current = servers.indexed().map(|(index, _)| index).find(fits);
-        }
-        self.current
+        self.order.iter().copied().find(fits)
     }
 }

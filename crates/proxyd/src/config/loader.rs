@@ -217,7 +217,11 @@ impl Loader {
 
     /// The ring being read.
     pub fn ring(&mut self) -> Result<&mut crate::model::Ring, Diagnostic> {
-        self.logs.rings.last_mut().map(|(ring, _)| ring).ok_or_else(|| Diagnostic::alert("keyword outside of a ring section"))
+        self.logs
+            .rings
+            .last_mut()
+            .map(|(ring, _)| ring)
+            .ok_or_else(|| Diagnostic::alert("keyword outside of a ring section"))
     }
 
     /// The forwarder being read.

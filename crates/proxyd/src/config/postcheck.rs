@@ -66,8 +66,11 @@ fn plain(diagnostic: Diagnostic, draft: &Draft) -> Diagnostic {
 fn log_backend(loader: &mut Loader, draft: &mut Draft) {
     use crate::model::BalanceAlgorithm as By;
     if draft.proxy.mode != Mode::Log {
-        if matches!(draft.proxy.balance.algorithm, By::LogHash(_) | By::Sticky) && draft.proxy.kind.is_backend() {
-            let message = format!("backend '{}' : this 'balance' algorithm needs 'mode log'.", draft.proxy.name);
+        if matches!(draft.proxy.balance.algorithm, By::LogHash(_) | By::Sticky)
+            && draft.proxy.kind.is_backend()
+        {
+            let message =
+                format!("backend '{}' : this 'balance' algorithm needs 'mode log'.", draft.proxy.name);
             loader.push(plain(Diagnostic::alert(message), draft));
         }
         return;

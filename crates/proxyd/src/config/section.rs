@@ -96,13 +96,7 @@ pub const SECTIONS: &[SectionKind] = &[
         Support::Later("no e-mail alert is sent"),
         "Mail servers for alerts.",
     ),
-    section(
-        "ring",
-        Places::RING,
-        Start::Named,
-        Support::Yes,
-        "A ring buffer of log messages.",
-    ),
+    section("ring", Places::RING, Start::Named, Support::Yes, "A ring buffer of log messages."),
     section(
         "cache",
         Places::CACHE,
@@ -112,20 +106,8 @@ pub const SECTIONS: &[SectionKind] = &[
     ),
     section("http-errors", Places::HTTP_ERRORS, Start::Named, Support::Yes, "A named group of error files."),
     section("crt-store", Places::CRT_STORE, Start::Optional, Support::Yes, "Names for certificates."),
-    section(
-        "log-forward",
-        Places::LOG_FORWARD,
-        Start::Named,
-        Support::Yes,
-        "A syslog relay.",
-    ),
-    section(
-        "log-profile",
-        Places::LOG_PROFILE,
-        Start::Named,
-        Support::Yes,
-        "Formats per log step.",
-    ),
+    section("log-forward", Places::LOG_FORWARD, Start::Named, Support::Yes, "A syslog relay."),
+    section("log-profile", Places::LOG_PROFILE, Start::Named, Support::Yes, "Formats per log step."),
     section(
         "program",
         Places::PROGRAM,

@@ -28,7 +28,9 @@ impl LogBackend {
 
     /// `balance log-hash`: the hash of what its converters make of the line.
     fn hash(&self, line: &[u8]) -> Option<u32> {
-        let BalanceAlgorithm::LogHash(converters) = &self.backend.model.balance.algorithm else { return None };
+        let BalanceAlgorithm::LogHash(converters) = &self.backend.model.balance.algorithm else {
+            return None;
+        };
         let session = SessionInfo::default();
         let context = EvalCtx::new(&session, plain_environment(), Now::default());
         let line = line.strip_suffix(b"\n").unwrap_or(line);

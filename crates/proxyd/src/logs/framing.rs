@@ -76,7 +76,8 @@ impl Deframer {
             Some(_) => return Err(FramingError::Start),
         }
         let length = rest.get(..digits).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok());
-        let length: usize = length.filter(|length| *length <= self.length_max_bytes).ok_or(FramingError::TooLong)?;
+        let length: usize =
+            length.filter(|length| *length <= self.length_max_bytes).ok_or(FramingError::TooLong)?;
         let (start, end) = (digits + 1, digits + 1 + length);
         Ok(if rest.len() < end { Next::Incomplete } else { Next::Message { start, end, used: end } })
     }

@@ -23,6 +23,8 @@ pub enum Date<'a> {
     Rfc3164(&'a [u8]),
     /// `2026-11-22T16:00:00.000000+00:00`.
     Iso(&'a [u8]),
+    /// `-`: a message of RFC 5424 that says that it has none.
+    Nil,
 }
 
 /// Bytes of a date of RFC 3164.
@@ -34,12 +36,8 @@ impl<'a> Message<'a> {
     /// Understands a datagram or a line; a message that is no syslog is all text.
     pub fn parse(bytes: &'a [u8]) -> Self {
         let Some((priority, rest)) = priority(bytes) else { return Self { text: bytes, ..Self::default() } };
-        let message = Self {
-            facility: Some(priority / 8),
-            level: Some(priority % 8),
-            text: rest,
-            ..Self::default()
-        };
+        let message =
+            Self { facility: Some(priority / 8), level: Some(priority % 8), text: rest, ..Self::default() };
         match rest.strip_prefix(b"1 ") {
             Some(rest) => message.rfc5424(rest).unwrap_or(message),
             None => message.rfc3164(rest).unwrap_or(message),
@@ -55,7 +53,10 @@ impl<'a> Message<'a> {
         let (message_id, rest) = word(rest)?;
         let (structured_data, text) = structured_data(rest)?;
         Some(Self {
-            date: known(date).filter(|date| date.len() >= ISO_DATE_BYTES).map(Date::Iso),
+            date: match known(date) {
+                Some(date) => Some(date).filter(|date| date.len() >= ISO_DATE_BYTES).map(Date::Iso),
+                None => Some(Date::Nil),
+            },
             host: known(host),
             tag: known(tag),
             pid: known(pid),
@@ -115,7 +116,10 @@ impl<'a> Message<'a> {
         }
         if format == Format::Rfc5424 {
             out.extend_from_slice(b"1 ");
-            self.push_iso(wall_us, out);
+            match self.date {
+                Some(Date::Nil) => out.push(b'-'),
+                _ => self.push_iso(wall_us, out),
+            }
             let data = self.structured_data;
             for field in [self.host, self.tag, self.pid, self.message_id, data] {
                 out.push(b' ');
@@ -251,8 +255,11 @@ fn push_this_years(date: &[u8], wall_us: u64, out: &mut Vec<u8>) -> Option<()> {
 /// The date of now in the shape that this format has, without what follows it.
 fn push_now(shape: Format, wall_us: u64, out: &mut Vec<u8>) {
     let mut header = Vec::new();
-    Encoder::new(shape, Facility::LOCAL0, Identity::new("x"), usize::MAX)
-        .header(Level::Info, wall_us, &mut header);
+    Encoder::new(shape, Facility::LOCAL0, Identity::new("x"), usize::MAX).header(
+        Level::Info,
+        wall_us,
+        &mut header,
+    );
     let date = match shape {
         Format::Iso => header.strip_suffix(b" ").unwrap_or(&header),
         _ => {
@@ -286,10 +293,16 @@ mod tests {
     fn fields_of_both_standards() {
         let old = Message::parse(OLD.as_bytes());
         assert_eq!((old.facility, old.level), (Some(20), Some(5)));
-        assert_eq!((old.host, old.tag, old.pid), (Some(&b"mymachine"[..]), Some(&b"myproc"[..]), Some(&b"10"[..])));
+        assert_eq!(
+            (old.host, old.tag, old.pid),
+            (Some(&b"mymachine"[..]), Some(&b"myproc"[..]), Some(&b"10"[..]))
+        );
         assert_eq!(old.text, b"%% It's time to make the do-nuts");
         let new = Message::parse(NEW.as_bytes());
-        assert_eq!((new.message_id, new.structured_data), (Some(&b"ID47"[..]), Some(&b"[e@1 a=\"]\\\"\"][f@2]"[..])));
+        assert_eq!(
+            (new.message_id, new.structured_data),
+            (Some(&b"ID47"[..]), Some(&b"[e@1 a=\"]\\\"\"][f@2]"[..]))
+        );
         assert_eq!(new.text, b"text [x]");
     }
 

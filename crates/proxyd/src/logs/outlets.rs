@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use hacore::logging::{Sink, SinkError, SinkTarget};
 
@@ -27,6 +28,8 @@ pub struct Outlets {
     rings: Vec<OpenRing>,
     /// `ring` sections.
     declared: BTreeMap<String, model::Ring>,
+    /// By proxy and place of the target: the lines that `sample` has counted.
+    line_counts: BTreeMap<(String, usize), Arc<AtomicU64>>,
 }
 
 impl Outlets {
@@ -60,16 +63,19 @@ impl Outlets {
                 let server = model::Server::new("log", address.clone(), model::Location::default());
                 Some(self.ring(&implicit_ring(server, None, target.length_max_bytes)))
             }
-            LogTransport::Backend(name) => {
-                match snapshot.and_then(|snapshot| snapshot.backend_named(name)) {
-                    Some(backend) => Some(self.backend(backend, target.length_max_bytes)?),
-                    None => None,
-                }
-            }
+            LogTransport::Backend(name) => match snapshot.and_then(|snapshot| snapshot.backend_named(name)) {
+                Some(backend) => Some(self.backend(backend, target.length_max_bytes)?),
+                None => None,
+            },
             transport @ (LogTransport::Udp(_) | LogTransport::Unix(_) | LogTransport::Fd(_)) => {
                 Some(self.socket(transport)?)
             }
         })
+    }
+
+    /// The count of a target's lines that all threads share.
+    pub fn line_count(&mut self, proxy: &str, place: usize) -> Arc<AtomicU64> {
+        Arc::clone(self.line_counts.entry((proxy.to_owned(), place)).or_default())
     }
 
     /// The rings that the configuration in force has.
@@ -113,7 +119,9 @@ impl Outlets {
                 Address::Inet(address) if model.is_datagram => {
                     Some(self.socket(&LogTransport::Udp(*address))?)
                 }
-                Address::Unix(path) if model.is_datagram => Some(self.socket(&LogTransport::Unix(path.clone()))?),
+                Address::Unix(path) if model.is_datagram => {
+                    Some(self.socket(&LogTransport::Unix(path.clone()))?)
+                }
                 Address::Fd(number) => Some(self.socket(&LogTransport::Fd(*number))?),
                 Address::Inet(_) | Address::Unix(_) | Address::Abstract(_) => {
                     let timeouts = &backend.model.timeouts;

@@ -119,7 +119,11 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    pub(super) fn new(model: &LogForward, snapshot: &Snapshot, outlets: &mut Outlets) -> Result<Self, SinkError> {
+    pub(super) fn new(
+        model: &LogForward,
+        snapshot: &Snapshot,
+        outlets: &mut Outlets,
+    ) -> Result<Self, SinkError> {
         let mut destinations = Vec::new();
         for target in &model.logs {
             let Some(sink) = outlets.open(target, Some(snapshot))? else { continue };
@@ -132,7 +136,7 @@ impl Relay {
                 level_max: target.level_max as u8,
                 level_min: target.level_min as u8,
                 length_max_bytes: target.length_max_bytes.max(ring.map_or(0, |ring| ring.length_max_bytes)),
-                sampler: Sampler::new(target),
+                sampler: Sampler::new(target, Arc::default()),
             });
         }
         Ok(Self {
@@ -189,7 +193,10 @@ impl Relay {
 }
 
 /// Starts receiving on the section's sockets.
-pub(super) fn start(relay: &Arc<Relay>, sockets: &ForwardSockets) -> io::Result<Vec<tokio::task::JoinHandle<()>>> {
+pub(super) fn start(
+    relay: &Arc<Relay>,
+    sockets: &ForwardSockets,
+) -> io::Result<Vec<tokio::task::JoinHandle<()>>> {
     let mut tasks = Vec::new();
     let missing = || Err(io::Error::from(io::ErrorKind::AddrNotAvailable));
     for bind in &relay.model.datagram_binds {

@@ -67,12 +67,8 @@ pub struct Batch {
 impl Ring {
     /// An empty ring as its section wants it.
     pub fn new(model: &model::Ring) -> Self {
-        let lines = Lines {
-            queue: VecDeque::new(),
-            bytes: 0,
-            first: 0,
-            cursors: vec![0; model.servers.len()],
-        };
+        let lines =
+            Lines { queue: VecDeque::new(), bytes: 0, first: 0, cursors: vec![0; model.servers.len()] };
         Self {
             name: model.name.clone(),
             description: model.description.clone().unwrap_or_else(|| model.name.clone()),

@@ -70,7 +70,8 @@ impl LogService {
         outlets: &mut Outlets,
         sockets: ForwardSockets,
     ) -> Result<(), hacore::logging::SinkError> {
-        let relays = snapshot.log_forwards.iter().map(|forward| Relay::new(forward, snapshot, outlets).map(Arc::new));
+        let relays =
+            snapshot.log_forwards.iter().map(|forward| Relay::new(forward, snapshot, outlets).map(Arc::new));
         let relays: Vec<_> = relays.collect::<Result<_, _>>()?;
         let rings = outlets.rings();
         snapshot.process.rings.lock().clone_from(&rings);
@@ -125,7 +126,9 @@ impl Work {
         for relay in &plan.relays {
             match start(relay, &plan.sockets) {
                 Ok(tasks) => self.receivers.extend(tasks),
-                Err(error) => tracing::error!(section = relay.model.name, %error, "log forwarding does not start"),
+                Err(error) => {
+                    tracing::error!(section = relay.model.name, %error, "log forwarding does not start")
+                }
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use hacore::logging::syslog::{Encoder, Facility, Format, Identity, Level};
 use hacore::logging::{Sink, SinkError};
@@ -57,22 +57,23 @@ struct Destination {
     profile: Option<Arc<LogProfile>>,
 }
 
-/// `sample`: which lines of each round a target gets.
+/// `sample`: which lines of each round a target gets; all threads count the same lines.
 #[derive(Debug, Clone)]
 pub struct Sampler {
-    rounds: Option<(Vec<crate::model::SampleRange>, u32, u32)>,
+    rounds: Option<(Vec<crate::model::SampleRange>, u32)>,
+    seen: Arc<AtomicU64>,
 }
 
 impl Sampler {
-    pub fn new(target: &LogTarget) -> Self {
-        Self { rounds: target.sample.as_ref().map(|(ranges, size)| (ranges.clone(), *size, 0)) }
+    pub fn new(target: &LogTarget, seen: Arc<AtomicU64>) -> Self {
+        Self { rounds: target.sample.clone(), seen }
     }
 
     /// Whether this line's number within the round is in a range.
     pub fn takes(&mut self) -> bool {
-        let Some((ranges, size, seen)) = &mut self.rounds else { return true };
-        *seen = *seen % (*size).max(1) + 1;
-        ranges.iter().any(|range| (range.first..=range.last).contains(seen))
+        let Some((ranges, size)) = &self.rounds else { return true };
+        let number = self.seen.fetch_add(1, Relaxed) % u64::from((*size).max(1)) + 1;
+        ranges.iter().any(|range| (u64::from(range.first)..=u64::from(range.last)).contains(&number))
     }
 }
 
@@ -103,7 +104,8 @@ impl LogWriter {
                         pending.push(Pending { sink, bytes: Vec::new(), ends: Vec::new() });
                         pending.len() - 1
                     });
-                    destinations.push(Destination::new(target, at, tag, snapshot));
+                    let seen = outlets.line_count(&proxy.name, destinations.len());
+                    destinations.push(Destination::new(target, at, tag, snapshot, seen));
                 }
             }
             all.push(destinations);
@@ -175,7 +177,7 @@ impl LogWriter {
 }
 
 impl Destination {
-    fn new(target: &LogTarget, sink: usize, tag: &str, snapshot: &Snapshot) -> Self {
+    fn new(target: &LogTarget, sink: usize, tag: &str, snapshot: &Snapshot, seen: Arc<AtomicU64>) -> Self {
         let profile = target.profile.as_ref().and_then(|name| snapshot.log_profiles.get(name)).cloned();
         let tag = profile.as_ref().and_then(|profile| profile.tag.as_deref()).unwrap_or(tag);
         Self {
@@ -183,7 +185,7 @@ impl Destination {
             encoder: encoder(target, tag, &snapshot.global, &snapshot.rings),
             level_max: target.level_max as u8,
             level_min: target.level_min as u8,
-            sampler: Sampler::new(target),
+            sampler: Sampler::new(target, seen),
             profile,
         }
     }
@@ -212,7 +214,12 @@ pub fn format_of(format: LogSyslogFormat) -> Format {
 }
 
 /// How lines for `target` begin.
-pub(super) fn encoder(target: &LogTarget, tag: &str, global: &Global, rings: &BTreeMap<String, Ring>) -> Encoder {
+pub(super) fn encoder(
+    target: &LogTarget,
+    tag: &str,
+    global: &Global,
+    rings: &BTreeMap<String, Ring>,
+) -> Encoder {
     let hostname = global.log_send_hostname.as_deref();
     let identity = Identity::new(tag);
     let identity = match hostname {

@@ -19,10 +19,10 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::listeners::{BindError, Listeners, ThreadListener};
 use super::log_writer::LogWriter;
-use crate::logs::{LogService, Outlets};
 use super::services::Services;
 use super::start::Runtime;
 use crate::cli::Options;
+use crate::logs::{LogService, Outlets};
 use crate::model::{Config, Global};
 use crate::proxy::diff::{self, Plan};
 use crate::proxy::snapshot::Before;

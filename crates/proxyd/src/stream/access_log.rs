@@ -204,7 +204,12 @@ pub(super) fn log_session(session: &Session, core: &mut Core, step: LogStep, pro
 }
 
 /// [`log_session`] for a rule.
-pub(super) fn log_session_by_rule(session: &Session, core: &mut Core, set: RuleSet, profile: Option<Arc<str>>) {
+pub(super) fn log_session_by_rule(
+    session: &Session,
+    core: &mut Core,
+    set: RuleSet,
+    profile: Option<Arc<str>>,
+) {
     log_session(session, core, rule_step(set), profile);
 }
 
@@ -230,7 +235,8 @@ pub(super) fn log_accept(session: &Session, core: &mut Core) {
     let _ = write!(text, "Connect from {from}:{from_port} to {to}:{to_port} ({}/{mode})", proxy.name);
     let process = Arc::clone(&core.process);
     let (wall_us, step) = (core.clock.wall_us, LogStep::Accept);
-    let record = Record { level: LEVEL_INFO, wall_us, step, text: &text, structured_data: &[], profile: None };
+    let record =
+        Record { level: LEVEL_INFO, wall_us, step, text: &text, structured_data: &[], profile: None };
     core.log.write(&process, at, &record);
     core.log_text = text;
 }

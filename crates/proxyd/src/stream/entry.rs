@@ -130,23 +130,23 @@ impl Session {
         let verdict = loop {
             let mut scratch = std::mem::take(&mut core.rule_scratch);
             let mut txn = Txn {
-            session: &mut self.info,
-            stream: None,
-            request: None,
-            response: None,
-            request_payload: Payload::default(),
-            response_payload: Payload::default(),
-            vars: &self.vars,
-            env: &*environment,
-            now: super::access_log::now(core),
-            direction: Direction::Request,
-            is_final: true,
-            wait_expired: true,
-            pages: &policy.error_pages,
-            reply: &mut Reply::default(),
-            effects: &mut effects,
-            scratch: &mut scratch,
-        };
+                session: &mut self.info,
+                stream: None,
+                request: None,
+                response: None,
+                request_payload: Payload::default(),
+                response_payload: Payload::default(),
+                vars: &self.vars,
+                env: &*environment,
+                now: super::access_log::now(core),
+                direction: Direction::Request,
+                is_final: true,
+                wait_expired: true,
+                pages: &policy.error_pages,
+                reply: &mut Reply::default(),
+                effects: &mut effects,
+                scratch: &mut scratch,
+            };
             let verdict = evaluate(rules, &mut progress, &mut txn);
             core.rule_scratch = scratch;
             if verdict != Verdict::Log {

@@ -87,7 +87,11 @@ fn names(
                 if !backends().any(|draft| draft.proxy.name == *name) {
                     missing(format!("'log' : uses unknown log backend '{name}'."), name, known);
                 } else if !known.contains(&name.as_str()) {
-                    missing(format!("'log' : uses incompatible backend '{name}', it needs 'mode log'."), name, known);
+                    missing(
+                        format!("'log' : uses incompatible backend '{name}', it needs 'mode log'."),
+                        name,
+                        known,
+                    );
                 }
             }
             _ => {}

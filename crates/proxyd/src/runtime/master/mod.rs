@@ -28,8 +28,8 @@ use nix::sys::signal::Signal;
 use tokio::signal::unix::{Signal as Stream, SignalKind};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::logs::Outlets;
 use crate::cli::Options;
+use crate::logs::Outlets;
 use crate::model::{Bind, Config};
 use crate::services::cli::AdminSocket;
 pub use console::Duplex;

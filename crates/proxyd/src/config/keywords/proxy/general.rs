@@ -9,14 +9,32 @@ use crate::model::{HttpReuse, Mode, ProxyKind};
 
 pub const KEYWORDS: &[Keyword] = &[
     old("mode", Places::PROXY, "{ tcp | http | log | spop }", "Sets the protocol of the proxy.", mode),
-    old("description", Places::PROXY_ONLY.or(Places::RING), "<text>", "Describes the proxy in statistics.", description),
+    old(
+        "description",
+        Places::PROXY_ONLY.or(Places::RING),
+        "<text>",
+        "Describes the proxy in statistics.",
+        description,
+    ),
     old("id", Places::PROXY_ONLY, "<value>", "Sets the proxy's number.", id),
     listed("guid", Places::PROXY_ONLY, "<string>", "Sets a name that is unique over all objects.", guid)
         .later("objects have no unique names yet"),
     old("disabled", Places::PROXY, "", "Disables the proxy.", disabled),
     old("enabled", Places::PROXY, "", "Enables the proxy.", enabled),
-    old("maxconn", Places::FRONT.or(Places::LOG_FORWARD), "<conns>", "The most concurrent connections of a frontend.", maxconn),
-    old("backlog", Places::FRONT.or(Places::LOG_FORWARD), "<conns>", "The length of the accept queue.", backlog),
+    old(
+        "maxconn",
+        Places::FRONT.or(Places::LOG_FORWARD),
+        "<conns>",
+        "The most concurrent connections of a frontend.",
+        maxconn,
+    ),
+    old(
+        "backlog",
+        Places::FRONT.or(Places::LOG_FORWARD),
+        "<conns>",
+        "The length of the accept queue.",
+        backlog,
+    ),
     old("fullconn", Places::BACK, "<conns>", "The load at which servers reach their maxconn.", fullconn),
     old("retries", Places::BACK, "<value>", "How often a failed connection is tried again.", retries),
     listed(

@@ -242,7 +242,9 @@ fn transport(loader: &mut Loader, line: &Line<'_>, word: &Word) -> Result<LogTra
         return Ok(LogTransport::Stream(match endpoint.address {
             Address::Name { host, port } => match arguments::resolve(&host, port, endpoint.family) {
                 Some(address) => Address::Inet(address),
-                None => return Err(line.alert_at(word, format!("'log' : could not resolve address '{host}'."))),
+                None => {
+                    return Err(line.alert_at(word, format!("'log' : could not resolve address '{host}'.")));
+                }
             },
             address @ (Address::Inet(_) | Address::Unix(_) | Address::Abstract(_)) => address,
             Address::Fd(_) | Address::SocketPair(_) => return Err(refused("this kind of log address")),

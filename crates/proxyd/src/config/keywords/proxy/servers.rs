@@ -13,7 +13,13 @@ pub const KEYWORDS: &[Keyword] = &[
         "Listens on addresses.",
         parse_bind,
     ),
-    old("server", Places::BACK_ONLY.or(Places::RING), "<name> <address>[:[port]] [param*]", "Adds a server.", server::parse),
+    old(
+        "server",
+        Places::BACK_ONLY.or(Places::RING),
+        "<name> <address>[:[port]] [param*]",
+        "Adds a server.",
+        server::parse,
+    ),
     old(
         "default-server",
         Places::BACK,

@@ -18,7 +18,11 @@ pub const KEYWORDS: &[Keyword] = &[
     timeout("timeout client", Places::FRONT.or(Places::LOG_FORWARD), "The longest inactivity of a client."),
     timeout("timeout client-fin", Places::FRONT, "The longest inactivity of a half-closed client."),
     timeout("timeout client-hs", Places::FRONT, "The longest TLS handshake of a client."),
-    timeout("timeout connect", Places::BACK.or(Places::RING), "The longest wait for a connection to a server."),
+    timeout(
+        "timeout connect",
+        Places::BACK.or(Places::RING),
+        "The longest wait for a connection to a server.",
+    ),
     timeout("timeout http-keep-alive", Places::PROXY, "The longest wait for a new request."),
     timeout("timeout http-request", Places::PROXY, "The longest wait for a complete request head."),
     timeout("timeout queue", Places::BACK, "The longest wait for a free connection slot."),

@@ -14,15 +14,20 @@ use crate::config::loader::Loader;
 use crate::model::{Address, Bind, HostStrategy, LogOverride, LogStep};
 
 pub const KEYWORDS: &[Keyword] = &[
-    word("backing-file", Places::RING, "<path>", "Keeps the ring in a file, as text.", backing_file).unlisted(),
+    word("backing-file", Places::RING, "<path>", "Keeps the ring in a file, as text.", backing_file)
+        .unlisted(),
     word("format", Places::RING, "<format>", "The format of lines.", format).unlisted(),
     word("maxlen", Places::RING, "<length>", "The longest line.", maxlen).unlisted(),
     word("size", Places::RING, "<size>", "The ring's size.", size).unlisted(),
-    word("bind", Places::LOG_FORWARD, "[<address>]:port [param*]", "Where streams arrive.", stream_bind).unlisted(),
-    word("dgram-bind", Places::LOG_FORWARD, "<addr> [param*]", "Where datagrams arrive.", datagram_bind).unlisted(),
+    word("bind", Places::LOG_FORWARD, "[<address>]:port [param*]", "Where streams arrive.", stream_bind)
+        .unlisted(),
+    word("dgram-bind", Places::LOG_FORWARD, "<addr> [param*]", "Where datagrams arrive.", datagram_bind)
+        .unlisted(),
     word("log", Places::LOG_FORWARD, "<target> ...", "Where lines go.", log).unlisted(),
-    word("option assume-rfc6587-ntf", Places::LOG_FORWARD, "", "Lines are never counted.", assume_lines).unlisted(),
-    word("option dont-parse-log", Places::LOG_FORWARD, "", "Lines are passed as they are.", dont_parse).unlisted(),
+    word("option assume-rfc6587-ntf", Places::LOG_FORWARD, "", "Lines are never counted.", assume_lines)
+        .unlisted(),
+    word("option dont-parse-log", Places::LOG_FORWARD, "", "Lines are passed as they are.", dont_parse)
+        .unlisted(),
     word(
         "option host",
         Places::LOG_FORWARD,
@@ -136,7 +141,8 @@ fn datagram_bind(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
             if let Address::Inet(address) = &mut address {
                 address.set_port(port);
             }
-            let bind = Bind { interface: interface.clone(), ..Bind::new(address, part, line.location.clone()) };
+            let bind =
+                Bind { interface: interface.clone(), ..Bind::new(address, part, line.location.clone()) };
             loader.log_forward()?.datagram_binds.push(bind);
         }
     }
@@ -178,7 +184,10 @@ fn host(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let word = line.required("'replace', 'fill', 'keep' or 'append'.")?;
     let known = STRATEGIES.iter().find(|(name, _)| *word == *name);
     let (_, strategy) = known.ok_or_else(|| -> Diagnostic {
-        let message = format!("'option host' expects one of 'replace', 'fill', 'keep' or 'append', got '{}'.", word.as_str());
+        let message = format!(
+            "'option host' expects one of 'replace', 'fill', 'keep' or 'append', got '{}'.",
+            word.as_str()
+        );
         line.alert_at(word, message).did_you_mean(word.as_str(), STRATEGIES.iter().map(|(name, _)| *name))
     })?;
     loader.log_forward()?.host = *strategy;
