@@ -18,6 +18,8 @@ mod value;
 mod verdict;
 
 #[cfg(test)]
+mod daemon_tests;
+#[cfg(test)]
 mod proptests;
 #[cfg(test)]
 mod tests;

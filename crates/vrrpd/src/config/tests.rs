@@ -63,7 +63,7 @@ impl Environment for Machine {
     }
 }
 
-fn read(text: &str) -> (Option<Config>, Vec<String>, Verdict) {
+pub(super) fn read(text: &str) -> (Option<Config>, Vec<String>, Verdict) {
     let (config, diagnostics, sources) = load_text(text.as_bytes(), &LoadOptions::default(), &Machine);
     let lines = diagnostics
         .iter()
@@ -86,13 +86,13 @@ fn instance(inside: &str) -> (Option<VrrpInstance>, Vec<String>) {
     (config.and_then(|config| config.vrrp_instances.into_iter().next()), lines)
 }
 
-fn good(inside: &str) -> VrrpInstance {
+pub(super) fn good(inside: &str) -> VrrpInstance {
     let (instance, lines) = instance(inside);
     assert_eq!(lines, Vec::<String>::new(), "{inside}");
     instance.expect("an instance")
 }
 
-fn messages(inside: &str) -> Vec<String> {
+pub(super) fn messages(inside: &str) -> Vec<String> {
     instance(inside).1
 }
 

@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use crate::model::{GlobalDefs, ProcessSettings};
 
 /// `RLIMIT_RTTIME` with a real-time priority and nothing written (manual, `vrrp_rlimit_rttime`), microseconds.
-const RTTIME_DEFAULT_US: u64 = 10_000;
+pub const RTTIME_DEFAULT_US: u64 = 10_000;
 /// How often the first limit the second one is: after the first the kernel sends SIGXCPU, after the second SIGKILL.
 const RTTIME_HARD_FACTOR: u64 = 100;
 

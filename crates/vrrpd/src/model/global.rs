@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde::Serialize;
 
-use super::{AdminSettings, CommandLine, FifoSettings, RunAs};
+use super::{AdminSettings, CommandLine, FifoSettings, GarpSettings, RunAs, Version};
 
 /// Daemon wide settings. What are only defaults for instances is merged into them and not here.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -70,9 +70,45 @@ pub struct GlobalDefs {
     pub data_use_instance: bool,
     pub iproute_usr_dir: Option<String>,
     pub iproute_etc_dir: Option<String>,
+    pub defaults: InstanceDefaults,
     pub snmp: SnmpSettings,
     pub dbus: bool,
     pub dbus_service_name: Option<String>,
+}
+
+/// What instances have that say nothing else; merged into them already, and here to be shown.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InstanceDefaults {
+    pub version: Version,
+    pub garp: GarpSettings,
+    pub down_timer_adverts: u8,
+    pub lower_prio_no_advert: bool,
+    pub higher_prio_send_advert: bool,
+    pub check_unicast_src: bool,
+    pub skip_check_adv_addr: bool,
+    pub strict: bool,
+    pub notify_priority_changes: bool,
+    /// `None`: not written.
+    pub smtp_alert: Option<bool>,
+    pub smtp_alert_vrrp: Option<bool>,
+}
+
+impl Default for InstanceDefaults {
+    fn default() -> Self {
+        Self {
+            version: Version::V2,
+            garp: GarpSettings::default(),
+            down_timer_adverts: 3,
+            lower_prio_no_advert: false,
+            higher_prio_send_advert: false,
+            check_unicast_src: false,
+            skip_check_adv_addr: false,
+            strict: false,
+            notify_priority_changes: false,
+            smtp_alert: None,
+            smtp_alert_vrrp: None,
+        }
+    }
 }
 
 /// Where alerts go.
@@ -240,6 +276,7 @@ impl Default for GlobalDefs {
             data_use_instance: false,
             iproute_usr_dir: None,
             iproute_etc_dir: None,
+            defaults: InstanceDefaults::default(),
             snmp: SnmpSettings::default(),
             dbus: false,
             dbus_service_name: None,

@@ -208,7 +208,7 @@ pub struct Preempt {
 }
 
 /// Gratuitous ARP / unsolicited NA schedule.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct GarpSettings {
     /// To the second burst; 0 none.
     pub master_delay_us: u64,

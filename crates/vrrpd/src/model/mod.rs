@@ -19,8 +19,8 @@ pub use address::{AddressFlags, AddressSpec, Broadcast, LIFETIME_FOREVER};
 pub use admin::{AdminLevel, AdminPath, AdminSettings, AdminSocket};
 pub use difference::differences;
 pub use global::{
-    AddressLease, CheckerLimits, DynamicInterfaces, GarpInterval, GlobalDefs, MailSettings, NftablesSettings,
-    ProcessSettings, ReloadSettings, RxBufferPolicy, SnmpSettings,
+    AddressLease, CheckerLimits, DynamicInterfaces, GarpInterval, GlobalDefs, InstanceDefaults, MailSettings,
+    NftablesSettings, ProcessSettings, ReloadSettings, RxBufferPolicy, SnmpSettings,
 };
 pub use instance::{
     AntiReplay, Authentication, Family, GarpExtraInterfaces, GarpSettings, HmacKey, HmacMode, HmacSettings,

@@ -5,7 +5,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr},
-    os::fd::{AsRawFd, BorrowedFd},
+    os::fd::{AsRawFd, BorrowedFd, RawFd},
     rc::Rc,
 };
 
@@ -57,6 +57,7 @@ impl Inbound {
 #[derive(Debug)]
 pub struct Listener {
     task: JoinHandle<()>,
+    descriptor: RawFd,
 }
 
 impl Listener {
@@ -70,13 +71,19 @@ impl Listener {
         to: mpsc::Sender<Inbound>,
     ) -> Result<Self, SocketError> {
         let socket = socket::receiving(&channel, buffer_bytes)?;
+        let descriptor = socket.as_raw_fd();
         let socket = Watched::new(socket.into()).map_err(|source| SocketError::Io {
             interface: channel.interface.clone(),
             address: channel.address,
             source,
         })?;
         let task = tokio::task::spawn_local(read(socket, channel, to));
-        Ok(Listener { task })
+        Ok(Listener { task, descriptor })
+    }
+
+    /// The number of its socket, for those who look at the process.
+    pub fn descriptor(&self) -> RawFd {
+        self.descriptor
     }
 }
 

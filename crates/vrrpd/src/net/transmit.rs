@@ -3,6 +3,7 @@
 use std::{
     io,
     net::{IpAddr, SocketAddr, SocketAddrV6},
+    os::fd::{AsRawFd, RawFd},
 };
 
 use nix::libc::MSG_DONTROUTE;
@@ -48,6 +49,11 @@ impl Transmitter {
     /// [`SocketError`] when it cannot be opened.
     pub fn open(channel: &Channel) -> Result<Self, SocketError> {
         Ok(Transmitter { socket: socket::sending(channel)?, ifindex: channel.ifindex })
+    }
+
+    /// The number of its socket, for those who look at the process.
+    pub fn descriptor(&self) -> RawFd {
+        self.socket.as_raw_fd()
     }
 
     /// Sends `message` at once; an advert that cannot leave now is lost, as a packet on the wire may be.

@@ -22,6 +22,10 @@ pub struct Link {
     pub mac: Option<[u8; 6]>,
     /// Up and running (keepalived's behaviour).
     pub up: bool,
+    /// `IFF_UP`: somebody has switched it on.
+    pub admin_up: bool,
+    /// `IFF_RUNNING`: it has a carrier.
+    pub running: bool,
     /// `IFF_NOARP`: announcing makes no sense.
     pub noarp: bool,
     /// Largest packet, bytes.
@@ -43,6 +47,8 @@ impl Link {
             name: String::new(),
             mac: None,
             up: flags.contains(LinkFlags::Up) && flags.contains(LinkFlags::Running),
+            admin_up: flags.contains(LinkFlags::Up),
+            running: flags.contains(LinkFlags::Running),
             noarp: flags.contains(LinkFlags::Noarp),
             mtu: 1500,
             macvlan_over: None,
@@ -91,6 +97,11 @@ impl Interfaces {
     /// The interface of that name.
     pub fn by_name(&self, name: &str) -> Option<&Link> {
         self.links.values().find(|link| link.name == name)
+    }
+
+    /// All interfaces, by index.
+    pub fn links(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
     }
 
     /// The interface of that index.

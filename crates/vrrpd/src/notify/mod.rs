@@ -20,6 +20,7 @@ use crate::runtime::outside::{Happening, Kind, Outside, Stimulus, What};
 use crate::vrrp::State;
 
 pub use mail::Mailer;
+pub(crate) use mail::host_name;
 pub(crate) use queue::script;
 
 use fifo::Fifo;

@@ -164,3 +164,24 @@ fn a_unicast_peer_is_heard_within_its_ttl_limits() {
     assert_eq!(with_ttl(63), Err(DecodeError::TtlLimits { received: 63, min: 64, max: 128 }));
     assert_eq!(with_ttl(129), Err(DecodeError::TtlLimits { received: 129, min: 64, max: 128 }));
 }
+
+/// `old_unicast_checksum`: a pseudo header with the group's address, as keepalived sent it up to 1.3.6.
+#[test]
+fn an_old_unicast_checksum_is_recognised_used_or_refused_as_configured() {
+    let own = "10.99.0.1";
+    let group = "224.0.0.18".parse().unwrap();
+    let advert = Advertisement { version: Version::V3, ..advert() };
+    let source = "10.99.0.2".parse().unwrap();
+    let old = v3::encode(&advert, source, IpAddr::V4(group), ChecksumCover::PseudoHeader);
+    let new = v3::encode(&advert, source, own.parse().unwrap(), ChecksumCover::PseudoHeader);
+    let found = |message: &[u8], old_checksum| {
+        let expect = Expectation { version: Version::V3, unicast: true, old_checksum, ..expectation() };
+        receive(&carry(message, 255, own), &expect).map(|received| received.old_checksum_found)
+    };
+    let refused = Err(DecodeError::Checksum(3));
+    let auto = Some(OldChecksum { group, in_use: false });
+    assert_eq!((found(&new, auto), found(&old, auto)), (Ok(false), Ok(true)));
+    let in_use = Some(OldChecksum { group, in_use: true });
+    assert_eq!((found(&new, in_use), found(&old, in_use)), (refused.clone(), Ok(false)));
+    assert_eq!((found(&new, None), found(&old, None)), (Ok(false), refused));
+}

@@ -362,7 +362,7 @@ impl Actor {
 
     /// What the instances of a channel ask for together (`kernel_rx_buf_size`, `vrrp_rx_bufs_policy`); `None` when none
     /// does.
-    fn receive_buffer_bytes(&self, channel: &Channel) -> Option<u32> {
+    pub(super) fn receive_buffer_bytes(&self, channel: &Channel) -> Option<u32> {
         let global = &self.config.global;
         let of_policy = |instance: &Instance| {
             let link = || self.interfaces.by_name(instance.advert_interface()?);

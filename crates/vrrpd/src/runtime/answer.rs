@@ -1,11 +1,12 @@
 //! Answers to what is asked on the admin socket, and reloads, from wherever they are asked for.
 
-use std::sync::Arc;
+use std::{rc::Rc, sync::Arc};
 
 use hacore::time::monotonic_us;
 
 use crate::admin::{self, Answer, Command, Question};
 use crate::model::{Config, differences};
+use crate::net::{Channel, Listener, Transmitter};
 use crate::status::{self, Snapshot, View};
 use crate::vrrp::{Event, Router, State, Steering};
 
@@ -62,8 +63,30 @@ impl Actor {
             groups: self.domain.groups().to_vec(),
             conditions: self.conditions.clone(),
             life: self.life.clone(),
+            interfaces: self.interfaces.clone(),
+            sockets: self.socket_pairs(),
             clocks: status::Clocks::now(),
         }
+    }
+
+    fn socket_pairs(&self) -> Vec<status::SocketPair> {
+        let pair = |(channel, (shared, listener, transmitter)): (
+            &Channel,
+            &(Rc<Channel>, Listener, Rc<Transmitter>),
+        )| {
+            let users = self
+                .instances
+                .iter()
+                .filter(|instance| instance.port.as_ref().is_some_and(|(used, _)| Rc::ptr_eq(used, shared)));
+            status::SocketPair {
+                channel: channel.clone(),
+                fd_in: listener.descriptor(),
+                fd_out: transmitter.descriptor(),
+                receive_buffer_bytes: self.receive_buffer_bytes(channel),
+                instances: users.map(|instance| instance.model.name.clone()).collect(),
+            }
+        };
+        self.listeners.iter().map(pair).collect()
     }
 
     /// Reads the file and goes over to it; the answer says what changed, or why nothing did.

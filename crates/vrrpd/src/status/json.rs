@@ -16,7 +16,7 @@ pub fn json_text(view: &View<'_>) -> String {
         .iter()
         .zip(view.routers)
         .map(|(model, router)| {
-            let mut value = instance_json(model, router, view.clocks);
+            let mut value = instance_json(view, model, router);
             if let Value::Object(map) = &mut value {
                 map.insert("vrrpd".to_owned(), beyond(view, &model.name, router));
             }

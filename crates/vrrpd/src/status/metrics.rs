@@ -12,7 +12,7 @@ use crate::track::Condition;
 use crate::version;
 use crate::vrrp::{Counters, Router, State, Steering};
 
-use super::stats::address_text;
+use super::data::address_text;
 use super::view::{View, tracker_label};
 
 /// A text under construction: every family's head is written once, before its samples.

@@ -18,14 +18,14 @@ use std::{
 use hacore::time::{monotonic_us, wall_us};
 
 use crate::model::Config;
+use crate::netlink::Interfaces;
 use crate::vrrp::Router;
 
-pub use data::{route_text, rule_text};
+pub use data::{address_text, route_text, rule_text};
 pub use json::json_text;
 pub use metrics::metrics;
 pub use overview::{overview, summary};
-pub use stats::address_text;
-pub use view::{Life, Snapshot, View};
+pub use view::{Life, Snapshot, SocketPair, View};
 
 /// Both clocks at one moment, to show monotonic times as dates.
 #[derive(Debug, Clone, Copy)]
@@ -86,9 +86,7 @@ pub fn write(what: Dump, view: &View<'_>) -> io::Result<()> {
     let (configured, default, text) = match what {
         Dump::Data => (&global.state_dump_file, DATA_FILE, data::data(view)),
         Dump::Stats | Dump::ClearStats => (&global.stats_dump_file, STATS_FILE, stats::stats(view.routers)),
-        Dump::Json => {
-            (&global.json_dump_file, JSON_FILE, stats::json(view.config, view.routers, view.clocks))
-        }
+        Dump::Json => (&global.json_dump_file, JSON_FILE, stats::json(view)),
     };
     let path = configured.as_deref().unwrap_or(default);
     let names = [&global.instance_name, &global.net_namespace].map(|name| name.as_deref());
@@ -122,8 +120,9 @@ pub fn data_text(view: &View<'_>) -> String {
 /// The same before anything runs (`-d`).
 pub fn configuration_text(config: &Config) -> String {
     let (conditions, life) = (BTreeMap::new(), Life::default());
-    let (routers, groups) = (&[], &[]);
-    let view = View { config, routers, groups, conditions: &conditions, life: &life, clocks: Clocks::now() };
+    let (routers, groups, sockets, interfaces) = (&[], &[], &[], Interfaces::default());
+    let (conditions, life, interfaces) = (&conditions, &life, &interfaces);
+    let view = View { config, routers, groups, conditions, life, interfaces, sockets, clocks: Clocks::now() };
     data::data(&view)
 }
 

@@ -6,7 +6,7 @@ use crate::model::VrrpInstance;
 use crate::version;
 use crate::vrrp::{Effect, Rival, Router, State, Steering, rival::Outcome};
 
-use super::stats::address_text;
+use super::data::address_text;
 use super::view::{View, tracker_name};
 
 /// The whole text.

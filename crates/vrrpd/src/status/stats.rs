@@ -4,12 +4,12 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use crate::model::{AddressSpec, Authentication, Config, InitialState, VrrpInstance};
-use crate::netlink::address::broadcast;
-use crate::vrrp::{Router, State};
+use crate::model::{AddressSpec, Authentication, InitialState, TrackProcess, VrrpInstance};
+use crate::track::Condition;
+use crate::vrrp::{Router, State, Tracker};
 
-use super::Clocks;
-use super::data::{command_text, route_text, rule_text};
+use super::data::{address_text, command_text, route_text, rule_text};
+use super::view::View;
 
 /// `keepalived.stats`.
 pub(super) fn stats(routers: &[Router]) -> String {
@@ -44,70 +44,54 @@ pub(super) fn stats(routers: &[Router]) -> String {
     out
 }
 
-/// Where it is or goes: the configured state until it has been master once (keepalived's behaviour).
+/// Where it is or goes: the configured state until it has been master once, FAULT in FAULT (keepalived's behaviour).
 pub(super) fn wanted_state(model: &VrrpInstance, router: Option<&Router>) -> State {
     let been = |router: &Router| router.counters().became_master > 0;
     match (router.map(Router::state), model.initial_state) {
-        (Some(State::Master), _) => State::Master,
+        (Some(state @ (State::Master | State::Fault)), _) => state,
         (_, InitialState::Master) if !router.is_some_and(been) => State::Master,
         _ => State::Backup,
     }
 }
 
-/// An address as keepalived's dumps show it.
-pub fn address_text(spec: &AddressSpec, dev: Option<&String>, held: bool) -> String {
-    let mut out = spec.address.to_string();
-    let whole = if spec.address.is_ipv4() { 32 } else { 128 };
-    if spec.prefix_len != whole {
-        let _ = write!(out, "/{}", spec.prefix_len);
-    }
-    if let Some(broadcast) = broadcast(spec) {
-        let _ = write!(out, " brd {broadcast}");
-    }
-    if let Some(dev) = dev {
-        let _ = write!(out, " dev {dev}");
-    }
-    let scope = match spec.scope {
-        None | Some(0) => "global".to_owned(),
-        Some(200) => "site".to_owned(),
-        Some(253) => "link".to_owned(),
-        Some(254) => "host".to_owned(),
-        Some(other) => other.to_string(),
-    };
-    let _ = write!(out, " scope {scope}");
-    if let Some(label) = &spec.label {
-        let _ = write!(out, " label {label}");
-    }
-    if let Some(group) = &spec.track_group {
-        let _ = write!(out, " track_group {group}");
-    }
-    if held {
-        out.push_str(" set");
-    }
-    out
-}
-
 /// `keepalived.json`: version 1 is a bare array, version 2 an object.
-pub(super) fn json(config: &Config, routers: &[Router], clocks: Clocks) -> String {
-    let list: Vec<Value> = config
-        .vrrp_instances
-        .iter()
-        .zip(routers)
-        .map(|(model, router)| instance_json(model, router, clocks))
-        .collect();
-    let value = match config.global.json_version {
-        2 => json!({ "vrrp": list, "track_process": [] }),
+pub(super) fn json(view: &View<'_>) -> String {
+    let instances = view.config.vrrp_instances.iter().zip(view.routers);
+    let list: Vec<Value> = instances.map(|(model, router)| instance_json(view, model, router)).collect();
+    let value = match view.config.global.json_version {
+        2 => json!({ "vrrp": list, "track_process": processes_json(view) }),
         _ => Value::Array(list),
     };
     value.to_string()
 }
 
-pub(super) fn instance_json(model: &VrrpInstance, router: &Router, clocks: Clocks) -> Value {
+/// `track_process` of version 2: the manual names it without its fields, which are those of the block.
+fn processes_json(view: &View<'_>) -> Vec<Value> {
+    let one = |process: &TrackProcess| {
+        let condition = view.conditions.get(&Tracker::Process(process.name.clone()));
+        json!({
+            "name": process.name,
+            "process": process.process,
+            "quorum": process.quorum,
+            "quorum_max": process.quorum_max,
+            "have_quorum": condition == Some(&Condition::Good),
+            "weight": process.weight,
+        })
+    };
+    view.config.track_processes.iter().map(one).collect()
+}
+
+pub(super) fn instance_json(view: &View<'_>, model: &VrrpInstance, router: &Router) -> Value {
     let counters = router.counters();
     let refused = &counters.refused;
     let held = router.holds_addresses();
+    let vmac = model.vmac.as_ref().and_then(|vmac| vmac.name.as_deref());
     let addresses = |specs: &[AddressSpec]| -> Vec<String> {
-        specs.iter().map(|spec| address_text(spec, model.device_of(spec), held)).collect()
+        let text = |spec: &AddressSpec| {
+            let dev = model.device_of(spec).map(|dev| view.device_text(dev));
+            address_text(spec, dev.as_ref(), held)
+        };
+        specs.iter().map(text).collect()
     };
     let mut value = json!({
         "data": {
@@ -115,8 +99,8 @@ pub(super) fn instance_json(model: &VrrpInstance, router: &Router, clocks: Clock
             "dont_track_primary": i32::from(model.dont_track_primary),
             "skip_check_adv_addr": i32::from(model.skip_check_adv_addr),
             "strict_mode": i32::from(model.strict),
-            "vmac_ifname": "",
-            "ifp_ifname": model.interface,
+            "vmac_ifname": vmac.unwrap_or_default(),
+            "ifp_ifname": vmac.or(model.interface.as_deref()),
             "master_priority": router.master().map_or(0, |(_, priority)| priority),
             "garp_delay": model.garp.master_delay_us / 1_000_000,
             "garp_refresh": model.garp.master_refresh_us / 1_000_000,
@@ -129,7 +113,7 @@ pub(super) fn instance_json(model: &VrrpInstance, router: &Router, clocks: Clock
             "vrid": model.vrid,
             "base_priority": model.priority,
             "effective_priority": router.priority(),
-            "last_transition": clocks.wall_seconds(router.since_us()),
+            "last_transition": view.clocks.wall_seconds(router.since_us()),
             "vipset": router.holds_addresses(),
             "vips": addresses(&model.vips),
             "promote_secondaries": model.promote_secondaries,
@@ -182,10 +166,12 @@ pub(super) fn instance_json(model: &VrrpInstance, router: &Router, clocks: Clock
             }
         }
         let track = &model.track;
-        let lists: [(&str, Vec<String>); 4] = [
+        let commands = track.scripts.iter().filter_map(|tracked| view.config.script(&tracked.name));
+        let lists: [(&str, Vec<String>); 5] = [
             ("evips", addresses(&model.excluded_vips)),
             ("vroutes", model.routes.iter().map(route_text).collect()),
             ("vrules", model.rules.iter().map(rule_text).collect()),
+            ("track_script", commands.map(|script| command_text(&script.command)).collect()),
             ("track_ifp", track.interfaces.iter().map(|tracked| tracked.name.clone()).collect()),
         ];
         for (name, list) in lists {

@@ -38,6 +38,7 @@ struct Scene {
     routers: Vec<Router>,
     conditions: BTreeMap<Tracker, Condition>,
     life: Life,
+    interfaces: crate::netlink::Interfaces,
 }
 
 impl Scene {
@@ -57,7 +58,13 @@ impl Scene {
         let at_us = router.next_deadline_us().unwrap();
         router.step(Event::Timer, at_us, &mut out);
         let life = Life { config_file: "/etc/keepalived/keepalived.conf".into(), ..Life::default() };
-        Self { config, routers: vec![router], conditions: BTreeMap::from([(tracker, Condition::Good)]), life }
+        Self {
+            config,
+            routers: vec![router],
+            conditions: BTreeMap::from([(tracker, Condition::Good)]),
+            life,
+            interfaces: Default::default(),
+        }
     }
 
     fn view(&self) -> View<'_> {
@@ -67,6 +74,8 @@ impl Scene {
             groups: &[],
             conditions: &self.conditions,
             life: &self.life,
+            interfaces: &self.interfaces,
+            sockets: &[],
             clocks: Clocks { monotonic_us: 20_000_000, wall_us: 1_795_375_620_000_000 },
         }
     }

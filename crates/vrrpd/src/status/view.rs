@@ -3,6 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use crate::model::{Config, SyncGroup};
+use crate::net::Channel;
+use crate::netlink::Interfaces;
 use crate::track::Condition;
 use crate::vrrp::{Group, Router, Tracker};
 
@@ -30,6 +32,8 @@ pub struct Snapshot {
     pub groups: Vec<Group>,
     pub conditions: BTreeMap<Tracker, Condition>,
     pub life: Life,
+    pub interfaces: Interfaces,
+    pub sockets: Vec<SocketPair>,
     pub clocks: Clocks,
 }
 
@@ -42,6 +46,8 @@ impl Snapshot {
             groups: &self.groups,
             conditions: &self.conditions,
             life: &self.life,
+            interfaces: &self.interfaces,
+            sockets: &self.sockets,
             clocks: self.clocks,
         }
     }
@@ -56,10 +62,37 @@ pub struct View<'a> {
     /// What trackers that are no interfaces have found.
     pub conditions: &'a BTreeMap<Tracker, Condition>,
     pub life: &'a Life,
+    /// Empty before anything runs.
+    pub interfaces: &'a Interfaces,
+    pub sockets: &'a [SocketPair],
     pub clocks: Clocks,
 }
 
+/// The sockets of a channel and who shares them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketPair {
+    pub channel: Channel,
+    pub fd_in: i32,
+    pub fd_out: i32,
+    /// `None`: as large as the daemon finds sensible.
+    pub receive_buffer_bytes: Option<u32>,
+    /// Their names.
+    pub instances: Vec<String>,
+}
+
 impl<'a> View<'a> {
+    /// Whether this is about a daemon, and not about a file alone.
+    pub(super) fn is_running(&self) -> bool {
+        !self.routers.is_empty()
+    }
+
+    /// An interface as the dumps name it: a vmac with the one below it.
+    pub(super) fn device_text(&self, name: &str) -> String {
+        let link = self.interfaces.by_name(name);
+        let below = link.and_then(|link| self.interfaces.by_index(link.macvlan_over.or(link.ipvlan_over)?));
+        below.map_or_else(|| name.to_owned(), |below| format!("{name}@{}", below.name))
+    }
+
     /// The sync group of an instance, as configured and as it is.
     pub(super) fn group_of(&self, instance: &str) -> Option<(&'a SyncGroup, Option<&'a Group>)> {
         let model = self.config.sync_group_of(instance)?;

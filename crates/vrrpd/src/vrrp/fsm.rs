@@ -14,6 +14,8 @@
 //!                                             fault appears
 //! ```
 //!
+//! Every transition with its source is in `docs/vrrp-state-machine.md`; what adverts do is in `reception`.
+//!
 //! A router that gives up its addresses in an orderly way (stop, failed script) sends priority 0 and,
 //! with `hand_over`, keeps them until the new master was heard: [`Deadlines::release_us`]. That is no
 //! state of its own, because BACKUP and FAULT go on as usual meanwhile.

@@ -531,3 +531,31 @@ fn many_masters_advertise_together_and_never_late() {
     }
     assert_eq!(at_once, 20, "they have not found together");
 }
+
+/// keepalived 2.4.3: with priority 150 elsewhere, 3.1 s of silence are none, 5.1 s are too much (both tried).
+#[test]
+fn a_master_that_was_held_up_steps_back_only_when_another_may_have_taken_over() {
+    let late = Settings { preempt: false, step_back_when_late: Some(150), ..settings(200) };
+    let (mut router, at_us) = master(late.clone());
+    step(&mut router, Event::Timer, at_us + 3_100_000);
+    assert_eq!(router.state(), State::Master);
+    let (mut router, at_us) = master(late.clone());
+    let out = step(&mut router, Event::Timer, at_us + 5_100_000);
+    assert_eq!(router.state(), State::Backup);
+    assert!(
+        out.contains(&Action::RemoveAddresses) && !out.iter().any(|a| matches!(a, Action::SendAdvert { .. }))
+    );
+    assert_eq!(
+        out.first(),
+        Some(&Action::Log(Level::Info, "VRRP thread timer expired 4.100000 seconds ago".into()))
+    );
+    // The adverts that waited meanwhile are heard first.
+    let (mut router, at_us) = master(late);
+    step(&mut router, heard(100, "10.0.0.1"), at_us + 5_100_000);
+    assert_eq!(router.state(), State::Backup);
+    assert_eq!(router.master(), Some(("10.0.0.1".parse().unwrap(), 100)), "nopreempt: it stays");
+    // Without the keyword a master goes on.
+    let (mut router, at_us) = master(settings(200));
+    step(&mut router, Event::Timer, at_us + 60_000_000);
+    assert_eq!(router.state(), State::Master);
+}

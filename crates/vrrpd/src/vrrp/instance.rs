@@ -294,6 +294,20 @@ impl Router {
         self.effects.iter().filter(|(_, effect)| **effect == Effect::Fault).map(|(tracker, _)| tracker)
     }
 
+    /// How many trackers have no first result yet.
+    pub fn pending_trackers(&self) -> usize {
+        self.effects.values().filter(|effect| **effect == Effect::Pending).count()
+    }
+
+    /// Base priority and all weights, whatever their sum is.
+    pub fn total_priority(&self) -> i64 {
+        let weight = |effect: &Effect| match effect {
+            Effect::Weight(weight) => i64::from(*weight),
+            Effect::None | Effect::Fault | Effect::Pending => 0,
+        };
+        i64::from(self.settings.priority) + self.effects.values().map(weight).sum::<i64>()
+    }
+
     /// The moment of the next [`super::Event::Timer`], microseconds.
     pub fn next_deadline_us(&self) -> Option<u64> {
         let Deadlines {

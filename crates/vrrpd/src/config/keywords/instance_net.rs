@@ -271,21 +271,54 @@ fn mac(text: &str, vrid: Option<u8>) -> Option<[u8; 6]> {
 }
 
 fn ipvlan(i: &mut InstanceDraft, s: &mut Statement<'_>, c: &mut Context<'_>) {
+    let name = i.name.clone();
+    if i.ipvlan.is_some() {
+        return c.warn(s.span(), format!("({name}) use_ipvlan already specified"));
+    }
     let mut ipvlan = IpvlanSettings::default();
+    let mut mode = None;
     while let Some(word) = s.next() {
-        match (word, value::address(word)) {
-            ("bridge", _) => ipvlan.mode = IpvlanMode::Bridge,
-            ("private", _) => ipvlan.mode = IpvlanMode::Private,
-            ("vepa", _) => ipvlan.mode = IpvlanMode::Vepa,
-            ("group", _) => ipvlan.group = s.int(c, 0..=i64::from(u32::MAX)).ok().map(|group| group as u32),
-            ("name", _) => ipvlan.name = s.next().map(str::to_owned),
-            (_, Some((address, length))) => {
-                let max = value::length_max(address);
-                ipvlan.address =
-                    Some((address, length.and_then(|text| text.parse().ok()).unwrap_or(max).min(max)));
+        let known_mode = match word {
+            "bridge" => Some(IpvlanMode::Bridge),
+            "private" => Some(IpvlanMode::Private),
+            "vepa" => Some(IpvlanMode::Vepa),
+            _ => None,
+        };
+        match (word, known_mode, value::address(word)) {
+            (_, Some(_), _) if mode.is_some() => {
+                c.warn(s.last_span(), format!("({name}) ipvlan type already specified - ignoring '{word}'"));
             }
-            (name, None) => ipvlan.name = Some(name.to_owned()),
+            (_, Some(_), _) => mode = known_mode,
+            ("group", ..) => {
+                ipvlan.group = s.int(c, 0..=i64::from(u32::MAX)).ok().map(|group| group as u32);
+            }
+            (_, _, Some(_)) if ipvlan.address.is_some() => {
+                let message = format!("({name}) ipvlan address already specified - ignoring '{word}'");
+                c.warn(s.last_span(), message);
+            }
+            (_, _, Some((address, _))) if i.is_ipv6().is_some_and(|ipv6| ipv6 != address.is_ipv6()) => {
+                let message = format!(
+                    "({name}) ipvlan address[{word}] MUST match vrrp instance family !!! Skipping..."
+                );
+                c.warn(s.last_span(), message);
+            }
+            (_, _, Some((address, length))) => {
+                let max = value::length_max(address);
+                let length = length.and_then(|text| text.parse().ok()).unwrap_or(max).min(max);
+                ipvlan.address = Some((address, length));
+            }
+            ("name", None, None) => ipvlan.name = s.next().map(str::to_owned),
+            (word, None, None) if word.len() > INTERFACE_NAME_BYTES_MAX => {
+                let message = format!("({name}) IPVLAN interface name '{word}' too long - ignoring");
+                c.warn(s.last_span(), message);
+            }
+            (word, None, None) if ipvlan.name.is_some() => {
+                let message = format!("({name}) IPVLAN interface already specified - ignoring '{word}'");
+                c.warn(s.last_span(), message);
+            }
+            (word, None, None) => ipvlan.name = Some(word.to_owned()),
         }
     }
+    ipvlan.mode = mode.unwrap_or_default();
     i.ipvlan = Some(ipvlan);
 }

@@ -1,9 +1,12 @@
 //! The small blocks: `track_group`, `garp_group`, `linkbeat_interfaces`, `interface_up_down_delays`.
 
-use crate::model::{GarpGroup, InterfaceDelay, LinkbeatInterface, LinkbeatMethod, TrackGroup};
+use crate::model::{
+    AddressSpec, GarpGroup, InterfaceDelay, LinkbeatInterface, LinkbeatMethod, RouteSpec, RuleSpec,
+    TrackGroup,
+};
 
 use super::super::keyword::{Context, Keyword, Statement, run};
-use super::draft::Draft;
+use super::draft::{At, Draft};
 use super::keyword;
 use super::numbers::timer;
 
@@ -15,8 +18,73 @@ pub(super) const TRACK_GROUP: &[Keyword<TrackGroup>] =
 
 pub(super) fn track_group(draft: &mut Draft, s: &mut Statement<'_>, c: &mut Context<'_>) {
     let mut group = TrackGroup { name: s.text(), members: Vec::new() };
+    if draft.track_groups.iter().any(|other| other.name == group.name) {
+        return c.warn(s.span(), format!("track_group {} already defined", group.name));
+    }
     run(&[TRACK_GROUP], &mut group, s.children(), c);
+    if group.members.is_empty() {
+        let message = format!("Warning - track group {} has empty group block", group.name);
+        return c.warn(s.span(), message);
+    }
     draft.track_groups.push(group);
+}
+
+/// What `track_group` at the end of a static address, route or rule needs: a group that is defined, an interface to follow,
+/// and nothing that forbids it.
+pub(super) fn settle_track_groups<T>(
+    list: &mut [At<T>],
+    kind: &str,
+    groups: &[TrackGroup],
+    c: &mut Context<'_>,
+) where
+    for<'a> StaticTracking<'a>: From<&'a mut T>,
+{
+    for At { value, span } in list {
+        let StaticTracking { group, no_track, followed } = StaticTracking::from(value);
+        let Some(name) = group.clone() else { continue };
+        let wrong = if !groups.iter().any(|known| known.name == name) {
+            Some(format!("track_group {name} not found"))
+        } else if no_track {
+            Some(format!("Static {kind} has both track_group and no_track set - not tracking"))
+        } else if !followed {
+            Some(match kind {
+                "rule" => "Static rule cannot have track_group if dev/iif not specified".to_owned(),
+                _ => format!("Static {kind} cannot have track group if no oif specified"),
+            })
+        } else {
+            None
+        };
+        if let Some(message) = wrong {
+            c.warn(*span, message);
+            *group = None;
+        }
+    }
+}
+
+/// What [`settle_track_groups`] looks at.
+pub(super) struct StaticTracking<'a> {
+    pub(super) group: &'a mut Option<String>,
+    pub(super) no_track: bool,
+    /// There is an interface whose state counts.
+    pub(super) followed: bool,
+}
+
+impl<'a> From<&'a mut AddressSpec> for StaticTracking<'a> {
+    fn from(spec: &'a mut AddressSpec) -> Self {
+        Self { no_track: spec.no_track, followed: true, group: &mut spec.track_group }
+    }
+}
+
+impl<'a> From<&'a mut RouteSpec> for StaticTracking<'a> {
+    fn from(spec: &'a mut RouteSpec) -> Self {
+        Self { no_track: spec.no_track, followed: spec.dev.is_some(), group: &mut spec.track_group }
+    }
+}
+
+impl<'a> From<&'a mut RuleSpec> for StaticTracking<'a> {
+    fn from(spec: &'a mut RuleSpec) -> Self {
+        Self { no_track: spec.no_track, followed: spec.iif.is_some(), group: &mut spec.track_group }
+    }
 }
 
 pub(super) const GARP_GROUP: &[Keyword<GarpGroup>] = &[

@@ -75,12 +75,15 @@ pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
     ),
     keyword("static_ipaddress", "{…}", 0, "addresses the daemon sets at start and keeps", |d, s, c| {
         super::address::block(&mut d.static_addresses, s, c, true);
+        small::settle_track_groups(&mut d.static_addresses, "address", &d.track_groups, c);
     }),
     keyword("static_routes", "{…}", 0, "routes the daemon sets at start and keeps", |d, s, c| {
         super::route::block(&mut d.static_routes, s, c, true);
+        small::settle_track_groups(&mut d.static_routes, "route", &d.track_groups, c);
     }),
     keyword("static_rules", "{…}", 0, "policy rules the daemon sets at start and keeps", |d, s, c| {
         super::rule::block(&mut d.static_rules, s, c, true);
+        small::settle_track_groups(&mut d.static_rules, "rule", &d.track_groups, c);
     }),
     keyword("vrrp_sync_group", "<NAME> {…}", 1, "instances that change state together", |d, s, c| {
         let name = s.text();

@@ -3,12 +3,12 @@
 use hacore::diag::Diagnostic;
 
 use crate::model::{
-    AddressSpec, Authentication, Config, Family, GarpSettings, HmacMode, HmacSettings, InitialState, Preempt,
-    UnicastSettings, Version, VmacSettings, VrrpInstance,
+    AddressSpec, Authentication, Config, Family, GarpSettings, HmacMode, HmacSettings, InitialState,
+    InstanceDefaults, Preempt, UnicastSettings, Version, VmacSettings, VrrpInstance,
 };
 
 use super::super::keyword::Context;
-use super::super::keywords::draft::{AuthKind, GlobalDraft, InstanceDraft};
+use super::super::keywords::draft::{AuthKind, GarpDraft, GlobalDraft, InstanceDraft};
 use super::super::value::seconds_text;
 use super::command::Commands;
 use super::tracked::{self, NoWeights};
@@ -78,7 +78,7 @@ pub(super) fn resolve(
                 .any(|peer| peer.min_ttl.is_some() || peer.max_ttl.is_some()),
         unicast,
         preempt: Preempt { enabled: !draft.nopreempt, delay_us: draft.preempt_delay_us },
-        garp: garp(&draft, global),
+        garp: garp(&draft.garp, global),
         accept: draft.accept.unwrap_or(!strict || owner),
         strict,
         skip_check_adv_addr: draft.skip_check_adv_addr.unwrap_or(global.skip_check_adv_addr),
@@ -296,8 +296,25 @@ fn multicast_group(
     }
 }
 
-fn garp(draft: &InstanceDraft, global: &GlobalDraft) -> GarpSettings {
-    let (own, default) = (&draft.garp, &global.garp);
+/// What instances have that say nothing else.
+pub(super) fn defaults(global: &GlobalDraft) -> InstanceDefaults {
+    InstanceDefaults {
+        version: global.version.unwrap_or(Version::V2),
+        garp: garp(&GarpDraft::default(), global),
+        down_timer_adverts: global.down_timer_adverts.unwrap_or(3),
+        lower_prio_no_advert: global.lower_prio_no_advert.unwrap_or(global.strict),
+        higher_prio_send_advert: global.higher_prio_send_advert.unwrap_or(false),
+        check_unicast_src: global.check_unicast_src,
+        skip_check_adv_addr: global.skip_check_adv_addr,
+        strict: global.strict,
+        notify_priority_changes: global.notify_priority_changes,
+        smtp_alert: global.smtp_alert,
+        smtp_alert_vrrp: global.smtp_alert_vrrp,
+    }
+}
+
+fn garp(own: &GarpDraft, global: &GlobalDraft) -> GarpSettings {
+    let default = &global.garp;
     let master_delay_us = own.master_delay_us.or(default.master_delay_us).unwrap_or(if global.min_garp {
         0
     } else {

@@ -122,6 +122,7 @@ fn values<T>(list: Vec<At<T>>) -> Vec<T> {
 
 fn globals(draft: &GlobalDraft, commands: &mut Commands, context: &mut Context<'_>) -> GlobalDefs {
     let mut global = draft.model.clone();
+    global.defaults = instance::defaults(draft);
     if global.router_id.is_empty() {
         global.router_id = context.environment.host_name();
     }
