@@ -259,7 +259,9 @@ pub(super) fn server_tls(loader: &mut Loader, draft: &mut Draft) {
             continue;
         }
         let mut problems = Vec::new();
-        let settings = Settings { global: &global, words: &server.tls_settings, side: Side::Server };
+        let files = loader.global.shared_tls();
+        let settings =
+            Settings { global: &global, words: &server.tls_settings, side: Side::Server, files: &files };
         let made = backend::build(&settings, &mut loader.certificates, &mut problems);
         let span = draft.server_spans.get(index).copied().unwrap_or(draft.span);
         let intro = format!("'server {}/{}'", draft.proxy.name, server.name);

@@ -124,6 +124,9 @@ pub struct Global {
     pub variables: Vec<GlobalVariable>,
     /// TLS defaults by keyword, as written; the TLS layer reads them.
     pub tls: BTreeMap<String, String>,
+    /// What the TLS lines share.
+    #[serde(skip)]
+    pub tls_files: crate::tls::Ready<crate::tls::files::TlsFiles>,
     /// `tune.maxaccept`.
     pub max_accept: Option<i32>,
     /// `tune.rcvbuf.client` and relatives; `None` is the kernel's default.
@@ -134,6 +137,13 @@ pub struct Global {
     /// `tune.h2.*` towards clients and towards servers.
     pub h2_frontend: H2Tuning,
     pub h2_backend: H2Tuning,
+}
+
+impl Global {
+    /// What the TLS lines share.
+    pub fn shared_tls(&self) -> std::sync::Arc<crate::tls::files::TlsFiles> {
+        self.tls_files.0.clone().unwrap_or_default()
+    }
 }
 
 impl Default for Global {
@@ -187,6 +197,7 @@ impl Default for Global {
             local_peer: String::new(),
             variables: Vec::new(),
             tls: BTreeMap::new(),
+            tls_files: crate::tls::files::TlsFiles::default().into(),
             max_accept: None,
             receive_buffer_client_bytes: None,
             receive_buffer_server_bytes: None,

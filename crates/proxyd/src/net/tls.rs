@@ -17,8 +17,10 @@ use nix::sys::socket::{MsgFlags, recv, sendmsg};
 use rustls::ServerConfig;
 use rustls::server::{Acceptor, ClientHello};
 
-use crate::tls::certificate::Certificate;
+use crate::tls::hello::Hellos;
+use crate::tls::secrets::Secrets;
 use crate::tls::server::take_chosen;
+use crate::tls::sni::Candidate;
 use crate::txn::TlsFacts;
 
 /// Ciphertext received by one system call.
@@ -72,8 +74,11 @@ pub struct Transport {
     /// The name that was asked for, on the client's side.
     name: Option<String>,
     facts: Option<Arc<TlsFacts>>,
-    /// The certificate that a client was shown.
-    chosen: Option<Arc<Certificate>>,
+    /// The certificate that a client was shown, with what its entry says.
+    chosen: Option<Candidate>,
+    /// The beginning of both sides' bytes, until the handshake is over.
+    hellos: Option<Box<Hellos>>,
+    secrets: Secrets,
     /// An alert from before there was a connection.
     refusal: Vec<u8>,
     /// What is spoken depends on the client's hello, which has not come.
@@ -105,6 +110,8 @@ impl Transport {
             name: None,
             facts: None,
             chosen: None,
+            hellos: Some(Box::default()),
+            secrets: Secrets::default(),
             refusal: Vec::new(),
             choosing: None,
         }
@@ -134,8 +141,13 @@ impl Transport {
     }
 
     /// The certificate that the client was shown.
-    pub fn chosen(&self) -> Option<&Arc<Certificate>> {
+    pub fn chosen(&self) -> Option<&Candidate> {
         self.chosen.as_ref()
+    }
+
+    /// What the two sides said first, and the secrets of the handshake; both once.
+    pub fn take_handshake(&mut self) -> (Option<Box<Hellos>>, Secrets) {
+        (self.hellos.take(), std::mem::take(&mut self.secrets))
     }
 
     pub fn facts(&self) -> Option<&Arc<TlsFacts>> {
@@ -184,6 +196,9 @@ impl Transport {
                 let count = receive(socket, room, readable, hangup)?;
                 self.heard |= count > 0;
                 let mut rest = room.get(..count).unwrap_or_default();
+                if let Some(hellos) = &mut self.hellos {
+                    hellos.received(rest);
+                }
                 while !rest.is_empty() {
                     if let Err(error) = self.take_in(&mut rest) {
                         return Ok((count, Some(error)));
@@ -214,7 +229,11 @@ impl Transport {
         }
         let before = rest.len();
         self.tls.read_tls(rest).map_err(|error| error.to_string())?;
+        let was_handshaking = self.tls.is_handshaking();
         let processed = self.tls.process_new_packets();
+        if was_handshaking {
+            self.secrets.take_last();
+        }
         if self.chosen.is_none() && self.tls.is_handshaking() {
             self.chosen = take_chosen();
         }
@@ -246,6 +265,7 @@ impl Transport {
             Ok(server) => {
                 self.tls = server.into();
                 self.chosen = take_chosen();
+                self.secrets.take_last();
             }
             Err((error, mut alert)) => {
                 let _ = alert.write_all(&mut self.refusal);
@@ -360,7 +380,12 @@ impl Transport {
     /// Sends what waits, as far as the socket takes it.
     pub fn flush(&mut self, socket: BorrowedFd<'_>, writable: &mut bool) -> Result<(), Errno> {
         while self.tls.wants_write() && *writable {
-            match self.tls.write_tls(&mut Socket(socket)) {
+            let hellos = self.hellos.as_deref_mut().filter(|hellos| hellos.wants_sent());
+            let written = match hellos {
+                Some(hellos) => self.tls.write_tls(&mut Overheard { socket: Socket(socket), hellos }),
+                None => self.tls.write_tls(&mut Socket(socket)),
+            };
+            match written {
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => *writable = false,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -410,6 +435,33 @@ impl Write for Socket<'_> {
     fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
         Ok(sendmsg::<()>(self.0.as_raw_fd(), slices, &[], flags, None)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The same while the beginning of what is sent is kept.
+struct Overheard<'a> {
+    socket: Socket<'a>,
+    hellos: &'a mut Hellos,
+}
+
+impl Write for Overheard<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let count = self.socket.write_vectored(slices)?;
+        let mut rest = count;
+        for slice in slices {
+            let taken = slice.get(..rest.min(slice.len())).unwrap_or_default();
+            self.hellos.sent(taken);
+            rest -= taken.len();
+        }
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -94,11 +94,13 @@ impl LogWriter {
         let global = &*snapshot.global;
         let mut all = Vec::with_capacity(snapshot.proxies.len());
         let mut pending: Vec<Pending> = Vec::new();
-        for proxy in &snapshot.proxies {
+        let of_proxies = snapshot.proxies.iter().map(|proxy| (&proxy.logs, proxy.log_tag.as_deref()));
+        // What is about no proxy goes to the logs of the `global` section.
+        for (targets, own_tag) in of_proxies.chain([(&global.logs, None)]) {
             let mut destinations = Vec::new();
-            for target in &proxy.logs {
+            for target in targets {
                 if let Some(sink) = outlets.open(target, Some(snapshot))? {
-                    let tag = proxy.log_tag.as_deref().or(global.log_tag.as_deref()).unwrap_or(tag);
+                    let tag = own_tag.or(global.log_tag.as_deref()).unwrap_or(tag);
                     let known = pending.iter().position(|pending| Arc::ptr_eq(&pending.sink, &sink));
                     let at = known.unwrap_or_else(|| {
                         pending.push(Pending { sink, bytes: Vec::new(), ends: Vec::new() });
@@ -116,6 +118,11 @@ impl LogWriter {
     /// Whether anybody would get a line of this proxy.
     pub fn is_wanted(&self, proxy: usize) -> bool {
         self.proxies.get(proxy).is_some_and(|destinations| !destinations.is_empty())
+    }
+
+    /// Takes one line for the logs of the `global` section.
+    pub fn write_global(&mut self, process: &Process, record: &Record<'_>) {
+        self.write(process, self.proxies.len().saturating_sub(1), record);
     }
 
     /// Takes one line that no profile concerns; [`Self::flush`] sends it.

@@ -17,6 +17,7 @@ use crate::model::{ProxyId, ServerId};
 use crate::proxy::Snapshot;
 use crate::proxy::checks::{self, Hooks, Reporter};
 use crate::services::cli::{self, Admin, AdminSocket, server::Limits};
+use crate::services::ocsp_update;
 use crate::services::stats::info::Program;
 
 /// What the services need besides the configuration.
@@ -69,6 +70,7 @@ impl Services {
             program: settings.program,
             sockets: sockets.iter().map(|socket| socket.info.clone()).collect(),
             certificates: Default::default(),
+            ocsp: Arc::default(),
             startup_logs: settings.startup_logs,
         });
         let global = &snapshot.global;
@@ -77,10 +79,14 @@ impl Services {
         let (stop, stopped) = oneshot::channel();
         let (configurations, followed) = watch::channel(Arc::clone(snapshot));
         let thread_reporter = Arc::clone(&reporter);
+        let updates = (Arc::clone(&admin), configurations.subscribe(), Arc::clone(&shared));
         // Made within the thread: the tasks of a local set never leave it.
         let work = move || async move {
+            let (asking, configurations, shared) = updates;
+            let log = move |text: &str| shared.log_global(Level::Notice, text);
             tokio::select! {
                 () = checks::follow(followed, thread_reporter) => {}
+                () = ocsp_update::run(asking, configurations, log) => {}
                 outcome = cli::serve(sockets, admin, limits) => {
                     if let Err(error) = outcome {
                         tracing::error!(%error, "admin sockets ended");
@@ -135,6 +141,16 @@ struct Shared {
     /// The configuration in force.
     snapshot: Arc<ArcSwap<Snapshot>>,
     log: Mutex<LogWriter>,
+}
+
+impl Shared {
+    /// A line to the logs of the `global` section.
+    fn log_global(&self, level: Level, text: &str) {
+        let process = Arc::clone(&self.snapshot.load().process);
+        let mut log = self.log.lock();
+        log.write_global(&process, &Record::event(level, hacore::time::wall_us(), text.as_bytes()));
+        log.flush(&process);
+    }
 }
 
 struct ProcessHooks {

@@ -13,7 +13,8 @@ use crate::proxy::{Listener, Server};
 use crate::runtime::Core;
 use crate::runtime::log_writer::Record;
 use crate::tls::backend::server_name;
-use crate::txn::{Endpoint, TlsFacts};
+use crate::tls::chain::Judge;
+use crate::txn::{Endpoint, OwnChain, TlsFacts};
 
 /// HAProxy's words for a client's handshake that came to nothing.
 const FAILED: &str = "SSL handshake failure";
@@ -32,14 +33,16 @@ pub(super) enum Handshaken {
 pub(super) fn start_client(listener: &Listener, is_http: bool, connection: &mut Connection) -> bool {
     let Some(tls) = &listener.model.tls_listener.0 else { return true };
     // A protocol that is forced is not negotiated.
-    let configuration = if is_http && listener.model.protocol.is_none() { &tls.http } else { &tls.server };
+    let general = tls.general();
+    let is_negotiated = is_http && listener.model.protocol.is_none();
+    let configuration = if is_negotiated { &general.http } else { &general.server };
     match rustls::ServerConnection::new(Arc::clone(configuration)) {
         Ok(server) => {
             let transport = Transport::new(server);
             connection.start_tls(if tls.certificates.has_own() {
                 let (tls, default) = (Arc::clone(tls), Arc::clone(configuration));
                 transport.choosing(Box::new(move |hello| match tls.certificates.find(hello)?.own {
-                    Some(own) => Some(Arc::clone(if is_http { &own.http } else { &own.server })),
+                    Some(own) => Some(Arc::clone(if is_negotiated { &own.http } else { &own.server })),
                     None => Some(Arc::clone(&default)),
                 }))
             } else {
@@ -61,14 +64,7 @@ impl Session {
         match outcome {
             Handshake::Wait => Handshaken::Wait,
             Handshake::Done => {
-                if let Some(tls) = core.connections.get(self.client).and_then(Connection::tls) {
-                    let mut facts = TlsFacts::new(tls.session(), None);
-                    if let Some(own) = tls.chosen() {
-                        facts.own_chain = own.key.cert.iter().map(|der| der.to_vec()).collect();
-                    }
-                    self.note_verdict(core, &mut facts);
-                    self.info.tls_facts = Some(Arc::new(facts));
-                }
+                self.note_facts(core);
                 Handshaken::Done
             }
             Handshake::Closed { silent } => {
@@ -89,15 +85,27 @@ impl Session {
         }
     }
 
-    /// What was ignored about the client's certificate is found out once more: the handshake has no place for it.
-    fn note_verdict(&self, core: &Core, facts: &mut TlsFacts) {
-        let judge = self.listener.model.tls_listener.0.as_ref().and_then(|tls| tls.judge.as_ref());
-        let (Some(judge), Some((leaf, others))) = (judge, facts.peer_chain.split_first()) else { return };
-        if judge.is_lenient() {
-            let others: Vec<&[u8]> = others.iter().map(Vec::as_slice).collect();
-            let now_s = i64::try_from(core.clock.wall_us / 1_000_000).unwrap_or(i64::MAX);
-            facts.verdict = judge.judge(leaf, &others, now_s);
+    /// Keeps what the handshake settled.
+    fn note_facts(&mut self, core: &mut Core) {
+        let Some(listener) = self.listener.model.tls_listener.0.as_ref() else { return };
+        let Some(tls) = core.connections.get_mut(self.client).and_then(Connection::tls_mut) else { return };
+        let mut facts = TlsFacts::new(tls.session(), None);
+        let (hellos, secrets) = tls.take_handshake();
+        if let Some(hellos) = hellos {
+            facts.add_hellos(&hellos, Some(listener.capture_max_bytes));
         }
+        facts.secrets = secrets;
+        let general = listener.general();
+        let mut judge = general.judge.clone();
+        if let Some(chosen) = tls.chosen() {
+            facts.own = Some(OwnChain(Arc::clone(&chosen.certificate.key)));
+            facts.own_name = Some(chosen.certificate.path.to_string_lossy().into());
+            judge = chosen.own.as_ref().map_or(judge, |own| own.judge.clone());
+        }
+        if let Some(judge) = judge {
+            note_verdict(&judge, core, &mut facts);
+        }
+        self.info.tls_facts = Some(Arc::new(facts));
     }
 
     /// `timeout client-hs`, or else `timeout client`, has passed.
@@ -171,7 +179,7 @@ impl Stream {
             _ => None,
         };
         let name = server_name(asked.as_deref(), address);
-        match rustls::ClientConnection::new(Arc::clone(&tls.client), name) {
+        match rustls::ClientConnection::new(tls.client(), name) {
             Ok(client) => {
                 connection.start_tls(Transport::new(client).named(asked));
                 true
@@ -192,7 +200,12 @@ impl Stream {
             Handshake::Wait => None,
             Handshake::Done => {
                 if let Some(tls) = core.connections.get_mut(key).and_then(Connection::tls_mut) {
-                    let facts = TlsFacts::new(tls.session(), tls.name());
+                    let mut facts = TlsFacts::new(tls.session(), tls.name());
+                    let (hellos, secrets) = tls.take_handshake();
+                    if let Some(hellos) = hellos {
+                        facts.add_hellos(&hellos, None);
+                    }
+                    facts.secrets = secrets;
                     tls.keep_facts(Arc::new(facts));
                 }
                 Some(true)
@@ -203,5 +216,15 @@ impl Stream {
             }
             Handshake::Closed { .. } | Handshake::Broken(_) => Some(false),
         }
+    }
+}
+
+/// What was ignored about the client's certificate is found out once more: the handshake has no place for it.
+fn note_verdict(judge: &Judge, core: &Core, facts: &mut TlsFacts) {
+    let Some((leaf, others)) = facts.peer_chain.split_first() else { return };
+    if judge.is_lenient() {
+        let others: Vec<&[u8]> = others.iter().map(Vec::as_slice).collect();
+        let now_s = i64::try_from(core.clock.wall_us / 1_000_000).unwrap_or(i64::MAX);
+        facts.verdict = judge.judge(leaf, &others, now_s);
     }
 }

@@ -4,21 +4,30 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error, SignatureAlgorithm};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
-use super::pem::{Bundle, PemError};
+use super::ocsp::CertificateId;
+use super::pem::{Bundle, Extras, PemError};
 
 /// A certificate with its key, as one `crt` gives it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Certificate {
     pub path: PathBuf,
     pub key: Arc<CertifiedKey>,
     /// Host names in lower case: the DNS names of the subject's alternatives, or its common name without them.
     /// Wildcards keep their `*.`.
     pub names: Vec<String>,
+    /// Who signed it, where that is known.
+    pub issuer: Option<CertificateDer<'static>>,
+    /// The file of `issuers-chain-path` that completed the chain.
+    pub chain_file: Option<PathBuf>,
+    /// `ocsp-update` of a `crt-store`; `None` leaves it to the list or the default.
+    pub ocsp_update: Option<bool>,
+    /// There is a list of signed timestamps beside it, which nobody sends.
+    pub has_timestamps: bool,
 }
 
 impl Certificate {
@@ -30,6 +39,7 @@ impl Certificate {
         let names = names(leaf).map_err(unusable)?;
         let mut key = CertifiedKey::new(bundle.chain, signing);
         key.ocsp = bundle.ocsp;
+        let issuer = bundle.issuer.or_else(|| key.cert.get(1).cloned());
         match key.keys_match() {
             // Keys whose public half cannot be told are taken on trust, as a signature would show a mismatch at once.
             Ok(()) | Err(Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
@@ -40,22 +50,65 @@ impl Certificate {
             }
             Err(error) => return Err(unusable(error.to_string())),
         }
-        Ok(Self { path: path.into(), key: Arc::new(key), names })
+        Ok(Self {
+            path: path.into(),
+            key: Arc::new(key),
+            names,
+            issuer,
+            chain_file: None,
+            ocsp_update: None,
+            has_timestamps: bundle.has_timestamps,
+        })
     }
 
-    /// A new chain for the key that `current` has, which must fit.
-    pub fn with_key_of(
-        path: &Path,
-        chain: Vec<CertificateDer<'static>>,
-        current: &Self,
-    ) -> Result<Self, PemError> {
-        let fresh = Self::unchecked(path, chain, current)?;
-        match fresh.key.keys_match() {
-            Err(Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
-                Err(PemError::Mismatch(path.into()))
-            }
-            _ => Ok(fresh),
+    /// One that was made for a name (`generate-certificates`).
+    pub(super) fn generated(name: &str, key: CertifiedKey) -> Self {
+        Self {
+            path: name.into(),
+            issuer: key.cert.get(1).cloned(),
+            key: Arc::new(key),
+            names: vec![name.to_owned()],
+            chain_file: None,
+            ocsp_update: Some(false),
+            has_timestamps: false,
         }
+    }
+
+    /// Whether both sign with the same key.
+    pub(super) fn key_is_that_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.key.key, &other.key.key)
+    }
+
+    /// Whether the key is the leaf's.
+    pub fn check_key(self) -> Result<Self, PemError> {
+        match self.key.keys_match() {
+            Err(Error::InconsistentKeys(rustls::InconsistentKeys::KeyMismatch)) => {
+                Err(PemError::Mismatch(self.path))
+            }
+            _ => Ok(self),
+        }
+    }
+
+    /// What an OCSP responder knows it by; `None` while its issuer is not known.
+    pub fn ocsp_id(&self) -> Option<CertificateId> {
+        CertificateId::new(self.key.cert.first()?, self.issuer.as_ref()?)
+    }
+
+    /// The same with another response to staple.
+    #[must_use]
+    pub fn with_ocsp(&self, response: Option<Vec<u8>>) -> Self {
+        let mut key = CertifiedKey::clone(&self.key);
+        key.ocsp = response;
+        Self { key: Arc::new(key), ..self.clone() }
+    }
+
+    /// The same with the chain that its issuer has in `issuers-chain-path`, if it brought none.
+    #[must_use]
+    pub fn completed(self, file: &Path, chain: &[CertificateDer<'static>]) -> Self {
+        let mut key = CertifiedKey::clone(&self.key);
+        key.cert.extend_from_slice(chain);
+        let issuer = self.issuer.clone().or_else(|| chain.first().cloned());
+        Self { key: Arc::new(key), issuer, chain_file: Some(file.into()), ..self }
     }
 
     /// The same without a look at the key: only to be shown.
@@ -66,13 +119,24 @@ impl Certificate {
     ) -> Result<Self, PemError> {
         let leaf = chain.first().ok_or_else(|| PemError::NoCertificate(path.into()))?;
         let names = names(leaf).map_err(|reason| PemError::Unusable(path.into(), reason))?;
-        let key = CertifiedKey::new(chain, Arc::clone(&current.key.key));
-        Ok(Self { path: path.into(), key: Arc::new(key), names })
+        let mut key = CertifiedKey::new(chain, Arc::clone(&current.key.key));
+        key.ocsp.clone_from(&current.key.ocsp);
+        let issuer = key.cert.get(1).cloned().or_else(|| current.issuer.clone());
+        Ok(Self { path: path.into(), key: Arc::new(key), names, issuer, ..current.clone() })
+    }
+
+    /// The same key material with another key.
+    pub(super) fn with_key(&self, key: &PrivateKeyDer<'_>) -> Result<Self, PemError> {
+        let signing = any_supported_type(key)
+            .map_err(|error| PemError::Unusable(self.path.clone(), error.to_string()))?;
+        let mut own = CertifiedKey::clone(&self.key);
+        own.key = signing;
+        Ok(Self { key: Arc::new(own), ..self.clone() })
     }
 
     /// Reads the bundle at `path` and what stands beside it.
-    pub fn load(path: &Path) -> Result<Self, PemError> {
-        Self::new(path, super::pem::load(path)?)
+    pub fn load(path: &Path, extras: &Extras) -> Result<Self, PemError> {
+        Self::new(path, super::pem::load(path, extras)?)
     }
 
     /// RSA, ECDSA or EdDSA: a client is given what it can verify.

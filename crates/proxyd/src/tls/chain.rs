@@ -5,16 +5,15 @@
 //! an authority, then every certificate's signature, dates and revocation are judged; constraints are webpki's business.
 
 use std::collections::BTreeSet;
-use std::io;
-use std::path::Path;
 
 use aws_lc_rs::signature::{RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, UnparsedPublicKey};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::WebPkiSupportedAlgorithms;
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, SignatureVerificationAlgorithm};
 use rustls::{CertificateError, DigitallySignedStruct, Error};
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
+
+use super::der::Elements;
 
 /// `sha1WithRSAEncryption`: webpki has no such algorithm, but lists that old tools make are signed so.
 const RSA_SHA1: &[u8] = &[6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 5, 5, 0];
@@ -115,12 +114,6 @@ pub struct Judge {
     algorithms: WebPkiSupportedAlgorithms,
     pub leaf_ignored: Ignored,
     pub authorities_ignored: Ignored,
-}
-
-/// The lists of a `crl-file`.
-pub fn revocations(path: &Path) -> io::Result<Vec<CertificateRevocationListDer<'static>>> {
-    let text = super::pem::read(path)?;
-    Ok(CertificateRevocationListDer::pem_slice_iter(&text).map_while(Result::ok).collect())
 }
 
 impl Judge {
@@ -247,16 +240,22 @@ impl Judge {
     }
 
     /// Whether a signed structure (certificate or list) carries its issuer's signature.
-    fn is_signed_by(&self, signed: &[u8], issuer: &[u8]) -> bool {
-        let Some((key_algorithm, key)) = public_key(issuer) else { return false };
+    pub fn is_signed_by(&self, signed: &[u8], issuer: &[u8]) -> bool {
+        let Some((_, key)) = public_key(issuer) else { return false };
         let Some(parts) = Signed::split(signed) else { return false };
         if parts.algorithm == RSA_SHA1 {
             let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, key);
             return parts.is_list && key.verify(parts.content, parts.signature).is_ok();
         }
+        self.has_signed(issuer, parts.content, parts.algorithm, parts.signature)
+    }
+
+    /// Whether a signature of `content` is by the key in the certificate `signer`; `identifier` is that of the algorithm.
+    pub fn has_signed(&self, signer: &[u8], content: &[u8], identifier: &[u8], signature: &[u8]) -> bool {
+        let Some((key_algorithm, key)) = public_key(signer) else { return false };
         self.algorithms.all.iter().any(|algorithm| {
-            algorithm.signature_alg_id().as_ref() == parts.algorithm
-                && verifies(*algorithm, key_algorithm, key, parts.content, parts.signature)
+            algorithm.signature_alg_id().as_ref() == identifier
+                && verifies(*algorithm, key_algorithm, key, content, signature)
         })
     }
 }
@@ -328,20 +327,11 @@ impl<'a> Signed<'a> {
     }
 }
 
-/// A DER element's content and what follows it; lengths up to four bytes.
+/// An element's content and what follows it.
 fn element(der: &[u8]) -> Option<(&[u8], &[u8])> {
-    let first = usize::from(*der.get(1)?);
-    let (length, start) = match first {
-        0..=127 => (first, 2),
-        129..=132 => {
-            let count = first - 128;
-            let bytes = der.get(2..2 + count)?;
-            (bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)), 2 + count)
-        }
-        _ => return None,
-    };
-    let end = start.checked_add(length)?;
-    Some((der.get(start..end)?, der.get(end..)?))
+    let mut elements = Elements::of(der);
+    let first = elements.next()?;
+    Some((first.content, elements.rest()))
 }
 
 #[cfg(test)]

@@ -7,20 +7,19 @@ use hacore::probe::{Io, Secured, TlsClient, TlsHandshake};
 use rustls::{CertificateError, ClientConfig, Error};
 use tokio_rustls::TlsConnector;
 
-use super::backend::server_name;
+use super::backend::{BackendTls, server_name};
 
 /// Shakes hands as the server's traffic does.
 #[derive(Debug)]
 pub struct CheckTls {
-    client: Arc<ClientConfig>,
+    /// Asked anew for each check: what it is made of may be replaced.
+    server: Arc<BackendTls>,
 }
 
 impl CheckTls {
     /// Checks that do not say otherwise speak HTTP/1, whatever traffic may agree on.
-    pub fn new(client: Arc<ClientConfig>) -> Self {
-        let mut own = ClientConfig::clone(&client);
-        own.alpn_protocols.retain(|name| name != b"h2");
-        Self { client: Arc::new(own) }
+    pub fn new(server: Arc<BackendTls>) -> Self {
+        Self { server }
     }
 }
 
@@ -31,13 +30,13 @@ impl TlsClient for CheckTls {
         sni: Option<&'a str>,
         alpn: &'a [String],
     ) -> TlsHandshake<'a> {
-        let client = if alpn.is_empty() {
-            Arc::clone(&self.client)
+        let mut own = ClientConfig::clone(&self.server.client());
+        if alpn.is_empty() {
+            own.alpn_protocols.retain(|name| name != b"h2");
         } else {
-            let mut own = ClientConfig::clone(&self.client);
             own.alpn_protocols = alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
-            Arc::new(own)
-        };
+        }
+        let client = Arc::new(own);
         let name = server_name(sni, None);
         Box::pin(async move {
             let stream = TlsConnector::from(client).connect(name, stream).await.map_err(told)?;

@@ -1,7 +1,5 @@
 //! The client side: `server … ssl` and checks over TLS.
 
-use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -16,8 +14,8 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use super::certificate::Certificate;
 use super::chain::handshake_is_signed;
 use super::parameters::{self, Versions};
-use super::pem;
 use super::pinned::Authorities;
+use super::{secrets, sigalgs};
 
 /// `verify` of a server, with its authorities.
 #[derive(Debug, Clone)]
@@ -47,9 +45,16 @@ impl ShownCertificate {
     }
 }
 
-impl ResolvesClientCert for ShownCertificate {
+/// The certificate as one configuration shows it.
+#[derive(Debug)]
+struct Shown {
+    certificate: Arc<ShownCertificate>,
+    signatures: Option<Arc<[SignatureScheme]>>,
+}
+
+impl ResolvesClientCert for Shown {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
-        Some(Arc::clone(&self.0.load().key))
+        Some(sigalgs::restricted(&self.certificate.get().key, self.signatures.as_ref()))
     }
 
     fn has_certs(&self) -> bool {
@@ -70,6 +75,13 @@ pub struct ClientParameters {
     pub resumption: bool,
     /// `crl-file`.
     pub revocations: Vec<CertificateRevocationListDer<'static>>,
+    /// `tune.ssl.keylog`.
+    pub key_log: bool,
+    /// `sigalgs`: what servers may sign with; `client-sigalgs`: what is signed with here.
+    pub signatures: Option<Arc<[SignatureScheme]>>,
+    pub client_signatures: Option<Arc<[SignatureScheme]>>,
+    /// `allow-0rtt`.
+    pub early_data: bool,
 }
 
 impl ClientParameters {
@@ -82,6 +94,10 @@ impl ClientParameters {
             certificate: None,
             resumption: true,
             revocations: Vec::new(),
+            key_log: false,
+            signatures: None,
+            client_signatures: None,
+            early_data: false,
         }
     }
 }
@@ -94,48 +110,35 @@ pub fn configuration(parameters: &ClientParameters) -> Result<Arc<ClientConfig>,
         .dangerous()
         .with_custom_certificate_verifier(verifier);
     let mut configuration = match &parameters.certificate {
-        Some(certificate) => builder.with_client_cert_resolver(Arc::clone(certificate) as _),
+        Some(certificate) => builder.with_client_cert_resolver(Arc::new(Shown {
+            certificate: Arc::clone(certificate),
+            signatures: parameters.client_signatures.clone(),
+        })),
         None => builder.with_no_client_auth(),
     };
     configuration.alpn_protocols.clone_from(&parameters.alpn);
+    configuration.enable_early_data = parameters.early_data;
+    if parameters.key_log {
+        configuration.key_log = Arc::new(secrets::Recorder);
+    }
     if !parameters.resumption {
         configuration.resumption = rustls::client::Resumption::disabled();
     }
     Ok(Arc::new(configuration))
 }
 
-/// The authorities of a `ca-file`: a PEM file, a directory of them, or `@system-ca`.
-pub fn authorities(path: &str) -> io::Result<Authorities> {
-    if path == "@system-ca" {
-        return Ok(Authorities::new(rustls_native_certs::load_native_certs().certs));
-    }
-    let path = Path::new(path);
-    let files: Vec<_> = if path.is_dir() {
-        std::fs::read_dir(path)?
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|file| file.is_file())
-            .collect()
-    } else {
-        vec![path.to_path_buf()]
-    };
-    let mut certificates = Vec::new();
-    for file in files {
-        certificates.extend(pem::certificates(&pem::read(&file)?));
-    }
-    Ok(Authorities::new(certificates))
-}
-
 fn verifier(parameters: &ClientParameters) -> Result<Arc<dyn ServerCertVerifier>, Error> {
     let provider = Arc::clone(&parameters.provider);
+    let signatures = parameters.signatures.clone();
     match &parameters.verification {
-        ServerVerification::None => Ok(Arc::new(SignatureOnly { provider })),
+        ServerVerification::None => Ok(Arc::new(SignatureOnly { provider, signatures })),
         ServerVerification::Required { authorities, host } => {
             let roots = Arc::clone(&authorities.roots);
             let chain = WebPkiServerVerifier::builder_with_provider(roots, provider)
                 .with_crls(parameters.revocations.iter().cloned())
                 .build()
                 .map_err(|error| Error::General(error.to_string()))?;
-            Ok(Arc::new(Required { chain, authorities: authorities.clone(), host: host.clone() }))
+            Ok(Arc::new(Required { chain, authorities: authorities.clone(), host: host.clone(), signatures }))
         }
     }
 }
@@ -144,6 +147,7 @@ fn verifier(parameters: &ClientParameters) -> Result<Arc<dyn ServerCertVerifier>
 #[derive(Debug)]
 struct SignatureOnly {
     provider: Arc<CryptoProvider>,
+    signatures: Option<Arc<[SignatureScheme]>>,
 }
 
 impl ServerCertVerifier for SignatureOnly {
@@ -181,7 +185,8 @@ impl ServerCertVerifier for SignatureOnly {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        let known = self.provider.signature_verification_algorithms.supported_schemes();
+        sigalgs::allowed(self.signatures.as_deref(), known)
     }
 }
 
@@ -191,6 +196,7 @@ struct Required {
     chain: Arc<WebPkiServerVerifier>,
     authorities: Authorities,
     host: Option<String>,
+    signatures: Option<Arc<[SignatureScheme]>>,
 }
 
 impl ServerCertVerifier for Required {
@@ -241,6 +247,6 @@ impl ServerCertVerifier for Required {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
+        sigalgs::allowed(self.signatures.as_deref(), self.chain.supported_verify_schemes())
     }
 }

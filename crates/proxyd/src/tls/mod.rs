@@ -6,17 +6,28 @@ pub mod backend;
 pub mod certificate;
 pub mod chain;
 pub mod check;
+pub mod cipher_names;
 pub mod client;
 pub mod crt_list;
+pub mod der;
+pub mod files;
+pub mod generate;
+pub mod hello;
 pub mod listener;
+pub mod ocsp;
 pub mod parameters;
+pub mod passphrase;
 pub mod pem;
 pub mod pinned;
 pub mod replace;
+pub mod secrets;
 pub mod server;
 pub mod settings;
+pub mod sigalgs;
 pub mod sni;
 pub mod store;
+pub mod tickets;
+pub mod trust;
 
 use std::sync::Arc;
 
@@ -58,4 +69,14 @@ pub enum Problem {
     Whole(String),
     /// It works, but not as it was written.
     Warning(String),
+}
+
+impl Problem {
+    /// The words of the first that forbids to go on.
+    pub fn first_error(problems: Vec<Self>) -> Option<String> {
+        problems.into_iter().find_map(|problem| match problem {
+            Self::Word(text) | Self::Whole(text) => Some(text),
+            Self::Warning(_) => None,
+        })
+    }
 }

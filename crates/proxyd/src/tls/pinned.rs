@@ -15,6 +15,7 @@ use rustls::{
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::chain::{Judge, code, handshake_is_signed};
+use super::sigalgs;
 
 /// What a `ca-file` holds: anchors of chains, and each certificate as it stands.
 #[derive(Debug, Clone)]
@@ -76,6 +77,8 @@ pub struct Clients {
     pub chain: Arc<dyn ClientCertVerifier>,
     pub authorities: Authorities,
     pub judge: Arc<Judge>,
+    /// `client-sigalgs`.
+    pub signatures: Option<Arc<[SignatureScheme]>>,
 }
 
 impl ClientCertVerifier for Clients {
@@ -140,6 +143,6 @@ impl ClientCertVerifier for Clients {
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.chain.supported_verify_schemes()
+        sigalgs::allowed(self.signatures.as_deref(), self.chain.supported_verify_schemes())
     }
 }

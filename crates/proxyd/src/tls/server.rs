@@ -4,32 +4,43 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
+use rustls::pki_types::UnixTime;
 use rustls::crypto::CryptoProvider;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ResolvesServerCert, ServerSessionMemoryCache, WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SignatureScheme};
 
 use super::certificate::Certificate;
 use super::chain::Judge;
+use super::generate::Generator;
 use super::parameters::{self, Versions};
 use super::pinned::{Authorities, Clients};
 use super::sni::{Candidate, SniTable};
+use super::tickets::TicketKeys;
+use super::{secrets, sigalgs};
 
-/// Sessions that can be resumed by id in TLS 1.2; tickets need no memory.
-const SESSIONS_MAX: usize = 20_000;
+/// Sessions that can be resumed without a ticket, unless `tune.ssl.cachesize` says otherwise; tickets need no memory.
+pub const SESSIONS_MAX: usize = 20_000;
 
 /// The certificates of a listener, replaceable while connections use them.
 #[derive(Debug, Default)]
 pub struct Certificates {
     table: ArcSwap<SniTable>,
+    /// `generate-certificates`: who makes one for a name that none has.
+    generator: Option<Generator>,
 }
 
 impl Certificates {
     pub fn new(table: SniTable) -> Self {
-        Self { table: ArcSwap::from_pointee(table) }
+        Self { table: ArcSwap::from_pointee(table), generator: None }
+    }
+
+    /// Certificates that are made for names that none has.
+    pub fn generating(generator: Option<Generator>) -> Self {
+        Self { generator, ..Self::default() }
     }
 
     /// What a client's hello leads to.
@@ -37,6 +48,16 @@ impl Certificates {
         let table = self.table.load();
         let schemes = hello.signature_schemes();
         let accepts = |certificate: &Certificate| certificate.key.key.choose_scheme(schemes).is_some();
+        if let (Some(generator), Some(name)) = (&self.generator, hello.server_name()) {
+            let made = table.find_exactly(name, &accepts).is_none().then(|| {
+                let now_s = i64::try_from(UnixTime::now().as_secs()).unwrap_or(i64::MAX);
+                generator.certificate(&name.to_ascii_lowercase(), &table.first(&accepts)?.certificate, now_s)
+            });
+            // One that could not be made leaves the default.
+            if let Some(certificate) = made.flatten() {
+                return Some(Candidate { certificate, own: None });
+            }
+        }
         table.find(hello.server_name(), &accepts).cloned()
     }
 
@@ -51,10 +72,17 @@ impl Certificates {
     }
 }
 
-impl ResolvesServerCert for Certificates {
+/// The certificates as one configuration shows them.
+#[derive(Debug)]
+struct Resolver {
+    certificates: Arc<Certificates>,
+    signatures: Option<Arc<[SignatureScheme]>>,
+}
+
+impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let found = self.find(&hello)?.certificate;
-        let key = Arc::clone(&found.key);
+        let found = self.certificates.find(&hello)?;
+        let key = sigalgs::restricted(&found.certificate.key, self.signatures.as_ref());
         CHOSEN.set(Some(found));
         Some(key)
     }
@@ -102,6 +130,19 @@ pub struct ServerParameters {
     pub prefer_client_ciphers: bool,
     /// Whether clients are told whose certificates are taken; false with `no-ca-names`.
     pub ca_names: bool,
+    /// `tls-ticket-keys`; without them keys are made at start and replaced by themselves.
+    pub ticket_keys: Option<Arc<TicketKeys>>,
+    /// `allow-0rtt`: bytes of early data that are taken.
+    pub early_data_max_bytes: u32,
+    /// `tune.ssl.cachesize`.
+    pub sessions_max: usize,
+    /// `tune.ssl.maxrecord`: the largest record that is sent, in bytes.
+    pub record_max_bytes: Option<usize>,
+    /// `tune.ssl.keylog`.
+    pub key_log: bool,
+    /// `sigalgs`, `client-sigalgs`.
+    pub signatures: Option<Arc<[SignatureScheme]>>,
+    pub client_signatures: Option<Arc<[SignatureScheme]>>,
 }
 
 impl Default for ServerParameters {
@@ -114,22 +155,33 @@ impl Default for ServerParameters {
             tickets: true,
             prefer_client_ciphers: false,
             ca_names: true,
+            ticket_keys: None,
+            early_data_max_bytes: 0,
+            sessions_max: SESSIONS_MAX,
+            record_max_bytes: None,
+            key_log: false,
+            signatures: None,
+            client_signatures: None,
         }
     }
 }
 
-fn clients(chain: Arc<dyn ClientCertVerifier>, with: &Verification) -> Arc<Clients> {
+fn clients(
+    chain: Arc<dyn ClientCertVerifier>,
+    with: &Verification,
+    parameters: &ServerParameters,
+) -> Arc<Clients> {
     let (authorities, judge) = (with.authorities.clone(), Arc::clone(&with.judge));
-    Arc::new(Clients { chain, authorities, judge })
+    Arc::new(Clients { chain, authorities, judge, signatures: parameters.client_signatures.clone() })
 }
 
 thread_local! {
     /// What the last hello on this thread led to, until its connection asks.
-    static CHOSEN: RefCell<Option<Arc<Certificate>>> = const { RefCell::new(None) };
+    static CHOSEN: RefCell<Option<Candidate>> = const { RefCell::new(None) };
 }
 
 /// The certificate that was chosen for the hello that was just read, once.
-pub fn take_chosen() -> Option<Arc<Certificate>> {
+pub fn take_chosen() -> Option<Candidate> {
     CHOSEN.take()
 }
 
@@ -154,21 +206,35 @@ pub fn configuration(
         ClientVerification::None => builder.with_no_client_auth(),
         ClientVerification::Optional(with) => {
             let chain = verifier(with).allow_unauthenticated().build().map_err(unusable)?;
-            builder.with_client_cert_verifier(clients(chain, with))
+            builder.with_client_cert_verifier(clients(chain, with, parameters))
         }
         ClientVerification::Required(with) => {
             let chain = verifier(with).build().map_err(unusable)?;
-            builder.with_client_cert_verifier(clients(chain, with))
+            builder.with_client_cert_verifier(clients(chain, with, parameters))
         }
     };
-    let mut configuration = builder.with_cert_resolver(certificates);
+    let resolver = Resolver { certificates, signatures: parameters.signatures.clone() };
+    let mut configuration = builder.with_cert_resolver(Arc::new(resolver));
     configuration.alpn_protocols.clone_from(&parameters.alpn);
     configuration.ignore_client_order = !parameters.prefer_client_ciphers;
-    if parameters.tickets {
-        configuration.ticketer = rustls::crypto::aws_lc_rs::Ticketer::new()?;
-        configuration.session_storage = ServerSessionMemoryCache::new(SESSIONS_MAX);
-    } else {
-        configuration.session_storage = Arc::new(NoServerSessionStorage {});
+    configuration.max_fragment_size = parameters.record_max_bytes;
+    if parameters.key_log {
+        configuration.key_log = Arc::new(secrets::Recorder);
+    }
+    configuration.session_storage = match parameters.sessions_max {
+        0 => Arc::new(NoServerSessionStorage {}),
+        sessions => ServerSessionMemoryCache::new(sessions),
+    };
+    if parameters.early_data_max_bytes > 0 {
+        // A session that this process remembers is used once, so that early data cannot be replayed (RFC 8446 §8.1): no tickets.
+        configuration.max_early_data_size = parameters.early_data_max_bytes;
+        configuration.send_half_rtt_data = true;
+    } else if parameters.tickets {
+        configuration.ticketer = match &parameters.ticket_keys {
+            Some(keys) => Arc::clone(keys) as _,
+            None => rustls::crypto::aws_lc_rs::Ticketer::new()?,
+        };
+    } else if parameters.sessions_max == 0 {
         configuration.send_tls13_tickets = 0;
     }
     Ok(Arc::new(configuration))

@@ -1,13 +1,17 @@
 //! The TLS words of a `bind` or `server` line together with the defaults of the `global` section.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::SignatureScheme;
 use rustls::crypto::CryptoProvider;
 
 use super::Problem;
+use super::files::TlsFiles;
 use super::parameters::{self, Versions};
+use super::sigalgs;
+use super::trust::Kind;
 use crate::model::TlsSetting;
 
 /// Versions in order, as `ssl-min-ver` names them; rustls has the last two.
@@ -38,6 +42,8 @@ pub struct Settings<'a> {
     pub global: &'a BTreeMap<String, String>,
     pub words: &'a [TlsSetting],
     pub side: Side,
+    /// What all lines share.
+    pub files: &'a Arc<TlsFiles>,
 }
 
 impl<'a> Settings<'a> {
@@ -167,15 +173,46 @@ impl<'a> Settings<'a> {
                 Vec::new()
             }),
         };
-        let curves = self.or_default("curves").or_else(|| self.value("ecdhe"));
+        let ecdhe = || self.value("ecdhe").map(|list| (list, "elliptic named curve"));
+        let curves = self.or_default("curves").map(|list| (list, "SSL curves list")).or_else(ecdhe);
         let groups = match curves {
             None => Vec::new(),
-            Some(list) => parameters::groups(list).unwrap_or_else(|| {
-                problems.push(Problem::Whole(format!("unable to set SSL curves list to '{list}'")));
+            Some((list, what)) => parameters::groups(list).unwrap_or_else(|| {
+                problems.push(Problem::Whole(format!("unable to set {what} to '{list}'")));
                 Vec::new()
             }),
         };
         parameters::provider(&tls12, &tls13, &groups)
+    }
+
+    /// `sigalgs`, `client-sigalgs`; `None` without one.
+    pub fn signatures(&self, name: &str, problems: &mut Vec<Problem>) -> Option<Arc<[SignatureScheme]>> {
+        let list = self.or_default(name)?;
+        let parsed = sigalgs::parse(list);
+        if parsed.is_none() {
+            problems.push(Problem::Whole(format!("unable to set SSL Signature Algorithm list to '{list}'")));
+        }
+        parsed.map(Into::into)
+    }
+
+    /// Whether a word names this file of authorities or revocations.
+    pub fn names(&self, kind: Kind, path: &str) -> bool {
+        let is_of_kind = |word: &TlsSetting| match kind {
+            Kind::Authorities => matches!(word.name.as_str(), "ca-file" | "ca-verify-file"),
+            Kind::Revocations => word.name == "crl-file",
+        };
+        let mut named = self.words.iter().filter(|word| is_of_kind(word));
+        named.any(|word| self.path("ca-base", &word.value) == Path::new(path))
+    }
+
+    /// A number of the `global` section.
+    pub fn number(&self, name: &str) -> Option<usize> {
+        self.global.get(name)?.parse().ok()
+    }
+
+    /// `{ on | off }` of the `global` section.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.global.get(name).is_some_and(|value| value == "on")
     }
 }
 
@@ -228,7 +265,8 @@ mod tests {
             .collect();
         let global = BTreeMap::from([("ssl-default-bind-options".to_owned(), default.to_owned())]);
         let mut problems = Vec::new();
-        let settings = Settings { global: &global, words: &words, side: Side::Bind };
+        let files = Arc::default();
+        let settings = Settings { global: &global, words: &words, side: Side::Bind, files: &files };
         (settings.versions(&mut problems), problems)
     }
 

@@ -87,8 +87,18 @@ impl SniTable {
 
     /// The certificate for `name` (none when the client sent no name) among those that `accepts` allows.
     pub fn find(&self, name: Option<&str>, accepts: &dyn Fn(&Certificate) -> bool) -> Option<&Candidate> {
-        let matched = name.and_then(|name| self.find_named(&name.to_ascii_lowercase(), accepts));
-        matched.or_else(|| if self.strict { None } else { self.default.best(accepts) })
+        let matched = name.and_then(|name| self.find_exactly(name, accepts));
+        matched.or_else(|| if self.strict { None } else { self.first(accepts) })
+    }
+
+    /// The certificate that has `name`, without a default.
+    pub fn find_exactly(&self, name: &str, accepts: &dyn Fn(&Certificate) -> bool) -> Option<&Candidate> {
+        self.find_named(&name.to_ascii_lowercase(), accepts)
+    }
+
+    /// The first certificate, whether or not it is used for names that none has.
+    pub fn first(&self, accepts: &dyn Fn(&Certificate) -> bool) -> Option<&Candidate> {
+        self.default.best(accepts)
     }
 
     fn find_named(&self, name: &str, accepts: &dyn Fn(&Certificate) -> bool) -> Option<&Candidate> {

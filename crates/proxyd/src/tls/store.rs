@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
 use super::certificate::Certificate;
-use super::pem::{self, PemError};
+use super::pem::{self, Extras, Parts, PemError};
 
 /// Files beside a bundle that are not bundles themselves (configuration manual, "crt").
 const SIDECARS: [&str; 5] = [".key", ".issuer", ".ocsp", ".sctl", ".dh"];
@@ -18,13 +21,10 @@ pub struct CertificateStore {
     aliases: BTreeMap<String, PathBuf>,
     /// `crt-base` and `key-base` of these sections.
     bases: BTreeMap<String, (Option<String>, Option<String>)>,
-}
-
-/// What a `load` line names besides the certificate.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Parts {
-    pub key: Option<PathBuf>,
-    pub ocsp: Option<PathBuf>,
+    /// `ssl-load-extra-files` and its kin.
+    pub extras: Extras,
+    /// The chains of `issuers-chain-path`.
+    chains: Vec<(PathBuf, Vec<CertificateDer<'static>>)>,
 }
 
 impl CertificateStore {
@@ -34,13 +34,20 @@ impl CertificateStore {
     }
 
     /// Loads a certificate for `crt-store`, to be known by `names` and by its path.
-    pub fn load_parts(&mut self, path: &Path, names: Vec<String>, parts: &Parts) -> Result<(), String> {
+    pub fn load_parts(
+        &mut self,
+        path: &Path,
+        names: Vec<String>,
+        parts: &Parts,
+        ocsp_update: Option<bool>,
+    ) -> Result<(), String> {
         if self.loaded.contains_key(path) {
             return Err(format!("'{}' is loaded already, with other parameters.", path.display()));
         }
-        let bundle = pem::load_parts(path, parts.key.as_deref(), parts.ocsp.as_deref());
+        let bundle = pem::load_parts(path, parts, &self.extras);
         let certificate =
             bundle.and_then(|bundle| Certificate::new(path, bundle)).map_err(|error| error.to_string())?;
+        let certificate = Certificate { ocsp_update, ..self.completed(certificate) };
         self.loaded.insert(path.into(), Arc::new(certificate));
         self.aliases.extend(names.into_iter().map(|name| (name, path.into())));
         Ok(())
@@ -55,7 +62,8 @@ impl CertificateStore {
         if let Some(known) = self.loaded.get(&named) {
             return (vec![Arc::clone(known)], Vec::new());
         }
-        let files = match bundles_in(path).or_else(|error| twins(path).ok_or(error)) {
+        let twins = || if self.extras.bundle { twins(path) } else { None };
+        let files = match bundles_in(path).or_else(|error| twins().ok_or(error)) {
             Ok(files) => files,
             Err(error) => return (Vec::new(), vec![PemError::Stat(path.into(), error)]),
         };
@@ -73,9 +81,39 @@ impl CertificateStore {
         if let Some(known) = self.loaded.get(path) {
             return Ok(Arc::clone(known));
         }
-        let certificate = Arc::new(Certificate::load(path)?);
+        let certificate = self.completed(Certificate::load(path, &self.extras)?);
+        let certificate = Arc::new(certificate);
         self.loaded.insert(path.into(), Arc::clone(&certificate));
         Ok(certificate)
+    }
+
+    /// `issuers-chain-path`: reads the chains of a directory, each named by its first certificate.
+    pub fn read_chains(&mut self, folder: &Path) -> std::io::Result<()> {
+        let mut files: Vec<PathBuf> =
+            std::fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        files.sort();
+        for file in files.into_iter().filter(|file| file.is_file()) {
+            let chain = pem::certificates(&pem::read(&file)?);
+            if !chain.is_empty() {
+                self.chains.push((file, chain));
+            }
+        }
+        Ok(())
+    }
+
+    /// A certificate that brought no chain gets the one whose first certificate is its issuer.
+    fn completed(&self, certificate: Certificate) -> Certificate {
+        if certificate.key.cert.len() != 1 {
+            return certificate;
+        }
+        let found = certificate.key.cert.first().and_then(|leaf| {
+            let chains = self.chains.iter();
+            chains.into_iter().find(|(_, chain)| chain.first().is_some_and(|first| issued(leaf, first)))
+        });
+        match found {
+            Some((file, chain)) => certificate.completed(file, chain),
+            None => certificate,
+        }
     }
 
     /// All certificates by path, for `show ssl cert`.
@@ -89,6 +127,16 @@ fn twins(path: &Path) -> Option<Vec<PathBuf>> {
     let file = |kind: &str| PathBuf::from(format!("{}.{kind}", path.display()));
     let found: Vec<PathBuf> = ["ecdsa", "rsa"].map(file).into_iter().filter(|file| file.is_file()).collect();
     (!found.is_empty()).then_some(found)
+}
+
+/// Whether `leaf` names `authority` as its issuer.
+fn issued(leaf: &[u8], authority: &[u8]) -> bool {
+    let (Ok((_, leaf)), Ok((_, authority))) =
+        (X509Certificate::from_der(leaf), X509Certificate::from_der(authority))
+    else {
+        return false;
+    };
+    leaf.issuer().as_raw() == authority.subject().as_raw()
 }
 
 fn bundles_in(path: &Path) -> std::io::Result<Vec<PathBuf>> {

@@ -15,4 +15,4 @@ pub use session::{Endpoint, SessionInfo};
 pub use stream::{CookieSeen, CookieSet, StreamInfo, TimeoutOverrides};
 pub use termination::{Cause, Phase, Termination};
 pub use timing::Timing;
-pub use tls::TlsFacts;
+pub use tls::{Offer, OwnChain, TlsFacts};

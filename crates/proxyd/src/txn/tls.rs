@@ -1,6 +1,12 @@
 //! What a TLS handshake settled, as fetches and logs ask for it.
 
+use std::sync::Arc;
+
+use rustls::sign::CertifiedKey;
+
 use crate::tls::chain::Verdict;
+use crate::tls::hello::{ClientHello, Hellos};
+use crate::tls::secrets::Secrets;
 use rustls::{Connection, HandshakeKind, NamedGroup, ProtocolVersion};
 
 /// The facts of one side's handshake.
@@ -20,8 +26,75 @@ pub struct TlsFacts {
     pub peer_chain: Vec<Vec<u8>>,
     /// What was found, and ignored, about it.
     pub verdict: Verdict,
-    /// Our own certificate and its chain, DER, where this side shows one to clients.
-    pub own_chain: Vec<Vec<u8>>,
+    /// Our own certificate and its chain, where this side shows one to clients.
+    pub own: Option<OwnChain>,
+    /// The file of our own certificate.
+    pub own_name: Option<Arc<str>>,
+    /// Of both hellos; zeros when they were not seen.
+    pub client_random: [u8; 32],
+    pub server_random: [u8; 32],
+    /// TLS 1.2 only: later versions have none.
+    pub session_id: Vec<u8>,
+    /// What the client offered (`tune.ssl.capture-buffer-size`).
+    pub offer: Option<Box<Offer>>,
+    /// `tune.ssl.keylog`.
+    pub secrets: Secrets,
+    /// The request, or a part of it, came before the handshake was over.
+    pub early_data: bool,
+}
+
+/// A chain that is shared with the listener; equal when it is the same.
+#[derive(Clone)]
+pub struct OwnChain(pub Arc<CertifiedKey>);
+
+impl PartialEq for OwnChain {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for OwnChain {}
+
+impl std::fmt::Debug for OwnChain {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "OwnChain({} certificates)", self.0.cert.len())
+    }
+}
+
+/// What a client's hello offers, each list cut at the configured number of bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Offer {
+    /// The version in the hello itself, `0x0303` for TLS 1.2 and later.
+    pub version: u16,
+    pub ciphers: Vec<u8>,
+    /// A hash of all ciphers, however many are kept.
+    pub ciphers_hash: u64,
+    pub extensions: Vec<u8>,
+    pub groups: Vec<u8>,
+    pub point_formats: Vec<u8>,
+    pub versions: Vec<u8>,
+    pub signatures: Vec<u8>,
+}
+
+impl Offer {
+    fn new(hello: &ClientHello<'_>, max_bytes: usize) -> Self {
+        let mut left = max_bytes;
+        let mut cut = |list: &[u8]| {
+            let kept = list.get(..left.min(list.len())).unwrap_or_default();
+            left -= kept.len();
+            kept.to_vec()
+        };
+        Self {
+            version: u16::from_be_bytes(hello.legacy_version),
+            ciphers: cut(hello.ciphers),
+            ciphers_hash: xxhash_rust::xxh64::xxh64(hello.ciphers, 0),
+            extensions: cut(&hello.extension_kinds()),
+            groups: cut(hello.list(10).unwrap_or_default()),
+            point_formats: cut(hello.point_formats().unwrap_or_default()),
+            versions: cut(hello.supported_versions().unwrap_or_default()),
+            signatures: cut(hello.list(13).unwrap_or_default()),
+        }
+    }
 }
 
 impl TlsFacts {
@@ -54,8 +127,24 @@ impl TlsFacts {
                 .peer_certificates()
                 .map(|chain| chain.iter().map(|certificate| certificate.to_vec()).collect())
                 .unwrap_or_default(),
-            verdict: Verdict::default(),
-            own_chain: Vec::new(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds what the hellos say, on the side of a server that keeps `offer_max_bytes` of a client's lists, or of a client.
+    pub fn add_hellos(&mut self, hellos: &Hellos, offer_max_bytes: Option<usize>) {
+        let (client, server) =
+            if offer_max_bytes.is_some() { hellos.as_server() } else { hellos.as_client() };
+        if let Some(client) = client {
+            self.client_random = client.random;
+            let wanted = offer_max_bytes.filter(|max_bytes| *max_bytes > 0);
+            self.offer = wanted.map(|max_bytes| Box::new(Offer::new(&client, max_bytes)));
+        }
+        if let Some(server) = server {
+            self.server_random = server.random;
+            if self.protocol == "TLSv1.2" {
+                self.session_id = server.session_id.to_vec();
+            }
         }
     }
 

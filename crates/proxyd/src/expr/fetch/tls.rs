@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use super::{Fetch, FetchFn, fetch};
 use crate::expr::eval::TlsSide;
+use crate::tls::hello::ClientHello;
 use crate::expr::{ArgKind, Args, Contexts, EvalCtx, FetchState, Sample, SampleType};
 
 const B: SampleType = SampleType::Bool;
@@ -343,13 +344,6 @@ fn hello_type<'a>(
     }
 }
 
-/// The fields of a ClientHello (RFC 8446 §4.1.2).
-struct ClientHello<'a> {
-    legacy_version: [u8; 2],
-    ciphers: &'a [u8],
-    extensions: &'a [u8],
-}
-
 fn hello<'a>(ctx: &EvalCtx<'a>, state: &mut FetchState) -> Option<ClientHello<'a>> {
     let payload = ctx.request_payload;
     let parsed = ClientHello::parse(payload.data);
@@ -359,94 +353,3 @@ fn hello<'a>(ctx: &EvalCtx<'a>, state: &mut FetchState) -> Option<ClientHello<'a
     parsed
 }
 
-/// Takes a vector with a length of `size` bytes before it.
-fn vector<'a>(data: &mut &'a [u8], size: usize) -> Option<&'a [u8]> {
-    let (prefix, rest) = data.split_at_checked(size)?;
-    let length = prefix.iter().fold(0, |value, b| value << 8 | usize::from(*b));
-    let (value, rest) = rest.split_at_checked(length)?;
-    *data = rest;
-    Some(value)
-}
-
-impl<'a> ClientHello<'a> {
-    /// Only hellos within one record, which all but the largest are.
-    fn parse(data: &'a [u8]) -> Option<ClientHello<'a>> {
-        let mut record = data.strip_prefix(&[22, 3])?.get(1..)?;
-        let mut handshake = vector(&mut record, 2)?.strip_prefix(&[1])?;
-        let mut body = vector(&mut handshake, 3)?;
-        let legacy_version = body.first_chunk::<2>().copied()?;
-        body = body.get(2 + 32..)?;
-        let _session_id = vector(&mut body, 1)?;
-        let ciphers = vector(&mut body, 2)?;
-        let _compression = vector(&mut body, 1)?;
-        let extensions = if body.is_empty() { body } else { vector(&mut body, 2)? };
-        Some(ClientHello { legacy_version, ciphers, extensions })
-    }
-
-    fn extension(&self, wanted: u16) -> Option<&'a [u8]> {
-        let mut rest = self.extensions;
-        while let Some((kind, after)) = rest.split_first_chunk::<2>() {
-            rest = after;
-            let value = vector(&mut rest, 2)?;
-            if u16::from_be_bytes(*kind) == wanted {
-                return Some(value);
-            }
-        }
-        None
-    }
-
-    /// An extension that is one list with a length of two bytes.
-    fn list(&self, kind: u16) -> Option<&'a [u8]> {
-        vector(&mut self.extension(kind)?, 2)
-    }
-
-    fn sni(&self) -> Option<&'a [u8]> {
-        let mut names = self.list(0)?;
-        while let Some((kind, rest)) = names.split_first() {
-            names = rest;
-            let name = vector(&mut names, 2)?;
-            if *kind == 0 {
-                return Some(name);
-            }
-        }
-        None
-    }
-
-    fn alpn(&self) -> Option<Vec<u8>> {
-        let mut list = self.list(16)?;
-        let mut names = Vec::new();
-        while !list.is_empty() {
-            names.push(vector(&mut list, 1)?);
-        }
-        Some(names.join(&b','))
-    }
-
-    /// The highest supported version, or the legacy field.
-    fn version(&self) -> i64 {
-        let legacy = u16::from_be_bytes(self.legacy_version);
-        let supported = self.extension(43).and_then(|mut e| vector(&mut e, 1)).unwrap_or_default();
-        let versions =
-            supported.chunks_exact(2).filter_map(|v| v.first_chunk().copied().map(u16::from_be_bytes));
-        let best = versions.filter(|v| v >> 8 == 3).max().unwrap_or(legacy).max(legacy);
-        i64::from(best >> 8) << 16 | i64::from(best & 0xff)
-    }
-
-    fn session_ticket(&self) -> i64 {
-        match self.extension(35) {
-            None => 0,
-            Some([]) => 1,
-            Some(_) => 2,
-        }
-    }
-
-    fn key_share_groups(&self) -> Option<Vec<u8>> {
-        let mut shares = self.list(51)?;
-        let mut groups = Vec::new();
-        while let Some((group, rest)) = shares.split_first_chunk::<2>() {
-            shares = rest;
-            groups.extend_from_slice(group);
-            vector(&mut shares, 2)?;
-        }
-        Some(groups)
-    }
-}

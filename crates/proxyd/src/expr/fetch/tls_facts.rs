@@ -1,42 +1,47 @@
 //! Answers about TLS from what the handshakes settled: protocol, cipher, names, the peer's certificate.
 //!
-//! Not here: secrets and the ClientHello's lists: rustls does not tell them after the handshake.
+//! Not here: `ssl_fc_unique_id` and its kin: rustls does not tell the messages that it is made of.
 
-use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::extensions::ParsedExtension;
+use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use x509_parser::x509::X509Name;
 
 use crate::expr::eval::TlsSide;
 use crate::expr::logformat::date::Civil;
 use crate::expr::{Args, EvalCtx, Sample};
-use crate::txn::TlsFacts;
+use crate::expr::sample::hex_upper;
+use crate::tls::cipher_names;
+use crate::txn::{Offer, TlsFacts};
 
 /// The fact called `fact` of one side; `None` when it is not known here.
 pub fn answer<'a>(ctx: &EvalCtx<'a>, side: TlsSide, fact: &str, args: &Args) -> Option<Sample<'a>> {
     let client = || ctx.session.tls_facts.as_deref();
     let server = || ctx.stream.and_then(|stream| stream.server_tls.as_deref());
     match side {
-        TlsSide::Frontend => session(client()?, fact),
-        TlsSide::Backend => session(server()?, fact),
+        TlsSide::Frontend => session(client()?, fact, args),
+        TlsSide::Backend => session(server()?, fact, args),
         TlsSide::ClientCertificate => match (fact, client()?.peer_chain.first()) {
             ("used", leaf) => Some(Sample::Bool(leaf.is_some())),
             ("verify", _) => Some(Sample::Int(client()?.verdict.result().into())),
             ("err", _) => Some(Sample::Int(client()?.verdict.leaf.into())),
             ("ca_err", _) => Some(Sample::Int(client()?.verdict.authority.into())),
             ("ca_err_depth", _) => Some(Sample::Int(client()?.verdict.authority_depth.into())),
-            (_, leaf) => certificate(&client()?.peer_chain, leaf?, fact, args),
+            // OpenSSL's chain of a client is what came with its certificate.
+            ("chain_der", _) => Some(Sample::bin(client()?.peer_chain.get(1..)?.concat())),
+            (_, leaf) => certificate(client()?.peer_chain.iter().map(Vec::as_slice), leaf?, fact, args),
         },
         TlsSide::ServerCertificate => {
             let chain = &server()?.peer_chain;
-            certificate(chain, chain.first()?, fact, args)
+            certificate(chain.iter().map(Vec::as_slice), chain.first()?, fact, args)
         }
         TlsSide::FrontendCertificate => {
-            let chain = &client()?.own_chain;
-            certificate(chain, chain.first()?, fact, args)
+            let chain = &client()?.own.as_ref()?.0.cert;
+            certificate(chain.iter().map(AsRef::as_ref), chain.first()?, fact, args)
         }
     }
 }
 
-fn session<'a>(facts: &'a TlsFacts, fact: &str) -> Option<Sample<'a>> {
+fn session<'a>(facts: &'a TlsFacts, fact: &str, args: &Args) -> Option<Sample<'a>> {
     Some(match fact {
         "" => Sample::Bool(true),
         "protocol" => Sample::str(facts.protocol.as_bytes()),
@@ -46,18 +51,56 @@ fn session<'a>(facts: &'a TlsFacts, fact: &str) -> Option<Sample<'a>> {
         "has_sni" => Sample::Bool(facts.sni.is_some()),
         "has_crt" => Sample::Bool(!facts.peer_chain.is_empty()),
         "is_resumed" => Sample::Bool(facts.resumed),
-        "has_early" | "early_rcvd" => Sample::Bool(false),
+        "has_early" => Sample::Bool(false),
+        "early_rcvd" => Sample::Bool(facts.early_data),
+        "crtname" => Sample::str(facts.own_name.as_deref()?.as_bytes()),
+        "client_random" => Sample::bin(&facts.client_random[..]),
+        "server_random" => Sample::bin(&facts.server_random[..]),
+        "session_id" if !facts.session_id.is_empty() => Sample::bin(&facts.session_id[..]),
+        "session_key" => Sample::bin(facts.secrets.find("CLIENT_RANDOM")?),
         "curve" => Sample::str(facts.curve?.as_bytes()),
         "alg_keysize" | "use_keysize" => Sample::Int(facts.key_bits()),
         "err" => Sample::Int(0),
+        _ if fact.ends_with("_secret") || fact.ends_with("_secret_0") => {
+            let secret = facts.secrets.find(&fact.to_ascii_uppercase())?;
+            Sample::str(secret.iter().map(|byte| format!("{byte:02x}")).collect::<String>().into_bytes())
+        }
+        _ => return offer(facts.offer.as_deref()?, fact, args),
+    })
+}
+
+/// What the client's hello offered; the argument 1 leaves out what is there only to be ignored (RFC 8701).
+fn offer<'a>(offer: &'a Offer, fact: &str, args: &Args) -> Option<Sample<'a>> {
+    let cleaned = |list: &[u8]| {
+        let is_grease = |pair: &&[u8]| matches!(pair, [a, b] if a == b && a & 0x0f == 0x0a);
+        let all = args.int(0) != Some(1);
+        list.chunks_exact(2).filter(|pair| all || !is_grease(pair)).flatten().copied().collect::<Vec<u8>>()
+    };
+    let pairs = |list: &[u8]| Sample::bin(cleaned(list));
+    Some(match fact {
+        "cipherlist_bin" => pairs(&offer.ciphers),
+        "cipherlist_hex" => Sample::str(hex_upper(&cleaned(&offer.ciphers))),
+        "cipherlist_str" => Sample::str(cipher_names::list(&cleaned(&offer.ciphers)).into_bytes()),
+        "cipherlist_xxh" => Sample::Int(offer.ciphers_hash as i64),
+        "protocol_hello_id" => Sample::Int(i64::from(offer.version)),
+        "extlist_bin" => pairs(&offer.extensions),
+        "eclist_bin" => pairs(&offer.groups),
+        "ecformats_bin" => Sample::bin(&offer.point_formats[..]),
+        "supported_versions_bin" => pairs(&offer.versions),
+        "sigalgs_bin" => pairs(&offer.signatures),
         _ => return None,
     })
 }
 
-fn certificate<'a>(chain: &'a [Vec<u8>], der: &'a [u8], fact: &str, args: &Args) -> Option<Sample<'a>> {
+fn certificate<'a>(
+    mut chain: impl Iterator<Item = &'a [u8]>,
+    der: &'a [u8],
+    fact: &str,
+    args: &Args,
+) -> Option<Sample<'a>> {
     match fact {
         "der" => return Some(Sample::bin(der)),
-        "chain_der" => return Some(Sample::bin(chain.concat())),
+        "chain_der" => return Some(Sample::bin(chain.collect::<Vec<_>>().concat())),
         "sha1" => {
             use sha1::Digest as _;
             return Some(Sample::bin(sha1::Sha1::digest(der).to_vec()));
@@ -66,7 +109,7 @@ fn certificate<'a>(chain: &'a [Vec<u8>], der: &'a [u8], fact: &str, args: &Args)
     }
     if fact == "r_dn" {
         // Who has issued the last one is the root, which may be that one itself.
-        let (_, last) = X509Certificate::from_der(chain.last()?).ok()?;
+        let (_, last) = X509Certificate::from_der(chain.by_ref().last()?).ok()?;
         return Some(Sample::str(name(last.issuer(), args)?));
     }
     let (_, parsed) = X509Certificate::from_der(der).ok()?;
@@ -76,6 +119,8 @@ fn certificate<'a>(chain: &'a [Vec<u8>], der: &'a [u8], fact: &str, args: &Args)
         "serial" => Sample::bin(parsed.raw_serial().to_vec()),
         "notbefore" => Sample::str(time(parsed.validity().not_before)),
         "notafter" => Sample::str(time(parsed.validity().not_after)),
+        "san" => Sample::str(alternatives(&parsed)?.into_bytes()),
+        "policies" => Sample::str(policies(&parsed, args.bytes(0))?.into_bytes()),
         "version" => Sample::Int(i64::from(parsed.version().0) + 1),
         "key_alg" => Sample::str(algorithm(&parsed.public_key().algorithm.algorithm.to_id_string())),
         "sig_alg" => Sample::str(algorithm(&parsed.signature_algorithm.algorithm.to_id_string())),
@@ -109,8 +154,47 @@ pub fn key_name(der: &[u8]) -> Option<Vec<u8>> {
     Some(format!("{kind}{}", key.key_size()).into_bytes())
 }
 
+/// `DNS:a.example, IP Address:127.0.0.1`, as OpenSSL writes the alternative names.
+pub fn alternatives(certificate: &X509Certificate<'_>) -> Option<String> {
+    let names = certificate.subject_alternative_name().ok()??;
+    let shown = names.value.general_names.iter().filter_map(|name| {
+        Some(match name {
+            GeneralName::DNSName(name) => format!("DNS:{name}"),
+            GeneralName::RFC822Name(name) => format!("email:{name}"),
+            GeneralName::URI(uri) => format!("URI:{uri}"),
+            GeneralName::IPAddress(bytes) => match (<[u8; 4]>::try_from(*bytes), <[u8; 16]>::try_from(*bytes)) {
+                (Ok(v4), _) => format!("IP Address:{}", std::net::Ipv4Addr::from(v4)),
+                (_, Ok(v6)) => {
+                    let groups = std::net::Ipv6Addr::from(v6).segments().map(|group| format!("{group:X}"));
+                    format!("IP Address:{}", groups.join(":"))
+                }
+                _ => return None,
+            },
+            GeneralName::RegisteredID(oid) => format!("Registered ID:{}", oid.to_id_string()),
+            _ => return None,
+        })
+    });
+    Some(shown.collect::<Vec<_>>().join(", "))
+}
+
+/// The policies with commas between, or the one that is asked for if it is among them.
+fn policies(certificate: &X509Certificate<'_>, wanted: Option<&[u8]>) -> Option<String> {
+    let found: Vec<String> = certificate.extensions().iter().find_map(|extension| {
+        match extension.parsed_extension() {
+            ParsedExtension::CertificatePolicies(policies) => {
+                Some(policies.iter().map(|policy| policy.policy_id.to_id_string()).collect())
+            }
+            _ => None,
+        }
+    })?;
+    match wanted.filter(|wanted| !wanted.is_empty()) {
+        None => Some(found.join(",")),
+        Some(wanted) => found.into_iter().find(|policy| policy.as_bytes() == wanted),
+    }
+}
+
 /// OpenSSL's short name of a type of a distinguished name.
-fn short(oid: &str) -> &str {
+pub fn short(oid: &str) -> &str {
     match oid {
         "2.5.4.3" => "CN",
         "2.5.4.4" => "SN",
@@ -130,7 +214,8 @@ fn short(oid: &str) -> &str {
     }
 }
 
-fn algorithm(oid: &str) -> Vec<u8> {
+/// OpenSSL's name of an algorithm of keys or signatures.
+pub fn algorithm(oid: &str) -> Vec<u8> {
     match oid {
         "1.2.840.113549.1.1.1" => "rsaEncryption",
         "1.2.840.113549.1.1.10" => "RSASSA-PSS",

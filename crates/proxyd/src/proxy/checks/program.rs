@@ -204,7 +204,7 @@ fn tls(target: &mut Target, model: &crate::model::Server) {
     target.sni = value("check-sni").map(|word| word.value.clone());
     let protocols = value("check-alpn").map(|word| word.value.split(',').map(str::to_owned).collect());
     target.alpn = protocols.unwrap_or_default();
-    target.tls = Some(std::rc::Rc::new(CheckTls::new(std::sync::Arc::clone(&tls.client))));
+    target.tls = Some(std::rc::Rc::new(CheckTls::new(std::sync::Arc::clone(tls))));
 }
 
 /// The time a server's check may take.

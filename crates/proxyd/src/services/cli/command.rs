@@ -120,6 +120,8 @@ pub struct Admin {
     pub sockets: Vec<SocketInfo>,
     /// The certificate that is being replaced.
     pub certificates: parking_lot::Mutex<crate::tls::replace::Replacement>,
+    /// The OCSP responses that are asked for.
+    pub ocsp: Arc<crate::services::ocsp_update::Updates>,
     /// What was printed while starting (`show startup-logs`).
     pub startup_logs: String,
 }

@@ -75,6 +75,7 @@ fn admin() -> (Arc<Admin>, Recorder) {
         program: Program { version: "3.2.0".into(), release_date: "2025/05/28".into() },
         sockets: vec![SocketInfo { address: "unix@/run/a.sock".into(), level: Level::Admin }],
         certificates: Default::default(),
+        ocsp: Default::default(),
         startup_logs: String::new(),
     };
     (Arc::new(admin), recorder)

@@ -40,7 +40,8 @@ fn words(words: &[(&str, &str)]) -> Vec<TlsSetting> {
 /// Puts `ssl` with these words on the first bind.
 fn with_tls(mut proxy: Proxy, list: &[(&str, &str)]) -> Proxy {
     let (words, global, mut problems) = (words(list), Default::default(), Vec::new());
-    let settings = Settings { global: &global, words: &words, side: Side::Bind };
+    let files = Arc::default();
+    let settings = Settings { global: &global, words: &words, side: Side::Bind, files: &files };
     let loaded = listener::certificates(&settings, &mut CertificateStore::default(), &mut problems);
     let made = listener::build(&settings, loaded, &mut problems).unwrap();
     assert!(problems.is_empty(), "{problems:?}");
@@ -52,7 +53,8 @@ fn with_tls(mut proxy: Proxy, list: &[(&str, &str)]) -> Proxy {
 /// Puts `ssl` with these words on the first server.
 fn with_server_tls(mut proxy: Proxy, list: &[(&str, &str)]) -> Proxy {
     let (words, global, mut problems) = (words(list), Default::default(), Vec::new());
-    let settings = Settings { global: &global, words: &words, side: Side::Server };
+    let files = Arc::default();
+    let settings = Settings { global: &global, words: &words, side: Side::Server, files: &files };
     let made = backend::build(&settings, &mut CertificateStore::default(), &mut problems).unwrap();
     assert!(problems.is_empty(), "{problems:?}");
     proxy.servers[0].tls = true;
@@ -182,12 +184,13 @@ fn verify_required_wants_a_certificate_of_the_client() {
 fn tls_origin(origin: &Origin, site: &Site) -> StreamOwned<ServerConnection, TcpStream> {
     let words = words(&[("crt", &site.path)]);
     let (global, mut problems) = (Default::default(), Vec::new());
-    let settings = Settings { global: &global, words: &words, side: Side::Bind };
+    let files = Arc::default();
+    let settings = Settings { global: &global, words: &words, side: Side::Bind, files: &files };
     let loaded = listener::certificates(&settings, &mut CertificateStore::default(), &mut problems);
     let made = listener::build(&settings, loaded, &mut problems).unwrap();
     let stream = origin.listener.accept().unwrap().0;
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    StreamOwned::new(ServerConnection::new(made.server).unwrap(), stream)
+    StreamOwned::new(ServerConnection::new(Arc::clone(&made.general().server)).unwrap(), stream)
 }
 
 #[test]

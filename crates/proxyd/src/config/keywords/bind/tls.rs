@@ -15,13 +15,12 @@ pub const KEYWORDS: &[BindKeyword] = &[
     bind("alpn", "<value>", "TLS of listeners: alpn protocols.", setting),
     bind("ca-file", "<value>", "TLS of listeners: authorities for client certificates.", setting),
     bind("ca-ignore-err", "<value>", "TLS of listeners: ca-ignore-err.", setting),
-    bind("ca-sign-file", "<value>", "TLS of listeners: ca-sign-file.", setting).refused("this part of TLS"),
-    bind("ca-sign-pass", "<value>", "TLS of listeners: ca-sign-pass.", setting).refused("this part of TLS"),
+    bind("ca-sign-file", "<value>", "TLS of listeners: ca-sign-file.", setting),
+    bind("ca-sign-pass", "<value>", "TLS of listeners: ca-sign-pass.", setting),
     bind("ca-verify-file", "<value>", "TLS of listeners: ca-verify-file.", setting),
     bind("ciphers", "<value>", "TLS of listeners: ciphers up to tls 1.2.", setting),
     bind("ciphersuites", "<value>", "TLS of listeners: cipher suites of tls 1.3.", setting),
-    bind("client-sigalgs", "<value>", "TLS of listeners: client-sigalgs.", setting)
-        .later("all signature algorithms of rustls are offered"),
+    bind("client-sigalgs", "<value>", "TLS of listeners: client-sigalgs.", setting),
     bind("crl-file", "<value>", "TLS of listeners: crl-file.", setting),
     bind("crt", "<value>", "TLS of listeners: a certificate.", setting),
     bind("crt-ignore-err", "<value>", "TLS of listeners: crt-ignore-err.", setting),
@@ -34,8 +33,7 @@ pub const KEYWORDS: &[BindKeyword] = &[
     bind("force-tlsv11", "", "TLS of listeners: force-tlsv11.", flag),
     bind("force-tlsv12", "", "TLS of listeners: force-tlsv12.", flag),
     bind("force-tlsv13", "", "TLS of listeners: force-tlsv13.", flag),
-    bind("generate-certificates", "", "TLS of listeners: generate-certificates.", flag)
-        .refused("this part of TLS"),
+    bind("generate-certificates", "", "TLS of listeners: generate-certificates.", flag),
     bind("ktls", "<value>", "TLS of listeners: ktls.", setting)
         .no_effect("encryption is done in the process"),
     bind("no-alpn", "", "TLS of listeners: no-alpn.", flag),
@@ -50,13 +48,11 @@ pub const KEYWORDS: &[BindKeyword] = &[
     bind("npn", "<value>", "TLS of listeners: npn.", setting)
         .no_effect("NPN was replaced by ALPN, and no client speaks it"),
     bind("prefer-client-ciphers", "", "TLS of listeners: prefer-client-ciphers.", flag),
-    bind("sigalgs", "<value>", "TLS of listeners: sigalgs.", setting)
-        .later("all signature algorithms of rustls are offered"),
+    bind("sigalgs", "<value>", "TLS of listeners: sigalgs.", setting),
     bind("ssl-max-ver", "<value>", "TLS of listeners: highest version.", setting),
     bind("ssl-min-ver", "<value>", "TLS of listeners: lowest version.", setting),
     bind("strict-sni", "", "TLS of listeners: strict-sni.", flag),
-    bind("tls-ticket-keys", "<value>", "TLS of listeners: tls-ticket-keys.", setting)
-        .later("ticket keys are made at start and replaced by themselves"),
+    bind("tls-ticket-keys", "<value>", "TLS of listeners: tls-ticket-keys.", setting),
     bind("tls-tickets", "", "TLS of listeners: tls-tickets.", flag),
     bind("verify", "<value>", "TLS of listeners: whether client certificates are asked for.", setting),
 ];
@@ -82,7 +78,8 @@ pub(super) fn finish(
     }
     let mut problems = Vec::new();
     let global = std::mem::take(&mut loader.global.tls);
-    let settings = Settings { global: &global, words: &words, side: Side::Bind };
+    let files = loader.global.shared_tls();
+    let settings = Settings { global: &global, words: &words, side: Side::Bind, files: &files };
     let loaded = listener::certificates(&settings, &mut loader.certificates, &mut problems);
     if template.tls
         && let Some(made) = listener::build(&settings, loaded, &mut problems)

@@ -7,57 +7,53 @@ use crate::config::loader::Loader;
 const NO_RENEWAL: &str =
     "certificates are renewed by tools beside this daemon, through files or the admin socket";
 const NO_DECRYPTION: &str = "no converter decrypts tokens yet";
-const NO_OCSP_UPDATE: &str = "OCSP responses are read from files and not asked for";
 
 pub const KEYWORDS: &[Keyword] = &[
     global("ca-base", "<dir>", "Where relative CA file names begin.", path_setting),
     global("crt-base", "<dir>", "Where relative certificate names begin.", path_setting),
     global("key-base", "<dir>", "Where relative key names begin.", path_setting),
-    global("issuers-chain-path", "<dir>", "Where issuers' chains are.", one).refused("issuers-chain-path"),
+    global("issuers-chain-path", "<dir>", "Where issuers' chains are.", chains),
     global("ssl-default-bind-ciphers", "<ciphers>", "Default ciphers of listeners up to TLS 1.2.", ciphers),
     global(
         "ssl-default-bind-ciphersuites",
         "<ciphersuites>",
         "Default cipher suites of listeners for TLS 1.3.",
-        one,
+        stored,
     ),
     global(
         "ssl-default-bind-client-sigalgs",
         "<sigalgs>",
         "Default client signature algorithms of listeners.",
-        one,
+        stored,
     ),
-    global("ssl-default-bind-curves", "<curves>", "Default curves of listeners.", one),
+    global("ssl-default-bind-curves", "<curves>", "Default curves of listeners.", stored),
     global("ssl-default-bind-options", "[<option>]...", "Default TLS options of listeners.", bind_options),
-    global("ssl-default-bind-sigalgs", "<sigalgs>", "Default signature algorithms of listeners.", one),
+    global("ssl-default-bind-sigalgs", "<sigalgs>", "Default signature algorithms of listeners.", stored),
     global("ssl-default-server-ciphers", "<ciphers>", "Default ciphers to servers up to TLS 1.2.", ciphers),
     global(
         "ssl-default-server-ciphersuites",
         "<ciphersuites>",
         "Default cipher suites to servers for TLS 1.3.",
-        one,
+        stored,
     ),
     global(
         "ssl-default-server-client-sigalgs",
         "<sigalgs>",
         "Default client signature algorithms to servers.",
-        one,
+        stored,
     ),
-    global("ssl-default-server-curves", "<curves>", "Default curves to servers.", one),
+    global("ssl-default-server-curves", "<curves>", "Default curves to servers.", stored),
     global("ssl-default-server-options", "[<option>]...", "Default TLS options to servers.", server_options),
-    global("ssl-default-server-sigalgs", "<sigalgs>", "Default signature algorithms to servers.", one),
+    global("ssl-default-server-sigalgs", "<sigalgs>", "Default signature algorithms to servers.", stored),
     global("ssl-server-verify", "{ none | required }", "Whether servers are verified by default.", verify)
         .unlisted(),
     global("ssl-dh-param-file", "<file>", "Diffie-Hellman parameters.", one)
         .no_effect("finite-field Diffie-Hellman is not used"),
     global("ssl-engine", "<name> [algo <list>]", "An OpenSSL engine.", any).refused("OpenSSL engines"),
-    global("ssl-load-extra-del-ext", "", "Drops the extension before looking for extra files.", none)
-        .refused("ssl-load-extra-del-ext"),
-    global("ssl-load-extra-files", "<type>*", "Which extra files are loaded beside a certificate.", any)
-        .later("a key and an OCSP response beside a certificate are always loaded, other files never"),
+    global("ssl-load-extra-del-ext", "", "Drops the extension before looking for extra files.", del_ext),
+    global("ssl-load-extra-files", "<type>*", "Which extra files are loaded beside a certificate.", extras),
     global("ssl-mode-async", "", "Asynchronous OpenSSL engines.", none).no_effect("there is no OpenSSL"),
-    global("ssl-passphrase-cmd", "<command>", "A command that gives the keys' passphrase.", any)
-        .later("encrypted keys are refused"),
+    global("ssl-passphrase-cmd", "<command>", "A command that gives the keys' passphrase.", passphrase),
     global("ssl-propquery", "<query>", "OpenSSL provider property query.", one)
         .no_effect("there is no OpenSSL"),
     global("ssl-provider", "<name>", "An OpenSSL provider.", one).no_effect("there is no OpenSSL"),
@@ -74,15 +70,11 @@ pub const KEYWORDS: &[Keyword] = &[
         .later(NO_DECRYPTION),
     global("jwt.decrypt_enc_list", "<list>", "Encodings that the jwt_decrypt converters may use.", one)
         .later(NO_DECRYPTION),
-    global("ocsp-update.disable", "{ on | off }", "Whether OCSP responses are never updated.", one)
-        .later(NO_OCSP_UPDATE),
-    global("ocsp-update.httpproxy", "<address>", "The proxy for OCSP updates.", one).later(NO_OCSP_UPDATE),
-    global("ocsp-update.maxdelay", "<seconds>", "The longest time between OCSP updates.", one)
-        .later(NO_OCSP_UPDATE),
-    global("ocsp-update.mindelay", "<seconds>", "The shortest time between OCSP updates.", one)
-        .later(NO_OCSP_UPDATE),
-    global("ocsp-update.mode", "{ on | off }", "Whether OCSP responses are updated.", one)
-        .later(NO_OCSP_UPDATE),
+    global("ocsp-update.disable", "{ on | off }", "Whether OCSP responses are never updated.", on_off),
+    global("ocsp-update.httpproxy", "<address>", "The proxy for OCSP updates.", stored),
+    global("ocsp-update.maxdelay", "<seconds>", "The longest time between OCSP updates.", seconds),
+    global("ocsp-update.mindelay", "<seconds>", "The shortest time between OCSP updates.", seconds),
+    global("ocsp-update.mode", "{ on | off }", "Whether OCSP responses are updated.", on_off),
 ];
 
 fn maxsslconn(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
@@ -99,6 +91,97 @@ fn path_setting(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let path = line.required("a directory path as an argument.")?.as_str().to_owned();
     loader.global.tls.insert(line.name.to_owned(), path);
     line.end()
+}
+
+/// Kept under its name for the TLS layer.
+pub(super) fn stored(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let value = line.required("an argument.")?.as_str().to_owned();
+    loader.global.tls.insert(line.name.to_owned(), value);
+    line.end()
+}
+
+/// The same for a number.
+pub(super) fn number(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let value = line.integer(0..=i64::from(i32::MAX))?;
+    loader.global.tls.insert(line.name.to_owned(), value.to_string());
+    line.end()
+}
+
+/// The same for `{ on | off }`.
+pub(super) fn on_off(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let word = line.required("'on' or 'off' as argument.")?;
+    if !matches!(word.as_str(), "on" | "off") {
+        return Err(line.alert_at(word, format!("'{}' expects 'on' or 'off'.", line.name)));
+    }
+    loader.global.tls.insert(line.name.to_owned(), word.as_str().to_owned());
+    line.end()
+}
+
+/// The same for seconds, with or without a unit; the old names begin with `tune.ssl.`.
+pub(super) fn seconds(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let word = line.required("a number of seconds as argument.")?;
+    let Ok(delay) = hacore::units::parse_duration(word.as_str(), hacore::units::TimeUnit::Seconds) else {
+        return Err(line.alert_at(word, format!("'{}' expects a number of seconds.", line.name)));
+    };
+    let name = line.name.trim_start_matches("tune.ssl.").to_owned();
+    loader.global.tls.insert(name, delay.as_secs().to_string());
+    line.end()
+}
+
+fn chains(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let folder = line.required("a directory path as an argument.")?;
+    if let Err(error) = loader.certificates.read_chains(std::path::Path::new(folder.as_str())) {
+        let reason = crate::config::describe(&error);
+        let text = format!("'{}' : cannot read '{}' : {reason}.", line.name, folder.as_str());
+        return Err(line.alert_at(folder, text));
+    }
+    line.end()
+}
+
+fn del_ext(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    loader.certificates.extras.without_extension = true;
+    line.end()
+}
+
+fn extras(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let name = line.name;
+    let extras = &mut loader.certificates.extras;
+    let every = |extras: &mut crate::tls::pem::Extras, on: bool| {
+        let kinds = [
+            &mut extras.bundle,
+            &mut extras.sctl,
+            &mut extras.ocsp,
+            &mut extras.issuer,
+            &mut extras.key,
+        ];
+        kinds.into_iter().for_each(|kind| *kind = on);
+    };
+    if line.words.peek().is_none() {
+        return Err(line.alert(format!("'{name}' expects at least one argument.")));
+    }
+    every(extras, false);
+    while let Some(word) = line.words.next() {
+        match word.as_str() {
+            "none" => every(extras, false),
+            "all" => every(extras, true),
+            "bundle" => extras.bundle = true,
+            "sctl" => extras.sctl = true,
+            "ocsp" => extras.ocsp = true,
+            "issuer" => extras.issuer = true,
+            "key" => extras.key = true,
+            other => return Err(line.alert_at(word, format!("'{name}' : unknown argument '{other}'."))),
+        }
+    }
+    Ok(())
+}
+
+fn passphrase(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let mut command = vec![line.required("a command.")?.as_str().to_owned()];
+    while let Some(word) = line.words.next() {
+        command.push(word.as_str().to_owned());
+    }
+    loader.certificates.extras.passphrase_command = Some(command);
+    Ok(())
 }
 
 fn ciphers(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::word;
 use crate::config::keyword::{Keyword, Line, Parsed, Places};
 use crate::config::loader::Loader;
-use crate::tls::store::Parts;
+use crate::tls::pem::Parts;
 
 pub const KEYWORDS: &[Keyword] = &[
     word("crt-base", Places::CRT_STORE, "<dir>", "Where relative certificate names begin.", crt_base),
@@ -26,7 +26,7 @@ fn key_base(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 }
 
 fn load(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
-    let (mut crt, mut alias, mut parts) = (None, None, Parts::default());
+    let (mut crt, mut alias, mut parts, mut update) = (None, None, Parts::default(), None);
     let section = loader.section_name.clone();
     let (crt_base, key_base) = loader.certificates.bases(&section).clone();
     let global = |base: &str| loader.global.tls.get(base).cloned();
@@ -44,12 +44,20 @@ fn load(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
             "alias" => alias = Some(value()?.to_owned()),
             "key" => parts.key = Some(under(&key_base, value()?)),
             "ocsp" => parts.ocsp = Some(under(&crt_base, value()?)),
-            // An issuer is needed to ask for OCSP responses only, which nobody does here.
-            "issuer" | "jwt" => {
+            "issuer" => parts.issuer = Some(under(&crt_base, value()?)),
+            "sctl" => parts.sctl = Some(under(&crt_base, value()?)),
+            "jwt" => {
                 value()?;
             }
-            "ocsp-update" if value()? == "off" => {}
-            "sctl" | "ocsp-update" | "acme" | "domains" => {
+            "ocsp-update" => match value()? {
+                "on" => update = Some(true),
+                "off" => update = Some(false),
+                other => {
+                    let text = format!("'ocsp-update' expects either 'on' or 'off', not '{other}'.");
+                    return Err(line.alert_at(word, text));
+                }
+            },
+            "acme" | "domains" => {
                 return Err(line.alert_at(word, format!("'load' : '{name}' is not supported yet.")));
             }
             _ => return Err(line.alert_at(word, format!("'load' : unknown keyword '{name}'."))),
@@ -62,6 +70,6 @@ fn load(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let names: Vec<String> = names.collect();
     loader
         .certificates
-        .load_parts(&path, names, &parts)
+        .load_parts(&path, names, &parts, update)
         .map_err(|problem| line.alert(format!("'load' : {problem}")))
 }

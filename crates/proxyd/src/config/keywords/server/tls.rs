@@ -14,8 +14,7 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("ca-file", "<value>", "TLS of servers: authorities for client certificates.", setting),
     server("ciphers", "<value>", "TLS of servers: ciphers up to tls 1.2.", setting),
     server("ciphersuites", "<value>", "TLS of servers: cipher suites of tls 1.3.", setting),
-    server("client-sigalgs", "<value>", "TLS of servers: client-sigalgs.", setting)
-        .later("all signature algorithms of rustls are offered"),
+    server("client-sigalgs", "<value>", "TLS of servers: client-sigalgs.", setting),
     server("crl-file", "<value>", "TLS of servers: crl-file.", setting),
     server("crt", "<value>", "TLS of servers: a certificate.", setting),
     server("curves", "<value>", "TLS of servers: curves.", setting),
@@ -40,8 +39,7 @@ pub const KEYWORDS: &[ServerKeyword] = &[
         .no_effect("NPN was replaced by ALPN, and no server speaks it"),
     server("renegotiate", "", "TLS of servers: renegotiate.", flag)
         .later("renegotiation does not exist here"),
-    server("sigalgs", "<value>", "TLS of servers: sigalgs.", setting)
-        .later("all signature algorithms of rustls are offered"),
+    server("sigalgs", "<value>", "TLS of servers: sigalgs.", setting),
     server("sni", "<expression>", "The name to ask the server for.", sni),
     server("sni-auto", "", "TLS of servers: sni-auto.", flag).refused("this part of TLS"),
     server("ssl-max-ver", "<value>", "TLS of servers: highest version.", setting),

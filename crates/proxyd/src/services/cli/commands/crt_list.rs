@@ -87,17 +87,28 @@ fn add(context: &mut Context<'_>, words: &[&str]) -> Reply {
         Ok(entry) => entry,
         Err(problem) => return refuse(problem),
     };
-    let path = entry.file.as_str();
     let Some((list, users)) = served(context, name) else {
         return refuse(format!("crt-list '{name}' does not exist!"));
     };
+    let known = certificate_users(context).certificates();
+    let mut replacement = context.admin.certificates.lock();
+    // A relative name is taken as it stands if there is one, and under `crt-base` otherwise.
+    let is_known = |path: &Path| {
+        known.iter().any(|known| known.path == path) || replacement.unused().contains_key(path)
+    };
+    let under_base = context.snapshot.global.tls.get("crt-base").map(|base| format!("{base}/{}", entry.file));
+    let based = under_base.filter(|path| {
+        !entry.file.starts_with('/') && !is_known(Path::new(&entry.file)) && is_known(Path::new(path))
+    });
+    let path = based.as_deref().unwrap_or(&entry.file);
     if list.is_directory && Path::new(path).parent() != Some(Path::new(name)) {
         return refuse(format!(
             "'{name}' is a directory, certificate path '{path}' must contain the directory path"
         ));
     }
-    let known = certificate_users(context).certificates();
-    let mut replacement = context.admin.certificates.lock();
+    if let Some(problem) = contradiction(&entry, path, context) {
+        return refuse(problem);
+    }
     let used = known.iter().find(|known| known.path == Path::new(path)).cloned();
     let certificate = match (used, replacement.unused().get(Path::new(path))) {
         (Some(used), _) => used,
@@ -108,11 +119,24 @@ fn add(context: &mut Context<'_>, words: &[&str]) -> Reply {
     match insert(&users, &list, &entry, &certificate) {
         Ok(()) => {
             replacement.take_into_use(Path::new(path));
+            context.admin.ocsp.look_again();
             let dots = ".".repeat(users.len());
             Reply::Data(format!("Inserting certificate '{path}' in crt-list '{name}'{dots}\nSuccess!\n"))
         }
         Err(problem) => refuse(problem),
     }
+}
+
+/// A certificate's response is asked for everywhere or nowhere.
+fn contradiction(entry: &Entry, path: &str, context: &Context<'_>) -> Option<String> {
+    let by_default = context.snapshot.global.tls.get("ocsp-update.mode").is_some_and(|mode| mode == "on");
+    let own = entry.options.iter().rev().find(|word| word.name == "ocsp-update");
+    let wanted = own.map_or(by_default, |word| word.value == "on");
+    let differs = |known: &Loaded| {
+        known.certificate.path == Path::new(path) && known.updates_ocsp(by_default) != wanted
+    };
+    let conflict = listeners(context).iter().any(|listener| listener.loaded.lock().iter().any(differs));
+    conflict.then(|| format!("certificate '{path}' already used with a different parameter 'ocsp-update'!"))
 }
 
 /// The entry of a payload's line, or of a name alone.
@@ -197,6 +221,7 @@ fn del(context: &mut Context<'_>, words: &[&str]) -> Reply {
     }
     let known = certificate_users(context).certificates();
     context.admin.certificates.lock().keep(&certificate, &known);
+    context.admin.ocsp.look_again();
     Reply::info(format!("Entry '{path}' deleted in crtlist '{name}'!"))
 }
 

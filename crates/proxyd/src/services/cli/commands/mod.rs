@@ -13,6 +13,9 @@ mod sessions;
 mod show;
 mod show_servers;
 mod ssl;
+mod ssl_ocsp;
+mod ssl_tickets;
+mod ssl_trust;
 
 use std::sync::LazyLock;
 
@@ -39,6 +42,9 @@ static ALL: LazyLock<Vec<CommandDef>> = LazyLock::new(|| {
             .iter()
             .chain(show_servers::TABLE)
             .chain(ssl::TABLE)
+            .chain(ssl_ocsp::TABLE)
+            .chain(ssl_tickets::TABLE)
+            .chain(ssl_trust::TABLE)
             .chain(crt_list::TABLE)
             .map(CommandDef::copy),
     );

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 
 use super::super::command::{CommandDef, Context, Level, Reply};
 use super::def;
-use crate::expr::fetch::tls_facts::distinguished_name;
-use crate::expr::logformat::date::Civil;
+use crate::expr::fetch::tls_facts::{alternatives, distinguished_name};
 use crate::tls::certificate::Certificate;
 use crate::tls::listener::ListenerTls;
-use crate::tls::replace::Users;
+use crate::tls::ocsp::date;
+use crate::tls::replace::{Part, Users};
 
 pub(super) const TABLE: &[CommandDef] = &[
     def(
@@ -103,10 +103,13 @@ fn show(context: &mut Context<'_>, words: &[&str]) -> Reply {
         }
         return Reply::Data(text);
     };
+    let (bare, star) = name.strip_prefix('*').map_or((*name, ""), |bare| (bare, "*"));
+    let (bare, part) = replacement.part(bare, &known);
+    let name = format!("{star}{bare}");
     let found = match name.strip_prefix('*') {
         Some(name) => pending.filter(|(path, _)| *path == name).map(|(_, shown)| (shown, "Unused")),
         None => {
-            let path = std::path::Path::new(name);
+            let path = std::path::Path::new(&name);
             let used = known.iter().find(|known| known.path == path).map(|found| (found, "Used"));
             match (used, replacement.unused().get(path)) {
                 (None, Some(None)) => {
@@ -117,43 +120,57 @@ fn show(context: &mut Context<'_>, words: &[&str]) -> Reply {
             }
         }
     };
-    match found.and_then(|(certificate, status)| details(name, certificate, status)) {
+    if let (Some((certificate, _)), Part::Ocsp) = (found, part) {
+        return Reply::Data(super::ssl_ocsp::text(certificate.key.ocsp.as_deref().unwrap_or_default()));
+    }
+    let follows = |certificate: &Certificate| context.admin.ocsp.paths().contains(&certificate.path);
+    match found.and_then(|(found, status)| details(&name, found, status, follows(found))) {
         Some(text) => Reply::Data(text),
         None => Reply::error("Can't display the certificate: Not found or the certificate is a bundle!"),
     }
 }
 
-fn details(name: &str, certificate: &Certificate, status: &str) -> Option<String> {
+/// What `show ssl cert` and `show ssl ca-file` say of one certificate.
+pub(super) fn describe(der: &[u8]) -> Option<String> {
     use sha1::Digest as _;
-    let der = certificate.key.cert.first()?;
     let (_, leaf) = X509Certificate::from_der(der).ok()?;
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
     let lossy = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let mut text = format!("Filename: {name}\nStatus: {status}\n");
+    let mut text = String::new();
     let mut line = |name: &str, value: String| text.push_str(&format!("{name}: {value}\n"));
-    line("Serial", hex(leaf.raw_serial()));
-    line("notBefore", date(leaf.validity().not_before));
-    line("notAfter", date(leaf.validity().not_after));
-    if let Ok(Some(alternatives)) = leaf.subject_alternative_name() {
-        let names = alternatives.value.general_names.iter().filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(format!("DNS:{name}")),
-            GeneralName::RFC822Name(name) => Some(format!("email:{name}")),
-            GeneralName::URI(uri) => Some(format!("URI:{uri}")),
-            _ => None,
-        });
-        line("Subject Alternative Name", names.collect::<Vec<_>>().join(", "));
-    }
+    // The zero that keeps a large number positive is not shown.
+    let serial = leaf.raw_serial();
+    line("Serial", hex(serial.strip_prefix(&[0]).filter(|rest| !rest.is_empty()).unwrap_or(serial)));
+    line("notBefore", date_of(leaf.validity().not_before));
+    line("notAfter", date_of(leaf.validity().not_after));
+    line("Subject Alternative Name", alternatives(&leaf).unwrap_or_default());
     line("Algorithm", algorithm(&leaf));
     line("SHA1 FingerPrint", hex(&sha1::Sha1::digest(der)));
     line("Subject", lossy(distinguished_name(leaf.subject())));
     line("Issuer", lossy(distinguished_name(leaf.issuer())));
+    Some(text)
+}
+
+fn details(name: &str, certificate: &Certificate, status: &str, follows_ocsp: bool) -> Option<String> {
+    let lossy = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let mut text = format!("Filename: {name}\nStatus: {status}\n{}", describe(certificate.key.cert.first()?)?);
+    let mut line = |name: &str, value: String| text.push_str(&format!("{name}: {value}\n"));
+    if let Some(file) = &certificate.chain_file {
+        line("Chain Filename", file.display().to_string());
+    }
     for der in certificate.key.cert.get(1..).unwrap_or_default() {
         let Ok((_, parent)) = X509Certificate::from_der(der) else { continue };
         line("Chain Subject", lossy(distinguished_name(parent.subject())));
         line("Chain Issuer", lossy(distinguished_name(parent.issuer())));
     }
-    line("OCSP Response Key", String::new());
+    let shows_key = certificate.key.ocsp.is_some() || follows_ocsp;
+    let id = if shows_key { certificate.ocsp_id() } else { None };
+    line("OCSP Response Key", id.map(|id| id.key()).unwrap_or_default());
     Some(text)
+}
+
+fn date_of(at: ASN1Time) -> String {
+    date(at.timestamp())
 }
 
 /// `EC256`, `RSA2048`.
@@ -165,21 +182,16 @@ fn algorithm(certificate: &X509Certificate<'_>) -> String {
     }
 }
 
-/// `Nov 22 17:18:44 2026 GMT`, days padded with a blank.
-fn date(at: ASN1Time) -> String {
-    let at = Civil::from_unix(at.timestamp());
-    let (month, day, year) = (at.month_name(), at.day, at.year);
-    format!("{month} {day:>2} {:02}:{:02}:{:02} {year} GMT", at.hour, at.minute, at.second)
-}
-
 fn set(context: &mut Context<'_>, words: &[&str]) -> Reply {
     let (Some(path), Some(payload)) = (words.first(), context.payload) else {
         return Reply::error("'set ssl cert expects a filename and a certificate as a payload");
     };
     let known: Vec<Arc<Certificate>> = certificate_users(context).certificates();
-    match context.admin.certificates.lock().set(path, payload, &known) {
-        Ok(true) => Reply::info(format!("Transaction created for certificate {path}!\n").trim_end()),
-        Ok(false) => Reply::info(format!("Transaction updated for certificate {path}!\n").trim_end()),
+    let mut replacement = context.admin.certificates.lock();
+    let (name, _) = replacement.part(path, &known);
+    match replacement.set(path, payload, &known) {
+        Ok(true) => Reply::info(format!("Transaction created for certificate {name}!\n").trim_end()),
+        Ok(false) => Reply::info(format!("Transaction updated for certificate {name}!\n").trim_end()),
         Err(error) => Reply::error(error.to_string()),
     }
 }
@@ -284,7 +296,7 @@ fn sni(context: &mut Context<'_>, words: &[&str]) -> Reply {
                     negative.iter().map(|name| name.as_str()).collect::<Vec<_>>().join(" ")
                 };
                 let file = certificate.path.display();
-                let (after, before) = (date(validity.not_after), date(validity.not_before));
+                let (after, before) = (date_of(validity.not_after), date_of(validity.not_before));
                 for name in positive {
                     text.push_str(&format!(
                         "{place}\t{name}\t{negative}\t{kind}\t{file}\t{after}\t{before}\n"
