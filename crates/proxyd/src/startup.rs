@@ -176,6 +176,7 @@ fn load_options(options: &Options) -> LoadOptions {
         local_peer: options.local_peer.clone(),
         zero_warning: options.zero_warning,
         lints: options.check && !options.quiet,
+        running: None,
     }
 }
 

@@ -26,6 +26,18 @@ pub struct LoadOptions {
     pub zero_warning: bool,
     /// `-c`: give hints too.
     pub lints: bool,
+    /// The text is a line for a configuration that is in force.
+    pub running: Option<Running>,
+}
+
+/// What a line that comes at run time finds of TLS.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// The `global` section's settings.
+    pub global: BTreeMap<String, String>,
+    pub files: crate::tls::Ready<crate::tls::files::TlsFiles>,
+    /// Certificates as they are in memory, whatever their files say by now.
+    pub certificates: Vec<Arc<crate::tls::certificate::Certificate>>,
 }
 
 /// One `use_backend` line before names were resolved.
@@ -181,12 +193,19 @@ pub struct LogSections {
 
 impl Loader {
     pub fn new(options: LoadOptions, environment: Environment) -> Self {
+        let mut global = Global::default();
+        let mut certificates = crate::tls::store::CertificateStore::default();
+        if let Some(running) = &options.running {
+            global.tls.clone_from(&running.global);
+            global.tls_files = running.files.clone();
+            certificates.preload(&running.certificates);
+        }
         Self {
             options,
             sources: SourceMap::default(),
             diagnostics: Diagnostics::default(),
             environment,
-            global: Global::default(),
+            global,
             defaults: Vec::new(),
             current: None,
             drafts: Vec::new(),
@@ -195,7 +214,7 @@ impl Loader {
             section_name: String::new(),
             others: BTreeMap::new(),
             http_errors: BTreeMap::new(),
-            certificates: crate::tls::store::CertificateStore::default(),
+            certificates,
             told: HashSet::new(),
             file_names: Vec::new(),
             skipping: false,

@@ -29,7 +29,7 @@ use std::path::{Path, PathBuf};
 use hacore::diag::{Diagnostic, Diagnostics, PositionForm, SourceMap, Span, Word};
 
 pub use environment::Environment;
-pub use loader::{LoadOptions, Loader};
+pub use loader::{LoadOptions, Loader, Running};
 
 use crate::model::Config;
 use preprocessor::{Conditionals, TIGHT};

@@ -64,7 +64,7 @@ async fn connect(server: &Server) -> io::Result<Box<dyn Stream>> {
         _ => return Err(io::ErrorKind::AddrNotAvailable.into()),
     };
     let Some(tls) = server.tls_client.0.as_ref().filter(|_| server.tls) else { return Ok(stream) };
-    let connector = tokio_rustls::TlsConnector::from(Arc::clone(&tls.client));
+    let connector = tokio_rustls::TlsConnector::from(tls.client());
     Ok(Box::new(connector.connect(server_name(None, ip), stream).await?))
 }
 

@@ -94,9 +94,10 @@ impl LogWriter {
         let global = &*snapshot.global;
         let mut all = Vec::with_capacity(snapshot.proxies.len());
         let mut pending: Vec<Pending> = Vec::new();
-        let of_proxies = snapshot.proxies.iter().map(|proxy| (&proxy.logs, proxy.log_tag.as_deref()));
+        let of_proxies =
+            snapshot.proxies.iter().map(|proxy| (&proxy.logs, proxy.log_tag.as_deref(), proxy.name.as_str()));
         // What is about no proxy goes to the logs of the `global` section.
-        for (targets, own_tag) in of_proxies.chain([(&global.logs, None)]) {
+        for (targets, own_tag, name) in of_proxies.chain([(&global.logs, None, "global")]) {
             let mut destinations = Vec::new();
             for target in targets {
                 if let Some(sink) = outlets.open(target, Some(snapshot))? {
@@ -106,7 +107,7 @@ impl LogWriter {
                         pending.push(Pending { sink, bytes: Vec::new(), ends: Vec::new() });
                         pending.len() - 1
                     });
-                    let seen = outlets.line_count(&proxy.name, destinations.len());
+                    let seen = outlets.line_count(name, destinations.len());
                     destinations.push(Destination::new(target, at, tag, snapshot, seen));
                 }
             }

@@ -111,7 +111,9 @@ impl Updates {
             let last = entry.last_s.map_or_else(|| "-".to_owned(), date);
             let (next, key) = (date(entry.next_s), id.key());
             let (successes, failures, status) = (entry.successes, entry.failures, outcome as u8);
-            text += &format!("{key} | {path} | {next} | {last} | {successes} | {failures} | {status} | {outcome}\n");
+            text += &format!(
+                "{key} | {path} | {next} | {last} | {successes} | {failures} | {status} | {outcome}\n"
+            );
         }
         text
     }
@@ -140,7 +142,9 @@ impl Updates {
     /// What is due now, and when the next one is.
     fn due(&self, now_s: i64) -> Result<(CertificateId, Arc<Certificate>), Option<i64>> {
         let entries = self.entries.lock();
-        let Some((id, entry)) = entries.iter().min_by_key(|(_, entry)| entry.next_s) else { return Err(None) };
+        let Some((id, entry)) = entries.iter().min_by_key(|(_, entry)| entry.next_s) else {
+            return Err(None);
+        };
         if entry.next_s > now_s {
             return Err(Some(entry.next_s));
         }
@@ -148,7 +152,13 @@ impl Updates {
     }
 
     /// Counts how an update ended, and gives the numbers of failures and successes so far.
-    fn note(&self, id: &CertificateId, outcome: Outcome, next: impl FnOnce(u32) -> i64, now_s: i64) -> (u32, u32) {
+    fn note(
+        &self,
+        id: &CertificateId,
+        outcome: Outcome,
+        next: impl FnOnce(u32) -> i64,
+        now_s: i64,
+    ) -> (u32, u32) {
         let mut entries = self.entries.lock();
         let Some(entry) = entries.get_mut(id) else {
             return if outcome == Outcome::Success { (0, 1) } else { (1, 0) };
@@ -204,7 +214,8 @@ fn wanted(snapshot: &Snapshot) -> BTreeMap<CertificateId, Arc<Certificate>> {
         let Some(tls) = listener.model.tls_listener.0.as_deref() else { continue };
         for entry in tls.loaded.lock().iter().filter(|entry| entry.updates_ocsp(by_default)) {
             let certificate = &entry.certificate;
-            let has_responder = certificate.key.cert.first().is_some_and(|leaf| ocsp::responder(leaf).is_some());
+            let has_responder =
+                certificate.key.cert.first().is_some_and(|leaf| ocsp::responder(leaf).is_some());
             if let (true, Some(id)) = (has_responder, certificate.ocsp_id()) {
                 found.entry(id).or_insert_with(|| Arc::clone(certificate));
             }
@@ -228,7 +239,8 @@ pub async fn run(admin: Arc<Admin>, mut configurations: watch::Receiver<Arc<Snap
             (Some(asked), _) => (asked.certificate, Some(asked.answer)),
             (None, Ok((_, certificate))) => (certificate, None),
             (None, Err(next_s)) => {
-                let pause = next_s.map(|next_s| Duration::from_secs(u64::try_from(next_s - now_s).unwrap_or(1)));
+                let pause =
+                    next_s.map(|next_s| Duration::from_secs(u64::try_from(next_s - now_s).unwrap_or(1)));
                 tokio::select! {
                     () = admin.ocsp.changed.notified() => {}
                     () = tokio::time::sleep(pause.unwrap_or(Duration::MAX)) => {}
@@ -261,11 +273,13 @@ async fn update(
     let proxy = snapshot.global.tls.get("ocsp-update.httpproxy").map(String::as_str);
     let fetched = tokio::time::timeout(REQUEST_TIMEOUT, fetch(certificate, &id, proxy)).await;
     let now_s = now_s();
-    let response = fetched.unwrap_or(Err(Outcome::Http)).and_then(|der| checked(certificate, &id, &der, now_s));
+    let response =
+        fetched.unwrap_or(Err(Outcome::Http)).and_then(|der| checked(certificate, &id, &der, now_s));
     let outcome = match &response {
         Ok(response) => {
             let listeners = snapshot.frontends().flat_map(|frontend| &frontend.listeners);
-            let listeners = listeners.filter_map(|listener| listener.model.tls_listener.0.as_deref()).collect();
+            let listeners =
+                listeners.filter_map(|listener| listener.model.tls_listener.0.as_deref()).collect();
             let users = Users { listeners, ..Users::default() };
             match admin.certificates.lock().staple(&id, &response.der, &users) {
                 0 => Outcome::Insertion,
@@ -299,11 +313,19 @@ fn checked(
     let algorithms = rustls::crypto::aws_lc_rs::default_provider().signature_verification_algorithms;
     let judge = Judge::new(Vec::new(), Vec::new(), algorithms);
     let issuer = certificate.issuer.as_ref().ok_or(Outcome::Check)?;
-    if response.id == *id && response.is_signed_for(issuer, &judge) { Ok(response) } else { Err(Outcome::Check) }
+    if response.id == *id && response.is_signed_for(issuer, &judge) {
+        Ok(response)
+    } else {
+        Err(Outcome::Check)
+    }
 }
 
 /// Asks the certificate's responder.
-async fn fetch(certificate: &Certificate, id: &CertificateId, proxy: Option<&str>) -> Result<Vec<u8>, Outcome> {
+async fn fetch(
+    certificate: &Certificate,
+    id: &CertificateId,
+    proxy: Option<&str>,
+) -> Result<Vec<u8>, Outcome> {
     let uri = certificate.key.cert.first().and_then(|leaf| ocsp::responder(leaf)).ok_or(Outcome::Http)?;
     let target = Target::parse(&uri).ok_or(Outcome::Http)?;
     let (address, wanted) = match proxy {

@@ -82,12 +82,12 @@ fn add_tls(writer: &mut V2Writer, session: &Session, with_name: bool, asks: &dyn
         additions.push((TlvKind::SslCommonName, name));
     }
     if asks("cert-key")
-        && let Some(algorithm) = facts.own_chain.first().and_then(|der| certificate::key_name(der))
+        && let Some(algorithm) = facts.own_leaf().and_then(certificate::key_name)
     {
         additions.push((TlvKind::SslKeyAlgorithm, algorithm));
     }
     if asks("cert-sig")
-        && let Some(algorithm) = facts.own_chain.first().and_then(|der| certificate::signature_algorithm(der))
+        && let Some(algorithm) = facts.own_leaf().and_then(certificate::signature_algorithm)
     {
         additions.push((TlvKind::SslSignatureAlgorithm, algorithm));
     }

@@ -17,7 +17,7 @@ use super::pem::{Bundle, Extras, PemError};
 pub struct Certificate {
     pub path: PathBuf,
     pub key: Arc<CertifiedKey>,
-    /// Host names in lower case: the DNS names of the subject's alternatives, or its common name without them.
+    /// Host names in lower case: the DNS names of the subject's alternatives, and its common names.
     /// Wildcards keep their `*.`.
     pub names: Vec<String>,
     /// Who signed it, where that is known.
@@ -152,8 +152,8 @@ fn has_key_of(key: &CertifiedKey) -> bool {
     key.key.public_key().is_none_or(|public| public.as_ref() == leaf.public_key().raw)
 }
 
-/// The names in a certificate (RFC 6125 §6.4.4: the common name counts only without alternatives).
-fn names(der: &[u8]) -> Result<Vec<String>, String> {
+/// The names in a certificate. HAProxy counts the common name beside the alternatives, other than RFC 6125 §6.4.4.
+pub fn names(der: &[u8]) -> Result<Vec<String>, String> {
     let (_, certificate) = X509Certificate::from_der(der).map_err(|error| error.to_string())?;
     let mut names: Vec<String> = Vec::new();
     if let Ok(Some(alternatives)) = certificate.subject_alternative_name() {
@@ -162,9 +162,11 @@ fn names(der: &[u8]) -> Result<Vec<String>, String> {
             _ => None,
         }));
     }
-    if names.is_empty() {
-        let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
-        names.extend(common.map(str::to_ascii_lowercase));
+    for common in certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok()) {
+        let common = common.to_ascii_lowercase();
+        if !names.contains(&common) {
+            names.push(common);
+        }
     }
     Ok(names)
 }
@@ -188,8 +190,11 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn names_come_from_the_alternatives_in_lower_case() {
-        assert_eq!(certificate(&["A.example", "*.B.example"]).names, ["a.example", "*.b.example"]);
+    fn names_come_from_the_alternatives_and_the_common_name_in_lower_case() {
+        // The name that rcgen gives to what it signs itself.
+        let common = "rcgen self signed cert";
+        let names = certificate(&["A.example", "*.B.example"]).names;
+        assert_eq!(names, ["a.example", "*.b.example", common]);
     }
 
     #[test]

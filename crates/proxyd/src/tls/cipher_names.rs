@@ -83,6 +83,9 @@ mod tests {
     #[test]
     fn ciphers_are_named_as_openssl_names_them() {
         assert!(super::NAMES.is_sorted_by_key(|(number, _)| *number));
-        assert_eq!(super::list(&[0x13, 1, 0xc0, 0x2f, 0x1a, 0x1a, 9]), "TLS_AES_128_GCM_SHA256,ECDHE-RSA-AES128-GCM-SHA256,UNKNOWN(1a1a)");
+        assert_eq!(
+            super::list(&[0x13, 1, 0xc0, 0x2f, 0x1a, 0x1a, 9]),
+            "TLS_AES_128_GCM_SHA256,ECDHE-RSA-AES128-GCM-SHA256,UNKNOWN(1a1a)"
+        );
     }
 }

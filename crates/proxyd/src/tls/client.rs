@@ -9,10 +9,10 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
-use super::certificate::Certificate;
-use super::chain::handshake_is_signed;
+use super::certificate::{self, Certificate};
+use super::chain::{Judge, handshake_is_signed};
 use super::parameters::{self, Versions};
 use super::pinned::Authorities;
 use super::{secrets, sigalgs};
@@ -138,7 +138,13 @@ fn verifier(parameters: &ClientParameters) -> Result<Arc<dyn ServerCertVerifier>
                 .with_crls(parameters.revocations.iter().cloned())
                 .build()
                 .map_err(|error| Error::General(error.to_string()))?;
-            Ok(Arc::new(Required { chain, authorities: authorities.clone(), host: host.clone(), signatures }))
+            let judge = Judge::new(
+                authorities.list().collect(),
+                parameters.revocations.clone(),
+                parameters.provider.signature_verification_algorithms,
+            );
+            let (authorities, host) = (authorities.clone(), host.clone());
+            Ok(Arc::new(Required { chain, authorities, host, signatures, judge }))
         }
     }
 }
@@ -197,6 +203,18 @@ struct Required {
     authorities: Authorities,
     host: Option<String>,
     signatures: Option<Arc<[SignatureScheme]>>,
+    judge: Judge,
+}
+
+/// Whether a certificate answers to a host name, by itself or by a wildcard for one label.
+fn has_name(certificate: &[u8], name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    let rest = name.split_once('.').map(|(_, rest)| rest);
+    let matches = |known: &String| match known.strip_prefix("*.") {
+        Some(suffix) => rest == Some(suffix),
+        None => *known == name,
+    };
+    certificate::names(certificate).is_ok_and(|names| names.iter().any(matches))
 }
 
 impl ServerCertVerifier for Required {
@@ -213,8 +231,7 @@ impl ServerCertVerifier for Required {
         match self.chain.verify_server_cert(certificate, intermediates, named, ocsp, now) {
             // Without SNI and verifyhost the connection's name is only the server's address, which says nothing.
             Err(Error::InvalidCertificate(
-                rustls::CertificateError::NotValidForName
-                | rustls::CertificateError::NotValidForNameContext { .. },
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if host.is_none() && matches!(name, ServerName::IpAddress(_)) => {
                 Ok(ServerCertVerified::assertion())
             }
@@ -223,6 +240,20 @@ impl ServerCertVerifier for Required {
                     verify_server_name(&ParsedCertificate::try_from(certificate)?, named)?;
                 }
                 Ok(ServerCertVerified::assertion())
+            }
+            // Version 1, which webpki does not read.
+            Err(error) if self.judge.has_a_say(Some(&error)) => {
+                let others: Vec<&[u8]> = intermediates.iter().map(AsRef::as_ref).collect();
+                let now_s = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+                let is_named = match named {
+                    ServerName::DnsName(name) => has_name(certificate, name.as_ref()),
+                    _ => host.is_none(),
+                };
+                match self.judge.accepts(self.judge.judge(certificate, &others, now_s)) {
+                    true if is_named => Ok(ServerCertVerified::assertion()),
+                    true => Err(Error::InvalidCertificate(CertificateError::NotValidForName)),
+                    false => Err(error),
+                }
             }
             verdict => verdict,
         }
@@ -234,7 +265,8 @@ impl ServerCertVerifier for Required {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls12_signature(message, certificate, signature)
+        let verdict = self.chain.verify_tls12_signature(message, certificate, signature);
+        handshake_is_signed(verdict, self.judge.algorithms(), message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -243,7 +275,8 @@ impl ServerCertVerifier for Required {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.chain.verify_tls13_signature(message, certificate, signature)
+        let verdict = self.chain.verify_tls13_signature(message, certificate, signature);
+        handshake_is_signed(verdict, self.judge.algorithms(), message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

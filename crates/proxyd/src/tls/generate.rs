@@ -66,7 +66,8 @@ impl Generator {
         let key = any_supported_type(&bundle.key).map_err(|error| unusable(error.to_string()))?;
         let scheme = key.choose_scheme(&SCHEMES).map(|signer| signer.scheme());
         let scheme = scheme.ok_or_else(|| unusable("its key signs nothing that is known here".to_owned()))?;
-        let authority = bundle.chain.into_iter().next().ok_or_else(|| PemError::NoCertificate(path.into()))?;
+        let authority =
+            bundle.chain.into_iter().next().ok_or_else(|| PemError::NoCertificate(path.into()))?;
         Ok(Self { authority, key, scheme, cache_max: cache_max.max(1), cache: Mutex::default() })
     }
 

@@ -92,7 +92,8 @@ impl ListenerTls {
         let settings = self.settings();
         let general = configurations(&settings, &self.certificates, &mut problems);
         let options = self.loaded.lock().iter().map(|entry| entry.own_options().to_vec()).collect::<Vec<_>>();
-        let own = options.iter().map(|options| own_tls(&settings, options, &self.certificates, &mut problems));
+        let own =
+            options.iter().map(|options| own_tls(&settings, options, &self.certificates, &mut problems));
         let own = own.collect();
         match (Problem::first_error(problems), general) {
             (None, Some(general)) => Ok(Rebuilt { general: Arc::new(general), own }),
@@ -309,7 +310,8 @@ fn tell_timestamps(loaded: &[Loaded], problems: &mut Vec<Problem>) {
 /// `tls-ticket-keys`.
 fn ticket_keys(settings: &Settings<'_>, problems: &mut Vec<Problem>) -> Option<Arc<TicketKeys>> {
     let lifetime_s = settings.number("tune.ssl.lifetime").and_then(|lifetime| u32::try_from(lifetime).ok());
-    let keys = settings.files.ticket_keys(settings.value("tls-ticket-keys")?, lifetime_s.unwrap_or(LIFETIME_S));
+    let keys =
+        settings.files.ticket_keys(settings.value("tls-ticket-keys")?, lifetime_s.unwrap_or(LIFETIME_S));
     keys.map_err(|problem| problems.push(Problem::Word(problem))).ok()
 }
 
@@ -327,7 +329,8 @@ fn generator(settings: &Settings<'_>, problems: &mut Vec<Problem>) -> Option<Gen
         Ok(generator) => Some(generator),
         Err(error) => {
             let (shown, reason) = (path.display(), chain_reason(&error));
-            let problem = format!("Failed to read CA certificate file '{shown}'. Chain loading failed: {reason}");
+            let problem =
+                format!("Failed to read CA certificate file '{shown}'. Chain loading failed: {reason}");
             problems.push(Problem::Whole(problem));
             None
         }
@@ -409,7 +412,8 @@ fn configurations(
 
 /// `tune.ssl.maxrecord`, with the room that a record's frame needs; rustls counts it in.
 fn record_max_bytes(settings: &Settings<'_>) -> Option<usize> {
-    let hard = settings.number("tune.ssl.hard-maxrecord").or_else(|| settings.number("tune.ssl.maxrecord"))?;
+    let hard =
+        settings.number("tune.ssl.hard-maxrecord").or_else(|| settings.number("tune.ssl.maxrecord"))?;
     (hard > 0).then(|| hard.clamp(RECORD_MIN_BYTES, RECORD_MAX_BYTES) + RECORD_FRAME_BYTES)
 }
 

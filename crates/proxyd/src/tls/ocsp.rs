@@ -278,11 +278,11 @@ impl Response {
         }
         let oid = inside(&self.algorithm, tag::OBJECT).unwrap_or_default();
         text += &format!(" \n    Signature Algorithm: {}\n    Signature Value:\n", signature_name(oid));
-        for line in self.signature.chunks(18) {
+        let lines = self.signature.chunks(18).map(|line| {
             let hex: Vec<String> = line.iter().map(|byte| format!("{byte:02x}")).collect();
-            text += &format!("        {}", hex.join(":"));
-            text += if line.len() == 18 { ":\n" } else { "\n" };
-        }
+            format!("        {}", hex.join(":"))
+        });
+        text += &(lines.collect::<Vec<_>>().join(":\n") + "\n");
         for der in &self.certificates {
             text += &super::pem::armoured("CERTIFICATE", der);
         }
@@ -311,7 +311,9 @@ fn status(element: Element<'_>) -> Option<Status> {
 fn may_sign(certificate: &[u8]) -> bool {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return false };
     match parsed.extended_key_usage() {
-        Ok(Some(usage)) => usage.value.ocsp_signing || usage.value.other.iter().any(|oid| oid.to_id_string() == SIGNING),
+        Ok(Some(usage)) => {
+            usage.value.ocsp_signing || usage.value.other.iter().any(|oid| oid.to_id_string() == SIGNING)
+        }
         _ => false,
     }
 }
@@ -410,7 +412,8 @@ pub(crate) mod tests {
         let mut leaf = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
         leaf.serial_number = Some(0x1001u64.into());
         // authorityInfoAccess (1.3.6.1.5.5.7.1.1) with one OCSP responder.
-        let access = [wrap(tag::OBJECT, &[&[0x2b, 6, 1, 5, 5, 7, 0x30, 1]]), wrap(0x86, &[b"http://127.0.0.1:1/o"])];
+        let access =
+            [wrap(tag::OBJECT, &[&[0x2b, 6, 1, 5, 5, 7, 0x30, 1]]), wrap(0x86, &[b"http://127.0.0.1:1/o"])];
         let access = wrap(tag::SEQUENCE, &[&wrap(tag::SEQUENCE, &[&access.concat()])]);
         let extension = rcgen::CustomExtension::from_oid_content(&[1, 3, 6, 1, 5, 5, 7, 1, 1], access);
         leaf.custom_extensions.push(extension);
@@ -424,7 +427,10 @@ pub(crate) mod tests {
             let id = CertificateId::new(&self.leaf, &self.authority).unwrap();
             let at = |text: &str| wrap(tag::GENERALIZED_TIME, &[text.as_bytes()]);
             let status = match revoked {
-                true => wrap(tag::context(1), &[&at(this_update), &wrap(tag::context(0), &[&wrap(tag::ENUMERATED, &[&[1]])])]),
+                true => wrap(
+                    tag::context(1),
+                    &[&at(this_update), &wrap(tag::context(0), &[&wrap(tag::ENUMERATED, &[&[1]])])],
+                ),
                 false => wrap(tag::context_primitive(0), &[]),
             };
             let next = wrap(tag::context(0), &[&at(next_update)]);
@@ -440,9 +446,14 @@ pub(crate) mod tests {
             );
             let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &self.key).unwrap();
             let signature = key.sign(&SystemRandom::new(), &data).unwrap();
-            let algorithm = wrap(tag::SEQUENCE, &[&wrap(tag::OBJECT, &[&[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]])]);
-            let basic = wrap(tag::SEQUENCE, &[&data, &algorithm, &wrap(tag::BIT_STRING, &[&[0], signature.as_ref()])]);
-            let bytes = wrap(tag::SEQUENCE, &[&wrap(tag::OBJECT, &[BASIC]), &wrap(tag::OCTET_STRING, &[&basic])]);
+            let algorithm =
+                wrap(tag::SEQUENCE, &[&wrap(tag::OBJECT, &[&[0x2a, 0x86, 0x48, 0xce, 0x3d, 4, 3, 2]])]);
+            let basic = wrap(
+                tag::SEQUENCE,
+                &[&data, &algorithm, &wrap(tag::BIT_STRING, &[&[0], signature.as_ref()])],
+            );
+            let bytes =
+                wrap(tag::SEQUENCE, &[&wrap(tag::OBJECT, &[BASIC]), &wrap(tag::OCTET_STRING, &[&basic])]);
             wrap(tag::SEQUENCE, &[&wrap(tag::ENUMERATED, &[&[0]]), &wrap(tag::context(0), &[&bytes])])
         }
     }
@@ -459,7 +470,8 @@ pub(crate) mod tests {
             issuer_key_hash: vec![2; 20],
             serial: vec![0x10, 0x0f],
         };
-        let expected = format!("303b300906052b0e03021a05000414{}0414{}0202100f", "01".repeat(20), "02".repeat(20));
+        let expected =
+            format!("303b300906052b0e03021a05000414{}0414{}0202100f", "01".repeat(20), "02".repeat(20));
         assert_eq!(id.key(), expected);
         assert!(id.lines("  ").contains("  Serial Number: 100F\n"));
     }

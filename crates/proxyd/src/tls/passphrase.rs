@@ -75,15 +75,13 @@ impl<'a> Derivation<'a> {
         let _ = parameters.next_if(tag::INTEGER);
         let algorithm = match parameters.next_if(tag::SEQUENCE) {
             None => pbkdf2::PBKDF2_HMAC_SHA1,
-            Some(function) => {
-                match inside(function.content, tag::OBJECT)?.strip_prefix(HMAC)? {
-                    [7] => pbkdf2::PBKDF2_HMAC_SHA1,
-                    [9] => pbkdf2::PBKDF2_HMAC_SHA256,
-                    [10] => pbkdf2::PBKDF2_HMAC_SHA384,
-                    [11] => pbkdf2::PBKDF2_HMAC_SHA512,
-                    _ => return None,
-                }
-            }
+            Some(function) => match inside(function.content, tag::OBJECT)?.strip_prefix(HMAC)? {
+                [7] => pbkdf2::PBKDF2_HMAC_SHA1,
+                [9] => pbkdf2::PBKDF2_HMAC_SHA256,
+                [10] => pbkdf2::PBKDF2_HMAC_SHA384,
+                [11] => pbkdf2::PBKDF2_HMAC_SHA512,
+                _ => return None,
+            },
         };
         Some(Self { algorithm, salt, iterations: NonZeroU32::new(iterations)? })
     }

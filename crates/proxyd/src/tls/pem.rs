@@ -124,7 +124,9 @@ pub fn load_parts(path: &Path, parts: &Parts, extras: &Extras) -> Result<Bundle,
         found => found?,
     };
     let passphrase = match &extras.passphrase_command {
-        Some(command) if [Some(text.as_slice()), key_text.as_deref()].into_iter().flatten().any(is_encrypted) => {
+        Some(command)
+            if [Some(text.as_slice()), key_text.as_deref()].into_iter().flatten().any(is_encrypted) =>
+        {
             Some(passphrase(command, path)?)
         }
         _ => None,

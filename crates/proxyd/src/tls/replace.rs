@@ -123,11 +123,11 @@ impl Replacement {
     /// `set ssl cert`; true when this opened the transaction.
     pub fn set(&mut self, name: &str, text: &str, known: &[Arc<Certificate>]) -> Result<bool, ReplaceError> {
         let (path, part) = self.part(name, known);
+        let mut pending = self.open.as_ref().map(|(_, pending)| pending.clone()).unwrap_or_default();
+        pending.take(part, &path, name, text)?;
         if let Some((open, _)) = self.open.as_ref().filter(|(open, _)| *open != path) {
             return Err(ReplaceError::Other { open: open.clone(), what: "set", asked: path });
         }
-        let mut pending = self.open.as_ref().map(|(_, pending)| pending.clone()).unwrap_or_default();
-        pending.take(part, &path, name, text)?;
         let current = match (find(known, &path), self.unused.get(Path::new(&path))) {
             (Some(current), _) => Some(Arc::clone(current)),
             (None, Some(unused)) => unused.clone(),
@@ -221,6 +221,11 @@ impl Replacement {
     /// `del ssl cert`: false when there is none; one in use has to be asked for before.
     pub fn delete(&mut self, path: &str) -> bool {
         self.unused.remove(Path::new(path)).is_some()
+    }
+
+    /// A certificate whose user is about to go: its name stays known.
+    pub fn remember(&mut self, certificate: Arc<Certificate>) {
+        self.unused.insert(certificate.path.clone(), Some(certificate));
     }
 
     /// A certificate that a list gave up, if nobody else uses it.

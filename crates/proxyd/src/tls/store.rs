@@ -28,6 +28,12 @@ pub struct CertificateStore {
 }
 
 impl CertificateStore {
+    /// Takes certificates that are in memory already.
+    pub fn preload(&mut self, certificates: &[Arc<Certificate>]) {
+        let by_path = certificates.iter().map(|known| (known.path.clone(), Arc::clone(known)));
+        self.loaded.extend(by_path);
+    }
+
     /// `crt-base` and `key-base` of a `crt-store`.
     pub fn bases(&mut self, section: &str) -> &mut (Option<String>, Option<String>) {
         self.bases.entry(section.to_owned()).or_default()

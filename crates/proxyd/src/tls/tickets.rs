@@ -154,7 +154,10 @@ mod tests {
     #[test]
     fn the_last_three_keys_decrypt_and_the_last_but_one_encrypts() {
         let here = keys(&[1, 2, 3, 4]);
-        assert_eq!(here.shown().concat(), line(2, 48).trim().to_owned() + line(3, 48).trim() + line(4, 48).trim());
+        assert_eq!(
+            here.shown().concat(),
+            line(2, 48).trim().to_owned() + line(3, 48).trim() + line(4, 48).trim()
+        );
         let ticket = here.encrypt(b"session").unwrap();
         assert_eq!(ticket[..16], [3; 16]);
         assert_eq!(keys(&[2, 3, 4]).decrypt(&ticket).unwrap(), b"session", "another process");

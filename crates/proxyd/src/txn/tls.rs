@@ -131,6 +131,11 @@ impl TlsFacts {
         }
     }
 
+    /// Our own certificate, DER.
+    pub fn own_leaf(&self) -> Option<&[u8]> {
+        self.own.as_ref()?.0.cert.first().map(AsRef::as_ref)
+    }
+
     /// Adds what the hellos say, on the side of a server that keeps `offer_max_bytes` of a client's lists, or of a client.
     pub fn add_hellos(&mut self, hellos: &Hellos, offer_max_bytes: Option<usize>) {
         let (client, server) =

@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use super::{Fetch, FetchFn, fetch};
 use crate::expr::eval::TlsSide;
-use crate::tls::hello::ClientHello;
 use crate::expr::{ArgKind, Args, Contexts, EvalCtx, FetchState, Sample, SampleType};
+use crate::tls::hello::ClientHello;
 
 const B: SampleType = SampleType::Bool;
 const I: SampleType = SampleType::Int;
@@ -352,4 +352,3 @@ fn hello<'a>(ctx: &EvalCtx<'a>, state: &mut FetchState) -> Option<ClientHello<'a
     state.may_change = parsed.is_none() && may_be_hello && !payload.complete && !ctx.is_final;
     parsed
 }
-

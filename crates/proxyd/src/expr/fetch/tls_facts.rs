@@ -8,8 +8,8 @@ use x509_parser::x509::X509Name;
 
 use crate::expr::eval::TlsSide;
 use crate::expr::logformat::date::Civil;
-use crate::expr::{Args, EvalCtx, Sample};
 use crate::expr::sample::hex_upper;
+use crate::expr::{Args, EvalCtx, Sample};
 use crate::tls::cipher_names;
 use crate::txn::{Offer, TlsFacts};
 
@@ -93,7 +93,7 @@ fn offer<'a>(offer: &'a Offer, fact: &str, args: &Args) -> Option<Sample<'a>> {
 }
 
 fn certificate<'a>(
-    mut chain: impl Iterator<Item = &'a [u8]>,
+    chain: impl Iterator<Item = &'a [u8]>,
     der: &'a [u8],
     fact: &str,
     args: &Args,
@@ -108,9 +108,7 @@ fn certificate<'a>(
         _ => {}
     }
     if fact == "r_dn" {
-        // Who has issued the last one is the root, which may be that one itself.
-        let (_, last) = X509Certificate::from_der(chain.by_ref().last()?).ok()?;
-        return Some(Sample::str(name(last.issuer(), args)?));
+        return Some(Sample::str(root_name(chain, der, args)?));
     }
     let (_, parsed) = X509Certificate::from_der(der).ok()?;
     Some(match fact {
@@ -154,6 +152,22 @@ pub fn key_name(der: &[u8]) -> Option<Vec<u8>> {
     Some(format!("{kind}{}", key.key_size()).into_bytes())
 }
 
+/// The name of who issued the last one of the path that begins with `leaf`; the certificates may stand in any order.
+fn root_name<'a>(chain: impl Iterator<Item = &'a [u8]>, leaf: &[u8], args: &Args) -> Option<Vec<u8>> {
+    const DEPTH_MAX: usize = 10;
+    let parsed: Vec<_> = chain.filter_map(|der| Some(X509Certificate::from_der(der).ok()?.1)).collect();
+    let (_, mut current) = X509Certificate::from_der(leaf).ok()?;
+    for _ in 0..DEPTH_MAX {
+        let issuer = current.issuer().as_raw();
+        let is_root = issuer == current.subject().as_raw();
+        match parsed.iter().find(|other| !is_root && other.subject().as_raw() == issuer) {
+            Some(found) => current = found.clone(),
+            None => break,
+        }
+    }
+    name(current.issuer(), args)
+}
+
 /// `DNS:a.example, IP Address:127.0.0.1`, as OpenSSL writes the alternative names.
 pub fn alternatives(certificate: &X509Certificate<'_>) -> Option<String> {
     let names = certificate.subject_alternative_name().ok()??;
@@ -162,14 +176,17 @@ pub fn alternatives(certificate: &X509Certificate<'_>) -> Option<String> {
             GeneralName::DNSName(name) => format!("DNS:{name}"),
             GeneralName::RFC822Name(name) => format!("email:{name}"),
             GeneralName::URI(uri) => format!("URI:{uri}"),
-            GeneralName::IPAddress(bytes) => match (<[u8; 4]>::try_from(*bytes), <[u8; 16]>::try_from(*bytes)) {
-                (Ok(v4), _) => format!("IP Address:{}", std::net::Ipv4Addr::from(v4)),
-                (_, Ok(v6)) => {
-                    let groups = std::net::Ipv6Addr::from(v6).segments().map(|group| format!("{group:X}"));
-                    format!("IP Address:{}", groups.join(":"))
+            GeneralName::IPAddress(bytes) => {
+                match (<[u8; 4]>::try_from(*bytes), <[u8; 16]>::try_from(*bytes)) {
+                    (Ok(v4), _) => format!("IP Address:{}", std::net::Ipv4Addr::from(v4)),
+                    (_, Ok(v6)) => {
+                        let groups =
+                            std::net::Ipv6Addr::from(v6).segments().map(|group| format!("{group:X}"));
+                        format!("IP Address:{}", groups.join(":"))
+                    }
+                    _ => return None,
                 }
-                _ => return None,
-            },
+            }
             GeneralName::RegisteredID(oid) => format!("Registered ID:{}", oid.to_id_string()),
             _ => return None,
         })
@@ -179,14 +196,13 @@ pub fn alternatives(certificate: &X509Certificate<'_>) -> Option<String> {
 
 /// The policies with commas between, or the one that is asked for if it is among them.
 fn policies(certificate: &X509Certificate<'_>, wanted: Option<&[u8]>) -> Option<String> {
-    let found: Vec<String> = certificate.extensions().iter().find_map(|extension| {
-        match extension.parsed_extension() {
+    let found: Vec<String> =
+        certificate.extensions().iter().find_map(|extension| match extension.parsed_extension() {
             ParsedExtension::CertificatePolicies(policies) => {
                 Some(policies.iter().map(|policy| policy.policy_id.to_id_string()).collect())
             }
             _ => None,
-        }
-    })?;
+        })?;
     match wanted.filter(|wanted| !wanted.is_empty()) {
         None => Some(found.join(",")),
         Some(wanted) => found.into_iter().find(|policy| policy.as_bytes() == wanted),

@@ -147,13 +147,8 @@ fn extras(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let name = line.name;
     let extras = &mut loader.certificates.extras;
     let every = |extras: &mut crate::tls::pem::Extras, on: bool| {
-        let kinds = [
-            &mut extras.bundle,
-            &mut extras.sctl,
-            &mut extras.ocsp,
-            &mut extras.issuer,
-            &mut extras.key,
-        ];
+        let kinds =
+            [&mut extras.bundle, &mut extras.sctl, &mut extras.ocsp, &mut extras.issuer, &mut extras.key];
         kinds.into_iter().for_each(|kind| *kind = on);
     };
     if line.words.peek().is_none() {

@@ -163,23 +163,73 @@ pub const KEYWORDS: &[Keyword] = &[
     global("tune.sndbuf.frontend", "<value>", "Internal tuning: sndbuf.frontend.", any).no_effect(INTERNAL),
     global("tune.sndbuf.server", "<number>", "Kernel send buffer of server sockets.", sndbuf_server)
         .later("the kernel sizes the buffers of sockets"),
-    global("tune.ssl.cachesize", "<value>", "TLS sessions of clients that are remembered.", super::tls::number),
-    global("tune.ssl.capture-buffer-size", "<value>", "Bytes of a client's TLS offer that are kept.", super::tls::number),
-    global("tune.ssl.capture-cipherlist-size", "<value>", "Old name of tune.ssl.capture-buffer-size.", super::tls::number),
+    global(
+        "tune.ssl.cachesize",
+        "<value>",
+        "TLS sessions of clients that are remembered.",
+        super::tls::number,
+    ),
+    global(
+        "tune.ssl.capture-buffer-size",
+        "<value>",
+        "Bytes of a client's TLS offer that are kept.",
+        super::tls::number,
+    ),
+    global(
+        "tune.ssl.capture-cipherlist-size",
+        "<value>",
+        "Old name of tune.ssl.capture-buffer-size.",
+        super::tls::number,
+    ),
     global("tune.ssl.certificate-compression", "<value>", "TLS: ssl.certificate-compression.", any)
         .no_effect(TLS_FIXED),
     global("tune.ssl.default-dh-param", "<value>", "TLS: ssl.default-dh-param.", any).no_effect(NO_DH),
     global("tune.ssl.force-private-cache", "<value>", "TLS: ssl.force-private-cache.", any)
         .no_effect(TLS_FIXED),
-    global("tune.ssl.hard-maxrecord", "<value>", "The largest TLS record that is sent to clients.", super::tls::number),
-    global("tune.ssl.keylog", "<value>", "Whether TLS secrets are kept for the fetches that tell them.", super::tls::on_off),
+    global(
+        "tune.ssl.hard-maxrecord",
+        "<value>",
+        "The largest TLS record that is sent to clients.",
+        super::tls::number,
+    ),
+    global(
+        "tune.ssl.keylog",
+        "<value>",
+        "Whether TLS secrets are kept for the fetches that tell them.",
+        super::tls::on_off,
+    ),
     global("tune.ssl.keyupdate-rate-limit", "<value>", "TLS: ssl.keyupdate-rate-limit.", any)
         .no_effect(TLS_FIXED),
-    global("tune.ssl.lifetime", "<value>", "How long clients keep tickets of tls-ticket-keys.", super::tls::seconds),
-    global("tune.ssl.maxrecord", "<value>", "The largest TLS record that is sent to clients.", super::tls::number),
-    global("tune.ssl.ocsp-update.maxdelay", "<value>", "Old name of ocsp-update.maxdelay.", super::tls::seconds),
-    global("tune.ssl.ocsp-update.mindelay", "<value>", "Old name of ocsp-update.mindelay.", super::tls::seconds),
-    global("tune.ssl.ssl-ctx-cache-size", "<value>", "Generated certificates that are remembered.", super::tls::number),
+    global(
+        "tune.ssl.lifetime",
+        "<value>",
+        "How long clients keep tickets of tls-ticket-keys.",
+        super::tls::seconds,
+    ),
+    global(
+        "tune.ssl.maxrecord",
+        "<value>",
+        "The largest TLS record that is sent to clients.",
+        super::tls::number,
+    ),
+    global(
+        "tune.ssl.ocsp-update.maxdelay",
+        "<value>",
+        "Old name of ocsp-update.maxdelay.",
+        super::tls::seconds,
+    ),
+    global(
+        "tune.ssl.ocsp-update.mindelay",
+        "<value>",
+        "Old name of ocsp-update.mindelay.",
+        super::tls::seconds,
+    ),
+    global(
+        "tune.ssl.ssl-ctx-cache-size",
+        "<value>",
+        "Generated certificates that are remembered.",
+        super::tls::number,
+    ),
     global("tune.stick-counters", "<value>", "Stick tables: stick-counters.", any).no_effect(NO_TABLES),
     global("tune.streams-elasticity", "<value>", "Internal tuning: streams-elasticity.", any)
         .no_effect(INTERNAL),

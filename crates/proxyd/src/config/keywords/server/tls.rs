@@ -9,7 +9,8 @@ use crate::tls::backend::NameSource;
 pub const KEYWORDS: &[ServerKeyword] = &[
     server("ssl", "", "Speaks TLS to the server.", ssl),
     server("no-ssl", "", "Undoes 'ssl'.", ssl),
-    server("allow-0rtt", "", "TLS of servers: allow-0rtt.", flag).later("no early data is sent"),
+    server("allow-0rtt", "", "TLS of servers: allow-0rtt.", flag)
+        .no_effect("requests are sent after the handshake, never before"),
     server("alpn", "<value>", "TLS of servers: alpn protocols.", setting),
     server("ca-file", "<value>", "TLS of servers: authorities for client certificates.", setting),
     server("ciphers", "<value>", "TLS of servers: ciphers up to tls 1.2.", setting),
@@ -38,10 +39,10 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("npn", "<value>", "TLS of servers: npn.", setting)
         .no_effect("NPN was replaced by ALPN, and no server speaks it"),
     server("renegotiate", "", "TLS of servers: renegotiate.", flag)
-        .later("renegotiation does not exist here"),
+        .no_effect("renegotiation does not exist here"),
     server("sigalgs", "<value>", "TLS of servers: sigalgs.", setting),
     server("sni", "<expression>", "The name to ask the server for.", sni),
-    server("sni-auto", "", "TLS of servers: sni-auto.", flag).refused("this part of TLS"),
+    server("sni-auto", "", "TLS of servers: sni-auto.", flag),
     server("ssl-max-ver", "<value>", "TLS of servers: highest version.", setting),
     server("ssl-min-ver", "<value>", "TLS of servers: lowest version.", setting),
     server("ssl-reuse", "", "TLS of servers: ssl-reuse.", flag),

@@ -93,9 +93,8 @@ fn add(context: &mut Context<'_>, words: &[&str]) -> Reply {
     let known = certificate_users(context).certificates();
     let mut replacement = context.admin.certificates.lock();
     // A relative name is taken as it stands if there is one, and under `crt-base` otherwise.
-    let is_known = |path: &Path| {
-        known.iter().any(|known| known.path == path) || replacement.unused().contains_key(path)
-    };
+    let is_known =
+        |path: &Path| known.iter().any(|known| known.path == path) || replacement.unused().contains_key(path);
     let under_base = context.snapshot.global.tls.get("crt-base").map(|base| format!("{base}/{}", entry.file));
     let based = under_base.filter(|path| {
         !entry.file.starts_with('/') && !is_known(Path::new(&entry.file)) && is_known(Path::new(path))

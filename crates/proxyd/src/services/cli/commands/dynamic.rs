@@ -5,8 +5,9 @@
 
 use super::super::command::{CommandDef, Context, Level, Reply};
 use super::process::ask;
+use super::ssl::certificate_users;
 use super::{def, find_server};
-use crate::config::{self, Environment, LoadOptions};
+use crate::config::{self, Environment, LoadOptions, Running};
 use crate::model::{BalanceAlgorithm, Config, HashKind, Location, Mode, Proxy, ProxyKind, Server};
 use crate::runtime::reload::Wish;
 
@@ -80,7 +81,12 @@ fn add_server(context: &mut Context<'_>, words: &[&str]) -> Reply {
     if !is_http && words.windows(2).any(|pair| matches!(pair, ["proto", "h2"])) {
         return Reply::error("MUX protocol is not usable for server.");
     }
-    let server = match read_server(found.model.mode, name, words.get(1..).unwrap_or_default()) {
+    let tls = Running {
+        global: context.snapshot.global.tls.clone(),
+        files: context.snapshot.global.tls_files.clone(),
+        certificates: certificate_users(context).certificates(),
+    };
+    let server = match read_server(found.model.mode, name, words.get(1..).unwrap_or_default(), tls) {
         Ok(server) => server,
         Err(why) => return Reply::error(why),
     };
@@ -89,14 +95,15 @@ fn add_server(context: &mut Context<'_>, words: &[&str]) -> Reply {
 }
 
 /// The words of a `server` line as the configuration reads them.
-fn read_server(mode: Mode, name: &str, words: &[&str]) -> Result<Server, String> {
+fn read_server(mode: Mode, name: &str, words: &[&str], tls: Running) -> Result<Server, String> {
     let mode = if mode == Mode::Http { "http" } else { "tcp" };
     let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', "'\\''"))).collect();
     let text = format!(
         "defaults\n timeout connect 5s\n timeout server 5s\n mode {mode}\nbackend b\n server {name} {}\n",
         quoted.join(" ")
     );
-    let loaded = config::load_text("<cli>", &text, LoadOptions::default(), Environment::of_process());
+    let options = LoadOptions { running: Some(tls), ..LoadOptions::default() };
+    let loaded = config::load_text("<cli>", &text, options, Environment::of_process());
     let findings: Vec<String> = loaded
         .diagnostics
         .iter()
@@ -136,6 +143,9 @@ fn del_server(context: &mut Context<'_>, words: &[&str]) -> Reply {
         Ok(found) => found,
         Err(refusal) => return refusal,
     };
+    if let Some(shown) = server.model.tls_client.0.as_ref().and_then(|tls| tls.certificate.as_ref()) {
+        context.admin.certificates.lock().remember(shown.get());
+    }
     let in_maintenance = server.health.lock().admin() == hacore::health::AdminState::Maintenance;
     let idle = server.sessions.current() == 0 && server.queue.is_empty();
     let (backend, server) = (backend.name().to_owned(), server.name().to_owned());

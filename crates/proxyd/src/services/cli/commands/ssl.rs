@@ -153,7 +153,8 @@ pub(super) fn describe(der: &[u8]) -> Option<String> {
 
 fn details(name: &str, certificate: &Certificate, status: &str, follows_ocsp: bool) -> Option<String> {
     let lossy = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
-    let mut text = format!("Filename: {name}\nStatus: {status}\n{}", describe(certificate.key.cert.first()?)?);
+    let mut text =
+        format!("Filename: {name}\nStatus: {status}\n{}", describe(certificate.key.cert.first()?)?);
     let mut line = |name: &str, value: String| text.push_str(&format!("{name}: {value}\n"));
     if let Some(file) = &certificate.chain_file {
         line("Chain Filename", file.display().to_string());

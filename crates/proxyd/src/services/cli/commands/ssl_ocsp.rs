@@ -63,12 +63,17 @@ fn show(context: &mut Context<'_>, words: &[&str]) -> Reply {
             let entries = known.iter().map(|(id, certificate)| {
                 let path = certificate.path.display();
                 let lines = id.lines("   ");
-                format!("Certificate ID key : {}\nCertificate path : {path}\n Certificate ID:\n{lines}", id.key())
+                format!(
+                    "Certificate ID key : {}\nCertificate path : {path}\n Certificate ID:\n{lines}",
+                    id.key()
+                )
             });
             return Reply::Data(format!("# Certificate IDs\n{}", entries.collect::<String>()));
         }
         [format @ ("text" | "base64"), asked, ..] => (*format, *asked),
-        ["text" | "base64"] => return Reply::error("'show ssl ocsp-response [text|base64]' expects a valid certid"),
+        ["text" | "base64"] => {
+            return Reply::error("'show ssl ocsp-response [text|base64]' expects a valid certid");
+        }
         [asked, ..] => ("text", *asked),
     };
     let found = known.iter().find(|(id, certificate)| {
@@ -122,7 +127,9 @@ fn update(context: &mut Context<'_>, words: &[&str]) -> Reply {
     let found = all.into_iter().find(|certificate| certificate.path == Path::new(path));
     let Some(certificate) = found else { return Reply::error("Unknown certificate!") };
     if certificate.ocsp_id().is_none() {
-        return Reply::error("'update ssl ocsp-response' only works on certificates that already have a known OCSP response.");
+        return Reply::error(
+            "'update ssl ocsp-response' only works on certificates that already have a known OCSP response.",
+        );
     }
     match context.admin.ocsp.ask(certificate) {
         Some(answer) => Reply::Later(answer),

@@ -163,7 +163,8 @@ fn show(context: &mut Context<'_>, words: &[&str], kind: Kind) -> Reply {
         return Reply::error(format!("Can't display the {} file : Not found!", kind.name()));
     };
     let wanted = |number: usize| index.is_none_or(|index| index == number);
-    let shown: Vec<(usize, &Vec<u8>)> = (1..).zip(file.iter()).filter(|(number, _)| wanted(*number)).collect();
+    let shown: Vec<(usize, &Vec<u8>)> =
+        (1..).zip(file.iter()).filter(|(number, _)| wanted(*number)).collect();
     match (kind, shown.is_empty(), file.is_empty()) {
         // Nothing at all, as the genuine program has it.
         (Kind::Authorities, true, _) => return Reply::Data(String::new()),
@@ -221,7 +222,10 @@ fn new(context: &mut Context<'_>, words: &[&str], kind: Kind) -> Reply {
 fn set(context: &mut Context<'_>, words: &[&str], kind: Kind, verb: &str) -> Reply {
     let name = kind.name();
     let (Some(path), Some(payload)) = (words.first(), context.payload) else {
-        return Reply::error(format!("'{verb} ssl {} expects a filename and {name}s as a payload", word(kind)));
+        return Reply::error(format!(
+            "'{verb} ssl {} expects a filename and {name}s as a payload",
+            word(kind)
+        ));
     };
     match files(context).trust.set(kind, path, payload, verb == "add") {
         Ok(created) => {
