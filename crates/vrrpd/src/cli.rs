@@ -18,6 +18,8 @@ use crate::{
 pub const CONFIG_FILE: &str = "/etc/keepalived/keepalived.conf";
 /// Default pid file of the daemon (keepalived(8), `-p`).
 pub const PID_FILE: &str = "/run/keepalived.pid";
+/// `-M` without a value (keepalived(8)).
+const CORE_PATTERN: &str = "core";
 
 /// The command line is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -97,6 +99,8 @@ pub struct Options {
     pub address_monitoring: bool,
     /// `-m`.
     pub core_dump: bool,
+    /// `-M`: what core files are called from now on, on the whole machine.
+    pub core_pattern: Option<String>,
     /// `--keepalived-exit-codes`.
     pub keepalived_exit_codes: bool,
     /// `--admin-socket`, `--metrics`.
@@ -128,6 +132,7 @@ impl Default for Options {
             umask: None,
             address_monitoring: false,
             core_dump: false,
+            core_pattern: None,
             keepalived_exit_codes: false,
             admin: admin::Overrides::default(),
             notices: Vec::new(),
@@ -185,7 +190,12 @@ const OPTIONS: &[OptionSpec] = &[
     option(Some('A'), "snmp-agent-socket", Required, "Use the specified socket for master agent (refused)"),
     option(Some('s'), "namespace", Required, "Run in network namespace NAME"),
     option(Some('m'), "core-dump", NoValue, "Produce core dump if terminate abnormally"),
-    option(Some('M'), "core-dump-pattern", Optional, "Also set /proc/sys/kernel/core_pattern (refused)"),
+    option(
+        Some('M'),
+        "core-dump-pattern",
+        Optional,
+        "Also set /proc/sys/kernel/core_pattern to VALUE (core)",
+    ),
     option(Some('e'), "all-config", NoValue, "Error if any configuration file missing"),
     option(Some('i'), "config-id", Required, "Skip any configuration lines beginning '@' that don't match"),
     option(None, "signum", Required, "Return signal number for STOP, RELOAD, DATA, STATS, STATS_CLEAR, JSON"),
@@ -358,7 +368,8 @@ impl Parsed {
             }
             "namespace" => options.namespace = Some(text),
             "core-dump-pattern" => {
-                return Err(unsupported("--core-dump-pattern", "set kernel.core_pattern with sysctl"));
+                options.core_dump = true;
+                options.core_pattern = Some(value.unwrap_or_else(|| CORE_PATTERN.to_owned()));
             }
             "ignore-sigint" => {
                 return Err(unsupported("--ignore-sigint", "start it with setsid or a service manager"));

@@ -126,6 +126,11 @@ fn start(options: Options, log: &Log) -> u8 {
         // A core file is a convenience.
         let _ = rlimit::allow_core_files();
     }
+    if let Some(pattern) = &options.core_pattern
+        && let Err(error) = std::fs::write("/proc/sys/kernel/core_pattern", pattern)
+    {
+        log.warning(&format!("cannot set core_pattern: {error}"));
+    }
     let readiness = if options.foreground {
         None
     } else {

@@ -1,5 +1,5 @@
-//! Keywords about the daemon's process, its files, static things and late wake-ups. The messages were recorded from
-//! keepalived 2.4.3 `-t`.
+//! Keywords about the daemon's process, its files, static things and late wake-ups, and verdicts on lines that are cut off.
+//! The messages were recorded from keepalived 2.4.3 `-t`.
 
 use super::tests::{Machine, good, messages, read};
 use super::*;
@@ -173,4 +173,60 @@ fn umask_takes_names_for_all_bits_of_a_class() {
     let umask = |text: &str| read(&format!("global_defs {{\numask {text}\n}}\n")).0.unwrap().global.umask;
     assert_eq!(umask("IRWXG|IWOTH"), Some(0o072));
     assert_eq!(umask("022"), Some(0o022));
+}
+
+#[test]
+fn state_master_with_a_header_is_no_good_and_said_so() {
+    let lines = messages("state MASTER\nauthentication {\nauth_type AH\nauth_pass secret\n}");
+    assert_eq!(lines, ["(VI_1) Initial state master is incompatible with AH authentication - clearing"]);
+}
+
+#[test]
+fn a_line_with_an_open_quote_is_left_out_and_nothing_else() {
+    let (config, lines, verdict) = read(
+        "global_defs {\nrouter_id \"north\n}\nvrrp_instance VI_1 {\ninterface eth0\nvirtual_router_id 51\n\
+         virtual_ipaddress {\n10.0.0.5\n}\n}\n",
+    );
+    assert_eq!(lines, ["(Line 2) Unmatched quote: 'router_id \"north'"]);
+    assert_eq!((verdict.exit_code(), verdict.keepalived_exit_code()), (4, 5));
+    assert_eq!(config.unwrap().vrrp_instances.len(), 1);
+}
+
+/// keepalived looks at no script before all interfaces are there.
+#[test]
+fn a_missing_interface_counts_before_script_security() {
+    let instance = |interface: &str| {
+        format!(
+            "vrrp_script chk {{\nscript /bin/true\n}}\nvrrp_instance VI_1 {{\ninterface {interface}\nvirtual_router_id 51\n\
+             track_script {{\nchk\n}}\nvirtual_ipaddress {{\n10.0.0.5\n}}\n}}\n"
+        )
+    };
+    assert_eq!(read(&instance("eth0")).2.keepalived_exit_code(), 6);
+    assert_eq!(read(&instance("eth7")).2.keepalived_exit_code(), 5);
+}
+
+#[test]
+fn a_service_told_by_its_mark_has_no_protocol() {
+    let (_, lines, _) =
+        read("virtual_server fwmark 1 {\nlvs_sched rr\nprotocol TCP\nreal_server 10.0.0.1 80 {\n}\n}\n");
+    assert_eq!(
+        lines,
+        ["Warning: Virtual server FWM 1: protocol specified for fwmark - protocol will be ignored"]
+    );
+}
+
+/// Any line may be missing, or end early: there is a verdict, never a panic.
+#[test]
+fn a_file_with_a_line_cut_is_read_to_its_end() {
+    let text = include_str!("../../../../etc/vrrpd/keepalived.conf");
+    let lines: Vec<&str> = text.lines().collect();
+    for cut in 0..lines.len() {
+        for keep in [0, lines[cut].len() / 2] {
+            let mut lines: Vec<&str> = lines.clone();
+            lines[cut] = lines[cut].get(..keep).unwrap_or_default();
+            let text = lines.join("\n");
+            let (config, _, verdict) = read(&text);
+            assert_eq!(config.is_none(), verdict.exit_code() == 3, "line {}", cut + 1);
+        }
+    }
 }

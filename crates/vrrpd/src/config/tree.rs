@@ -80,6 +80,8 @@ impl Builder<'_> {
                 Token::Unclosed(word) => {
                     let message = format!("Unmatched quote: '{}'", line.text);
                     self.diagnostics.push(Diagnostic::warning(message).at(word.span));
+                    // What the rest of it says is anybody's guess.
+                    self.pending = None;
                 }
                 Token::Open(span) => self.open(span),
                 Token::Close(span) => self.close(span),

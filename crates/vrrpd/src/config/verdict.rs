@@ -2,7 +2,7 @@
 
 use hacore::diag::{Diagnostics, Severity};
 
-use super::{CODE_FATAL_PARAMETER, CODE_INCLUDE, CODE_SCRIPT_SECURITY};
+use super::{CODE_FATAL_PARAMETER, CODE_INCLUDE, CODE_INTERFACE, CODE_SCRIPT_SECURITY};
 
 /// The worst that was found, from harmless to fatal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +27,8 @@ pub struct Verdict {
     pub missing_parameter: bool,
     /// A file that had to be there was not.
     pub missing_file: bool,
+    /// An interface is not there, before which keepalived looks at no script.
+    pub missing_interface: bool,
 }
 
 impl Verdict {
@@ -48,6 +50,7 @@ impl Verdict {
                     verdict.fatal = true;
                     verdict.missing_parameter |= code == Some(CODE_FATAL_PARAMETER);
                     verdict.missing_file |= code == Some(CODE_INCLUDE);
+                    verdict.missing_interface |= code == Some(CODE_INTERFACE);
                 }
                 (Severity::Warning, Some(CODE_SCRIPT_SECURITY)) => verdict.security = true,
                 (Severity::Warning, None) => verdict.messages = true,
@@ -82,7 +85,9 @@ impl Verdict {
     pub fn keepalived_exit_code(&self) -> i32 {
         match *self {
             Self { missing_parameter: true, .. } => 2,
-            Self { missing_file: true, .. } | Self { security: true, .. } => 6,
+            Self { missing_file: true, .. } => 6,
+            Self { missing_interface: true, .. } => 5,
+            Self { security: true, .. } => 6,
             Self { messages: true, .. } | Self { fatal: true, .. } => 5,
             _ => 0,
         }

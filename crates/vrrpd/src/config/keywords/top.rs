@@ -226,6 +226,7 @@ pub(in crate::config) const TABLE: &[Keyword<Draft>] = &[
         "one IPVS service",
         |d, s, c| {
             if virtual_server::address_is_valid(s, c) {
+                virtual_server::check_fwmark(s, c);
                 d.virtual_servers.push(schema::check(&virtual_server::VIRTUAL_SERVER, s.node, c));
             }
         },

@@ -10,6 +10,19 @@ const METHODS: &[&str] = &["NAT", "DR", "TUN"];
 const SCHEDULERS: &[&str] =
     &["rr", "wrr", "lc", "wlc", "lblc", "lblcr", "sh", "mh", "dh", "fo", "ovf", "sed", "nq", "twos"];
 
+/// A service that is told by its mark takes packets of all protocols.
+pub(super) fn check_fwmark(s: &Statement<'_>, c: &mut Context<'_>) {
+    let words = &s.node.words;
+    let is_fwmark = words.get(1).is_some_and(|word| word == "fwmark");
+    if is_fwmark && s.children().iter().any(|node| node.keyword() == "protocol") {
+        let mark = words.get(2).map_or("", |word| word.as_str());
+        let message = format!(
+            "Warning: Virtual server FWM {mark}: protocol specified for fwmark - protocol will be ignored"
+        );
+        c.diagnostics.push(hacore::diag::Diagnostic::warning(message));
+    }
+}
+
 /// Whether `ADDR [PORT]`, `fwmark N` or `group NAME` is one of these; says what is wrong.
 pub(super) fn address_is_valid(s: &mut Statement<'_>, c: &mut Context<'_>) -> bool {
     let first = s.text();

@@ -399,6 +399,7 @@ fn settle_state(instance: &mut VrrpInstance, context: &mut Context<'_>) {
         }
         if matches!(instance.auth, Authentication::Ah(_)) && !instance.is_owner() {
             // A sequence number has to be heard first (keepalived's behaviour).
+            warn("Initial state master is incompatible with AH authentication - clearing");
             instance.initial_state = InitialState::Backup;
         }
     }

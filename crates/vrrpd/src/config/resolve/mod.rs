@@ -111,7 +111,8 @@ pub(super) fn resolve(draft: Draft, context: &mut Context<'_>) -> Config {
     instance::duplicate_vrids(&config, context);
     commands.verdict(context);
     if context.missing_interface {
-        context.diagnostics.push(Diagnostic::alert("Non-existent interface specified in configuration"));
+        let alert = Diagnostic::alert("Non-existent interface specified in configuration");
+        context.diagnostics.push(Diagnostic { code: Some(CODE_INTERFACE), ..alert });
     }
     config
 }
