@@ -1,4 +1,4 @@
-//! The SOCKS4 request of `check-via-socks4` (the protocol's CONNECT command, without user identification).
+//! The SOCKS4 request of `check-via-socks4` (the protocol's CONNECT command).
 
 use std::io;
 use std::net::SocketAddrV4;
@@ -10,13 +10,15 @@ use super::connect::Io;
 const VERSION: u8 = 4;
 const CONNECT: u8 = 1;
 const GRANTED: u8 = 0x5a;
+/// HAProxy's identification.
+const USER: &[u8] = b"HAProxy\0";
 
 /// Asks the proxy at the other end for a connection to `address`.
 pub(super) async fn ask(io: &mut Box<dyn Io>, address: SocketAddrV4) -> io::Result<()> {
     let mut request = vec![VERSION, CONNECT];
     request.extend_from_slice(&address.port().to_be_bytes());
     request.extend_from_slice(&address.ip().octets());
-    request.push(0);
+    request.extend_from_slice(USER);
     io.write_all(&request).await?;
     let mut reply = [0; 8];
     io.read_exact(&mut reply).await?;

@@ -60,7 +60,7 @@ const FINDINGS_MAX: usize = 1_000;
 
 /// Whether `enabled(NAME)` is true in conditions.
 pub fn option_enabled(name: &str) -> bool {
-    matches!(name, "GETADDRINFO" | "REUSEPORT" | "SPLICE")
+    matches!(name, "FAST-FORWARD" | "GETADDRINFO" | "REUSEPORT" | "SPLICE")
 }
 
 /// Reads the files and directories in order.

@@ -1,14 +1,14 @@
 //! Names become numbers: backends of frontends, servers' host names, error sections, proxies' and servers' ids.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use hacore::addr::Family;
 use hacore::diag::{Diagnostic, PositionForm};
 
 use super::arguments;
 use super::loader::{Draft, Loader};
-use crate::model::{Address, ProxyId, Server, UseBackend, UseBackendTarget};
+use crate::model::{Address, NAMELESS, ProxyId, Server, UseBackend, UseBackendTarget};
 
 /// Index of backends by name; a name may also be a frontend's.
 pub fn backends(drafts: &[Draft]) -> HashMap<String, ProxyId> {
@@ -125,8 +125,21 @@ pub fn proxy_ids(loader: &mut Loader, drafts: &mut [Draft]) {
     }
 }
 
+/// `option transparent` without servers: to where the client wanted to go.
+fn add_transparent(draft: &mut Draft) {
+    let proxy = &mut draft.proxy;
+    if proxy.options.transparent && proxy.kind.is_backend() && proxy.servers.is_empty() {
+        let anywhere = Address::Inet(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let mut server = Server::new(NAMELESS, anywhere, proxy.location.clone());
+        server.port_from_client = true;
+        proxy.servers.push(server);
+        draft.server_spans.push(draft.span);
+    }
+}
+
 /// Numbers a backend's servers, and finds duplicates.
 pub fn server_ids(loader: &mut Loader, draft: &mut Draft) {
+    add_transparent(draft);
     let name = draft.proxy.name.clone();
     let mut used: HashSet<u32> = HashSet::new();
     let mut names: HashMap<String, usize> = HashMap::new();

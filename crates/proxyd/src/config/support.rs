@@ -89,6 +89,7 @@ mod tests {
         ("receive_bytes_max", "later"),
         ("contstats", "later"),
         ("idle_close_on_response", "later"),
+        ("pool_conn_name_text", "tells whether a reload changes it"),
         ("show_modules", "no effect"),
         ("expose_listeners", "later"),
         ("grace", "later"),
@@ -96,13 +97,10 @@ mod tests {
         ("server_state_file", "later"),
         ("load_server_state", "later"),
         ("server_state_file_name", "later"),
-        ("persist_rdp_cookie", "refused"),
         ("reject_privileged_ports", "refused"),
         ("http_use_proxy_header", "refused"),
-        ("checkcache", "refused"),
         ("http_drop_request_trailers", "refused"),
         ("http_drop_response_trailers", "refused"),
-        ("redirect_prefix", "refused"),
     ];
 
     /// All text of the files below `folder`, without their tests.

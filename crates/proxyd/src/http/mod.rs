@@ -1,5 +1,6 @@
 //! HTTP as bytes: message heads, framing, the HTTP/1 codec, replies. Sans-IO.
 
+pub mod cacheability;
 pub mod cookie;
 pub mod forwarded;
 pub mod framing;

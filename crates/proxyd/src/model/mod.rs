@@ -28,7 +28,7 @@ pub use proxy::{
     HashFunction, HashKind, HashType, HttpReuse, Mode, Proxy, ProxyId, ProxyKind, ProxyOptions,
     RestrictNames, ServerSwitch, TcpKeepAlive, Timeouts, UseBackend, UseBackendTarget,
 };
-pub use server::{InitialState, OnError, OnMarkedDown, OnMarkedUp, ProxyTlv, Server, ServerId};
+pub use server::{InitialState, NAMELESS, OnError, OnMarkedDown, OnMarkedUp, ProxyTlv, Server, ServerId};
 pub use stats::{StatsAdmin, StatsPage};
 pub use userlist::{User as HttpUser, Userlist};
 

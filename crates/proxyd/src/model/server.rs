@@ -162,7 +162,15 @@ pub struct Server {
     pub hash_key: Option<String>,
 }
 
+/// How logs call the server of `dispatch` and `option transparent`.
+pub const NAMELESS: &str = "<NOSRV>";
+
 impl Server {
+    /// It stands for an address without a name; nobody but the data plane sees it.
+    pub fn is_nameless(&self) -> bool {
+        self.name == NAMELESS
+    }
+
     /// A server with HAProxy's defaults.
     pub fn new(name: impl Into<String>, address: Address, location: Location) -> Self {
         Self {

@@ -264,6 +264,7 @@ impl Connection {
         self.hangup |= event.hangup;
         self.error |= event.error;
         if event.writable
+            && self.greeting.is_none()
             && let Some(tls) = self.tls.as_mut().filter(|tls| tls.wants_write())
             && tls.flush(self.socket.fd(), &mut self.writable).is_err()
         {

@@ -21,7 +21,7 @@ pub use connection::{Connection, ConnectionKey, ConnectionTable, Lent, Owner, Re
 pub use greeting::Greeting;
 pub use h2_stream::H2Stream;
 pub use poller::{Poller, Token};
-pub use splice::{Pipe, PipePool};
+pub use splice::{Pipe, PipeFigures, PipePool};
 pub use timer_wheel::TimerWheel;
 pub use wake::{WakeList, Woken};
 pub use wire::Wire;

@@ -6,6 +6,8 @@
 use std::cell::Cell;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, SpliceFFlags, fcntl, splice};
@@ -27,11 +29,12 @@ pub struct Pipe {
 
 /// One of the pipes that the thread may have, until it is dropped.
 #[derive(Debug)]
-struct Place(Rc<Cell<usize>>);
+struct Place(Rc<Cell<usize>>, Arc<PipeFigures>);
 
 impl Drop for Place {
     fn drop(&mut self) {
         self.0.set(self.0.get().saturating_sub(1));
+        self.1.open.fetch_sub(1, Relaxed);
     }
 }
 
@@ -70,6 +73,23 @@ fn moved(mut attempt: impl FnMut(SpliceFFlags) -> Result<usize, Errno>) -> Resul
     }
 }
 
+/// How many pipes there are, of all threads (`PipesUsed`, `PipesFree`).
+#[derive(Debug, Default)]
+pub struct PipeFigures {
+    open: AtomicU32,
+    free: AtomicU32,
+}
+
+impl PipeFigures {
+    pub fn used(&self) -> u32 {
+        self.open.load(Relaxed).saturating_sub(self.free())
+    }
+
+    pub fn free(&self) -> u32 {
+        self.free.load(Relaxed)
+    }
+}
+
 /// The pipes of one thread.
 #[derive(Debug)]
 pub struct PipePool {
@@ -77,19 +97,26 @@ pub struct PipePool {
     open: Rc<Cell<usize>>,
     open_max: usize,
     pipe_bytes: Option<usize>,
+    figures: Arc<PipeFigures>,
 }
 
 impl PipePool {
     /// At most `open_max` pipes at a time (`maxpipes`), each for `pipe_bytes` (`tune.pipesize`).
-    pub fn new(open_max: usize, pipe_bytes: Option<usize>) -> Self {
-        Self { free: Vec::new(), open: Rc::default(), open_max, pipe_bytes }
+    pub fn new(open_max: usize, pipe_bytes: Option<usize>, figures: &Arc<PipeFigures>) -> Self {
+        let figures = Arc::clone(figures);
+        Self { free: Vec::new(), open: Rc::default(), open_max, pipe_bytes, figures }
     }
 
     /// An empty pipe; `None` when there are enough or the process has no descriptors left: copy instead.
     pub fn take(&mut self) -> Option<Pipe> {
         if let Some(pipe) = self.free.pop() {
+            self.figures.free.fetch_sub(1, Relaxed);
             return Some(pipe);
         }
+        self.make()
+    }
+
+    fn make(&mut self) -> Option<Pipe> {
         if self.open.get() >= self.open_max {
             return None;
         }
@@ -98,12 +125,19 @@ impl PipePool {
         // A user's share of pipe memory is limited (pipe(7)): then it stays at the kernel's default.
         let _ = fcntl(&write, FcntlArg::F_SETPIPE_SZ(size));
         self.open.set(self.open.get() + 1);
-        Some(Pipe { read, write, held_bytes: 0, _place: Place(Rc::clone(&self.open)) })
+        self.figures.open.fetch_add(1, Relaxed);
+        Some(Pipe {
+            read,
+            write,
+            held_bytes: 0,
+            _place: Place(Rc::clone(&self.open), Arc::clone(&self.figures)),
+        })
     }
 
     /// Takes a pipe back; one with bytes in it is closed.
     pub fn give_back(&mut self, pipe: Pipe) {
         if pipe.held_bytes == 0 && self.free.len() < FREE_MAX {
+            self.figures.free.fetch_add(1, Relaxed);
             self.free.push(pipe);
         }
     }
@@ -119,7 +153,7 @@ mod tests {
 
     #[test]
     fn bytes_pass_through_a_pipe_and_it_is_used_again() {
-        let mut pool = PipePool::new(1, None);
+        let mut pool = PipePool::new(1, None, &Arc::default());
         let (mut sender, from) = UnixStream::pair().unwrap();
         let (to, mut receiver) = UnixStream::pair().unwrap();
         from.set_nonblocking(true).unwrap();
@@ -138,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_pipe_with_bytes_is_closed_and_leaves_its_place() {
-        let mut pool = PipePool::new(1, Some(4096));
+        let mut pool = PipePool::new(1, Some(4096), &Arc::default());
         let (mut sender, from) = UnixStream::pair().unwrap();
         sender.write_all(b"x").unwrap();
         let mut pipe = pool.take().unwrap();
@@ -146,7 +180,7 @@ mod tests {
         pool.give_back(pipe);
         assert_eq!(pool.take().map(|pipe| pipe.held_bytes()), Some(0));
         drop(sender);
-        let mut pipe = PipePool::new(1, None).take().unwrap();
+        let mut pipe = PipePool::new(1, None, &Arc::default()).take().unwrap();
         assert_eq!(pipe.fill(from.as_fd(), 1), Ok(0), "end of data");
     }
 }

@@ -103,6 +103,9 @@ pub enum Counter {
     CompressedResponses,
     /// `h1sess`.
     Http1Sessions,
+    /// Bytes that went through pipes: into the process and out of it, on this side.
+    SplicedIn,
+    SplicedOut,
     /// `h1req`.
     Http1Requests,
     /// `h2sess`.

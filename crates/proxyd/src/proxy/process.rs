@@ -32,8 +32,7 @@ pub struct Process {
     /// A soft stop is under way.
     pub stopping: AtomicBool,
     /// `PipesUsed`, `PipesFree` of splice.
-    pub pipes_used: AtomicU32,
-    pub pipes_free: AtomicU32,
+    pub pipes: std::sync::Arc<crate::net::PipeFigures>,
     /// Log lines that no target would take without blocking (`DroppedLogs`).
     pub dropped_logs: AtomicU64,
     /// The rings that the configuration in force has (`show events`).
@@ -120,8 +119,7 @@ impl Process {
             request_rate: Rate::new(threads),
             tls: TlsFigures::new(threads),
             stopping: AtomicBool::new(false),
-            pipes_used: AtomicU32::new(0),
-            pipes_free: AtomicU32::new(0),
+            pipes: std::sync::Arc::default(),
             dropped_logs: AtomicU64::new(0),
             rings: parking_lot::Mutex::default(),
             reporter: std::sync::OnceLock::new(),

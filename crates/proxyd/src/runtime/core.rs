@@ -187,7 +187,11 @@ impl Core {
             connections: ConnectionTable::new(),
             wheel: TimerWheel::new(clock.monotonic_ms()),
             buffers: BufferPool::new(snapshot.global.bufsize_bytes),
-            pipes: PipePool::new(pipes_max(&process, &snapshot.global), snapshot.global.pipe_bytes),
+            pipes: PipePool::new(
+                pipes_max(&process, &snapshot.global),
+                snapshot.global.pipe_bytes,
+                &process.pipes,
+            ),
             scratch: vec![0; SCRATCH_BYTES].into_boxed_slice(),
             out: Vec::with_capacity(SCRATCH_BYTES),
             idle: IdlePools::new(local.pool_count()),

@@ -13,6 +13,7 @@ use crate::runtime::log_writer::{LogWriter, Record};
 use crate::txn::{Cause, Endpoint};
 
 /// Syslog's numbers.
+const LEVEL_ALERT: u8 = 1;
 const LEVEL_ERR: u8 = 3;
 const LEVEL_INFO: u8 = 6;
 /// `set-log-level silent`.
@@ -238,6 +239,25 @@ pub(super) fn log_accept(session: &Session, core: &mut Core) {
     let record =
         Record { level: LEVEL_INFO, wall_us, step, text: &text, structured_data: &[], profile: None };
     core.log.write(&process, at, &record);
+    core.log_text = text;
+}
+
+/// `option checkcache` has withheld a response.
+pub(super) fn log_blocked_cookie(stream: &Stream, session: &Session, core: &mut Core) {
+    let backend = stream.info.backend.and_then(|id| session.snapshot.backend(id));
+    let Some(backend) = backend else { return };
+    let server = stream.info.server.and_then(|id| backend.server(id));
+    let mut text = std::mem::take(&mut core.log_text);
+    text.clear();
+    // Writing to a Vec cannot fail.
+    let _ = write!(
+        text,
+        "Blocking cacheable cookie in response from instance {}, server {}.",
+        backend.name(),
+        server.map_or("", |server| server.name())
+    );
+    let process = std::sync::Arc::clone(&core.process);
+    core.log.write(&process, backend.id.0 as usize, LEVEL_ALERT, core.clock.wall_us, &text);
     core.log_text = text;
 }
 

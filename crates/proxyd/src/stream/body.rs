@@ -34,6 +34,9 @@ pub enum Splicing {
 /// Less than this to come, or in a piece, is copied: a splice is two system calls and a copy is two.
 const SPLICE_MIN_BYTES: u64 = 16 * 1024;
 
+/// Room for the line end of a chunk and the size line of the next.
+const CHUNK_START_BYTES: usize = 20;
+
 /// What is received at first, and towards a slow receiver.
 const RECEIVE_MIN_BYTES: usize = 64 * 1024;
 /// Up to four times as much: then system calls are no longer what a large body costs.
@@ -65,6 +68,10 @@ pub struct Transfer {
     pub splicing: Splicing,
     /// Received and not yet sent, in the kernel.
     pub pipe: Option<Pipe>,
+    /// Of `bytes` what went that way.
+    pub spliced_bytes: u64,
+    /// The chunk in the pipe, or the last that was there, has not got its line end.
+    owes_chunk_end: bool,
     /// How often the size of a receive has doubled, see [`Transfer::receive_bytes`].
     doublings: u8,
     /// The body as it came in, while the request may have to be sent once more; `None` when it cannot be.
@@ -114,12 +121,12 @@ impl Transfer {
     pub fn may_splice(&self) -> bool {
         self.splicing == Splicing::On
             && self.kept.is_none()
-            && !self.chunked
             && !self.discard
-            && match self.incoming {
-                Incoming::Length(left) => left >= SPLICE_MIN_BYTES,
-                Incoming::UntilClose => true,
-                Incoming::Nothing | Incoming::Chunked(_) => false,
+            && match &self.incoming {
+                Incoming::Length(left) => !self.chunked && *left >= SPLICE_MIN_BYTES,
+                Incoming::UntilClose => !self.chunked,
+                Incoming::Chunked(decoder) => decoder.remaining_in_chunk() >= SPLICE_MIN_BYTES,
+                Incoming::Nothing => false,
             }
     }
 
@@ -174,6 +181,38 @@ impl Transfer {
         }
     }
 
+    /// How much of `most` may go through a pipe: of a chunked body what is left of the chunk.
+    pub fn splice_share(&self, most: usize) -> usize {
+        match &self.incoming {
+            Incoming::Chunked(decoder) => {
+                usize::try_from(decoder.remaining_in_chunk()).unwrap_or(usize::MAX).min(most)
+            }
+            _ => self.plain_share(most),
+        }
+    }
+
+    /// Counts bytes that are in the pipe as received. What precedes them as a chunk of their own goes to `pending`.
+    pub fn advance_spliced(&mut self, count: usize, pool: &mut BufferPool) {
+        self.spliced_bytes += count as u64;
+        let Incoming::Chunked(decoder) = &mut self.incoming else { return self.advance_plain(count) };
+        decoder.skip(count as u64);
+        self.bytes += count as u64;
+        if self.chunked {
+            let mut start = Vec::with_capacity(CHUNK_START_BYTES);
+            self.end_spliced_chunk(&mut start);
+            encode_chunk_start(&mut start, count);
+            pool.append(&mut self.pending, &start);
+            self.owes_chunk_end = true;
+        }
+    }
+
+    /// The line end after a chunk that went through the pipe; it goes out with what follows.
+    fn end_spliced_chunk(&mut self, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.owes_chunk_end) {
+            encode_chunk_end(out);
+        }
+    }
+
     /// Counts bytes of a plain body as received.
     pub fn advance_plain(&mut self, count: usize) {
         self.bytes += count as u64;
@@ -187,6 +226,7 @@ impl Transfer {
 
     /// Takes body bytes from `input` and appends what goes out to `out`; gives how many were used.
     pub fn take(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<usize, ParseError> {
+        self.end_spliced_chunk(out);
         let mut used = 0;
         while !self.is_received() {
             let rest = input.get(used..).unwrap_or_default();
@@ -280,6 +320,25 @@ impl Transfer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A chunk that is spliced in pieces goes out as chunks of these sizes, each with its line end.
+    #[test]
+    fn spliced_chunks_are_framed() {
+        let (mut pool, mut transfer) = (BufferPool::new(16_384), Transfer::default());
+        transfer.start(Framing::Chunked, true, Limits::default());
+        transfer.splicing = Splicing::On;
+        let mut out = Vec::new();
+        assert_eq!(transfer.take(b"10000\r\n", &mut out), Ok(7));
+        assert!(out.is_empty() && transfer.may_splice());
+        assert_eq!(transfer.splice_share(1 << 20), 0x10000);
+        transfer.advance_spliced(0x8000, &mut pool);
+        transfer.advance_spliced(0x8000, &mut pool);
+        assert_eq!(transfer.pending.as_slice(), b"8000\r\n\r\n8000\r\n");
+        assert!(!transfer.may_splice());
+        assert_eq!(transfer.take(b"\r\n1\r\nx\r\n0\r\n\r\n", &mut out), Ok(13));
+        assert_eq!(out, b"\r\n1\r\nx\r\n0\r\n\r\n");
+        assert_eq!((transfer.spliced_bytes, transfer.is_received()), (0x10000, true));
+    }
 
     #[test]
     fn receives_grow_while_everything_is_taken_and_shrink_towards_a_slow_receiver() {

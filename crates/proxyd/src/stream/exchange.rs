@@ -333,7 +333,7 @@ fn splice(core: &mut Core, transfer: &mut Transfer, from: ConnectionKey, to: Con
     if !core.connections.get(to).is_some_and(Connection::is_plain) {
         return Spliced::Unable;
     }
-    let most_bytes = transfer.plain_share(SPLICE_BYTES);
+    let most_bytes = transfer.splice_share(SPLICE_BYTES);
     let received = match core.connections.get_mut(from) {
         Some(sender) if !sender.is_plain() => return Spliced::Unable,
         Some(sender) if !sender.is_readable() => Received::WouldBlock,
@@ -347,7 +347,7 @@ fn splice(core: &mut Core, transfer: &mut Transfer, from: ConnectionKey, to: Con
         None => Received::End,
     };
     if let Received::Data(count) = received {
-        transfer.advance_plain(count);
+        transfer.advance_spliced(count, &mut core.buffers);
         transfer.note_piece(count);
         return Spliced::Moved;
     }

@@ -6,7 +6,7 @@ use super::Step;
 use super::fault::Fault;
 use super::session::Session;
 use super::state::{Activity, Stream};
-use crate::proxy::{Counter, RequestTime};
+use crate::proxy::{Counter, Counters, RequestTime};
 use crate::runtime::Core;
 use crate::txn::{Cause, Phase};
 
@@ -133,6 +133,13 @@ impl Stream {
         Step::Done { keep_alive }
     }
 
+    fn count_spliced(&self, counters: &Counters, into: u64, out: u64) {
+        if into > 0 || out > 0 {
+            counters.add(Counter::SplicedIn, into);
+            counters.add(Counter::SplicedOut, out);
+        }
+    }
+
     fn count_end(&self, session: &Session, core: &Core) {
         let info = &self.info;
         let snapshot = Rc::clone(&session.snapshot);
@@ -140,6 +147,7 @@ impl Stream {
         if let Some(frontend) = snapshot.frontend(session.frontend) {
             frontend.counters.add(Counter::BytesIn, up);
             frontend.counters.add(Counter::BytesOut, down);
+            self.count_spliced(&frontend.counters, self.up.spliced_bytes, self.down.spliced_bytes);
             if info.status > 0 {
                 frontend.counters.count_status(info.status);
             }
@@ -147,6 +155,7 @@ impl Stream {
         let Some(backend) = info.backend.and_then(|id| snapshot.backend(id)) else { return };
         backend.counters.add(Counter::BytesIn, up);
         backend.counters.add(Counter::BytesOut, down);
+        self.count_spliced(&backend.counters, self.down.spliced_bytes, self.up.spliced_bytes);
         if info.status > 0 {
             backend.counters.count_status(info.status);
         }

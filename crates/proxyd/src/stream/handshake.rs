@@ -3,6 +3,9 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
+use rustls::ServerConfig;
+use rustls::server::ClientHello;
+
 use super::session::Session;
 use super::state::Stream;
 use crate::expr::SampleType;
@@ -39,11 +42,16 @@ pub(super) fn start_client(listener: &Listener, is_http: bool, connection: &mut 
     match rustls::ServerConnection::new(Arc::clone(configuration)) {
         Ok(server) => {
             let transport = Transport::new(server);
-            connection.start_tls(if tls.certificates.has_own() {
+            let (has_own, has_alpn) = (tls.certificates.has_own(), !configuration.alpn_protocols.is_empty());
+            connection.start_tls(if has_own || has_alpn {
                 let (tls, default) = (Arc::clone(tls), Arc::clone(configuration));
-                transport.choosing(Box::new(move |hello| match tls.certificates.find(hello)?.own {
-                    Some(own) => Some(Arc::clone(if is_negotiated { &own.http } else { &own.server })),
-                    None => Some(Arc::clone(&default)),
+                transport.choosing(Box::new(move |hello| {
+                    let own = if has_own { tls.certificates.find(hello)?.own } else { None };
+                    let wanted = match own {
+                        Some(own) => Arc::clone(if is_negotiated { &own.http } else { &own.server }),
+                        None => Arc::clone(&default),
+                    };
+                    Some(agreeing(hello, wanted))
                 }))
             } else {
                 transport
@@ -55,6 +63,18 @@ pub(super) fn start_client(listener: &Listener, is_http: bool, connection: &mut 
             false
         }
     }
+}
+
+/// A client whose protocols are none of ours gets no answer about them, as OpenSSL has it; rustls would refuse it.
+fn agreeing(hello: &ClientHello<'_>, configuration: Arc<ServerConfig>) -> Arc<ServerConfig> {
+    let ours = &configuration.alpn_protocols;
+    let known = hello.alpn().is_none_or(|mut theirs| theirs.any(|name| ours.iter().any(|own| own == name)));
+    if known {
+        return configuration;
+    }
+    let mut silent = (*configuration).clone();
+    silent.alpn_protocols.clear();
+    Arc::new(silent)
 }
 
 impl Session {

@@ -29,9 +29,24 @@ impl Stream {
             self.info.server = Some(server);
             self.is_persistent = true;
         }
+        if let Some(name) = backend.model.persist_rdp_cookie.as_ref().filter(|_| !self.is_persistent) {
+            self.find_rdp_server(session, backend, name);
+        }
         match &backend.model.cookie {
             Some(cookie) if self.has_request => self.read_cookie(core, backend, cookie, persistence),
             _ => Ok(()),
+        }
+    }
+
+    /// `persist rdp-cookie`: the server whose address the cookie has.
+    fn find_rdp_server(&mut self, session: &Session, backend: &Backend, name: &str) {
+        let cookie = hacore::balance::key::rdp_cookie(session.input.as_slice(), name.as_bytes());
+        let Some(address) = cookie.and_then(rdp_address) else { return };
+        let found = backend.servers.iter().find(|server| server.address() == Address::Inet(address));
+        if let Some(server) = found.filter(|server| may_be_bound(server, &backend.model, Persistence::Normal))
+        {
+            self.info.server = Some(server.id);
+            self.is_persistent = true;
         }
     }
 
@@ -113,7 +128,14 @@ impl Stream {
     }
 
     /// Tells the client which server it belongs to, as the `cookie` line says.
-    pub(super) fn set_cookie(&mut self, session: &Session, core: &Core) -> Result<(), HeadFull> {
+    ///
+    /// `cacheable`: caches may keep the response, which `nocache` forbids them then.
+    pub(super) fn set_cookie(
+        &mut self,
+        session: &Session,
+        core: &Core,
+        cacheable: bool,
+    ) -> Result<(), HeadFull> {
         let Some(backend) = self.info.backend.and_then(|id| session.snapshot.backend(id)) else {
             return Ok(());
         };
@@ -151,11 +173,24 @@ impl Stream {
         self.info.cookie_set = if updated { CookieSet::Updated } else { CookieSet::Inserted };
         let line = set_cookie_value(cookie, &id, core.clock.wall_us / 1_000_000);
         self.response.headers.add(b"set-cookie", line.as_bytes())?;
-        if cookie.nocache {
+        if cookie.nocache && cacheable {
             self.response.headers.add(b"cache-control", b"private")?;
         }
         Ok(())
     }
+}
+
+/// `IP.PORT.0000`: the address as a little-endian number, the port's bytes swapped ("Session Directory and Load Balancing
+/// Using Terminal Server").
+fn rdp_address(cookie: &[u8]) -> Option<SocketAddr> {
+    let mut parts = std::str::from_utf8(cookie).ok()?.split('.');
+    let (ip, port, reserved) = (parts.next()?, parts.next()?, parts.next()?);
+    let ip: u32 = ip.parse().ok()?;
+    let port: u16 = port.parse().ok()?;
+    if !reserved.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Some(SocketAddr::from((ip.to_le_bytes(), port.swap_bytes())))
 }
 
 /// What `force-persist` and `ignore-persist` say of a request.
@@ -250,6 +285,15 @@ fn set_cookie_value(cookie: &Cookie, id: &str, now_s: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The example of Microsoft's description.
+    #[test]
+    fn rdp_cookie() {
+        assert_eq!(rdp_address(b"3640205228.15629.0000"), Some("172.31.249.216:3389".parse().unwrap()));
+        for bad in ["", "1", "1.2", "x.2.0", "1.99999.0", "1.2.x", "99999999999.1.0"] {
+            assert_eq!(rdp_address(bad.as_bytes()), None, "{bad}");
+        }
+    }
 
     /// The value is what HAProxy 2.6 sends for this server and key.
     #[test]

@@ -7,11 +7,11 @@ use super::body::Incoming;
 use super::exchange::send_or_keep;
 use super::session::Session;
 use super::state::{Activity, Stream};
-use crate::http::Framing;
 use crate::http::h1::{ConnectionField, EncodePlan, encode_response};
 use crate::http::h2;
 use crate::http::reply::{ErrorPages, StaticReply};
-use crate::proxy::Counter;
+use crate::http::{Framing, Method, Version};
+use crate::proxy::{Counter, Server};
 use crate::runtime::Core;
 use crate::txn::{Cause, Phase};
 
@@ -46,6 +46,37 @@ impl Stream {
         }
         self.reply_page(session, core, crate::http::reply::builtin(200));
         Step::Again
+    }
+
+    /// `redir`: a GET or HEAD for this server is told to go there itself.
+    pub(super) fn redirect_to_server(
+        &mut self,
+        session: &mut Session,
+        core: &mut Core,
+        server: &Server,
+    ) -> bool {
+        let Some(prefix) = &server.model.redirect_prefix else { return false };
+        if !self.has_request || !matches!(self.request.method(), Method::Get | Method::Head) {
+            return false;
+        }
+        let mut location = prefix.clone().into_bytes();
+        location.extend_from_slice(self.request.uri().path_and_query);
+        self.response.clear();
+        let headers = &mut self.response.headers;
+        let fields: [(&[u8], &[u8]); 3] =
+            [(b"cache-control", b"no-cache"), (b"content-length", b"0"), (b"location", &location)];
+        let added = fields.iter().all(|(name, value)| headers.add(name, value).is_ok());
+        if !added || self.response.set_start_line(Version::HTTP_11, 302, b"Found").is_err() {
+            self.reply_for(session, core, 500);
+            return true;
+        }
+        self.response.set_framing(Framing::Length(0));
+        self.info.termination.set_once(Cause::Local, Phase::Connect);
+        self.info.status = 302;
+        self.after_response(session, core);
+        self.info.status = self.response.status();
+        self.queue_reply(session, core, &[]);
+        true
     }
 
     /// Queues a complete reply.

@@ -138,8 +138,12 @@ impl Stream {
         if self.is_cut {
             return self.fail(session, core, Fault::ClientGone);
         }
-        if self.has_request && !self.add_option_headers(session, core) {
-            return self.deny_too_large(session, core);
+        if self.has_request {
+            if !self.add_option_headers(session, core) {
+                return self.deny_too_large(session, core);
+            }
+        } else {
+            self.name_connection(session, core);
         }
         if let Some(retries) = self.effects.retries {
             self.retries_left = retries;
@@ -149,6 +153,17 @@ impl Stream {
         }
         self.enter(Activity::Assign, core.clock.monotonic_ms());
         Step::Again
+    }
+
+    /// `unique-id-format` of a TCP connection: logs and PROXY headers show it.
+    fn name_connection(&mut self, session: &Session, core: &Core) {
+        let snapshot = std::rc::Rc::clone(&session.snapshot);
+        let frontend = snapshot.proxies.get(session.frontend.0 as usize);
+        if let Some(format) = frontend.and_then(|frontend| frontend.unique_id_format.as_ref()) {
+            let mut id = Vec::new();
+            format.render(&self.context(session, core), &mut id);
+            self.info.unique_id = Some(id);
+        }
     }
 
     /// `option forwardfor`, `unique-id-header`; false when the head is full.

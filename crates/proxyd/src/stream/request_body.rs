@@ -84,6 +84,20 @@ impl Stream {
         Some((data, complete))
     }
 
+    /// The same of the response, of which a rule has waited for the body.
+    pub(super) fn decoded_response_body(&self, session: &Session) -> Option<(Vec<u8>, bool)> {
+        let chunked =
+            self.has_request && !self.down.streams.from && self.response.framing() == Framing::Chunked;
+        if !chunked || self.server_input.is_empty() {
+            return None;
+        }
+        let mut probe = Transfer::default();
+        probe.start(Framing::Chunked, false, self.backend_policy(session).response_limits);
+        let mut data = Vec::new();
+        let complete = probe.take(self.server_input.as_slice(), &mut data).is_err() || probe.is_received();
+        Some((data, complete))
+    }
+
     /// A client that waits for permission gets it here, because the server is not asked yet (RFC 9110 §10.1.1).
     pub(super) fn allow_body(&mut self, session: &Session, core: &mut Core) {
         if self.request.version() < Version::HTTP_11 || !self.request.expects_continue() {

@@ -4,6 +4,7 @@ use super::exchange::send_or_keep;
 use super::fault::Fault;
 use super::session::Session;
 use super::state::Stream;
+use crate::http::cacheability::cacheability;
 use crate::http::h1::{
     ConnectionField, EncodePlan, Limits, Parsed, ResponseContext, encode_response, parse_response,
 };
@@ -144,9 +145,7 @@ impl Stream {
         self.decide_server_keep_alive(session);
         self.capture_response(session);
         self.info.bytes_sent = counted_bytes(&self.response);
-        if self.set_cookie(session, core).is_err() {
-            return Err(Fault::BadResponse);
-        }
+        self.note_private(session);
         match self.response_content_rules(session, core) {
             Verdict::Continue | Verdict::Allow | Verdict::Wait => {}
             _ => return Err(Fault::Denied),
@@ -179,8 +178,48 @@ impl Stream {
                 return Ok(true);
             }
         }
+        if !self.bind_client(session, core)? {
+            return Ok(true);
+        }
         self.send_response(session, core, rest)?;
         Ok(true)
+    }
+
+    /// The rules are done: the cookie that binds the client to the server, and `option checkcache`. False: another
+    /// answer goes out.
+    fn bind_client(&mut self, session: &mut Session, core: &mut Core) -> Result<bool, Fault> {
+        let Some(backend) = self.info.backend.and_then(|id| session.snapshot.backend(id)) else {
+            return Ok(true);
+        };
+        let wants = backend.model.options.checkcache || backend.model.cookie.is_some();
+        if !wants {
+            return Ok(true);
+        }
+        let checks = backend.model.options.checkcache && self.response.headers.contains(b"set-cookie");
+        let may = cacheability(self.request.method(), self.response.status(), &self.response.headers);
+        if self.set_cookie(session, core, may.response).is_err() {
+            return Err(Fault::BadResponse);
+        }
+        if checks && may.response && may.cookies {
+            super::access_log::log_blocked_cookie(self, session, core);
+            self.count_denied_response(session);
+            self.replace_response(session, core, Verdict::Reject);
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    /// A client that authenticates its connection (NTLM) must not share it, nor its server connection.
+    fn note_private(&mut self, session: &Session) {
+        let _ = session;
+        let asks = matches!(self.response.status(), 401 | 407)
+            && [b"www-authenticate".as_slice(), b"proxy-authenticate"].iter().any(|name| {
+                self.response.headers.find_all(name).any(|value| {
+                    let scheme = value.get(..4).unwrap_or_default();
+                    scheme.eq_ignore_ascii_case(b"nego") || scheme.eq_ignore_ascii_case(b"ntlm")
+                })
+            });
+        self.is_private |= asks;
     }
 
     /// Of the response's body `rest` is there: is that what the rule waits for, or all that the buffer holds?
@@ -224,6 +263,9 @@ impl Stream {
         }
         self.response_held = false;
         self.response_wait_end_ms = None;
+        if !self.bind_client(session, core)? {
+            return Ok(true);
+        }
         let mut held = std::mem::take(&mut self.server_input);
         let sent = self.send_response(session, core, held.as_slice());
         core.buffers.release(&mut held);

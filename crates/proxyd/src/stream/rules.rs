@@ -97,17 +97,24 @@ impl Stream {
                 announced_bytes: announced,
             },
         };
+        let decoded_response = is_response.then(|| self.decoded_response_body(session)).flatten();
+        let response_payload = match &decoded_response {
+            Some((data, complete)) => {
+                Payload { data, complete: *complete, announced_bytes: complete.then_some(data.len() as u64) }
+            }
+            None => Payload {
+                data: self.server_input.as_slice(),
+                complete: self.server_closed,
+                ..Payload::default()
+            },
+        };
         let mut txn = Txn {
             session: &mut session.info,
             stream: Some(&mut self.info),
             request: self.has_request.then_some(&mut self.request),
             response: (is_response && self.has_request).then_some(&mut self.response),
             request_payload,
-            response_payload: Payload {
-                data: self.server_input.as_slice(),
-                complete: self.server_closed,
-                ..Payload::default()
-            },
+            response_payload,
             vars: &session.vars,
             env: &*environment,
             now: super::access_log::now(core),

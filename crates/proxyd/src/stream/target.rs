@@ -88,7 +88,14 @@ impl Stream {
         let bytes = match &key.source {
             KeySource::Source => return Some(hash_type.hash_source(session.info.source.ip()?)),
             KeySource::Uri(options) if self.has_request => key::uri(self.request.target(), options),
-            KeySource::UrlParam { name } if self.has_request => self.param(session, name.as_bytes())?,
+            KeySource::UrlParam { name } if self.has_request => {
+                if self.request.framing() == crate::http::Framing::Chunked
+                    && let Some(hash) = self.param_in_chunks(session, &hash_type, name.as_bytes())
+                {
+                    return Some(hash);
+                }
+                self.param(session, name.as_bytes())?
+            }
             KeySource::Header { name, domain_only } if self.has_request => {
                 key::header(self.request.headers.find(name.as_bytes())?, *domain_only)?
             }
@@ -110,13 +117,35 @@ impl Stream {
         in_uri.or_else(|| is_post.then(|| key::body_param(session.input.as_slice(), name)).flatten())
     }
 
+    /// The same in a body that comes in chunks.
+    fn param_in_chunks(
+        &self,
+        session: &Session,
+        hash_type: &hacore::hash::HashType,
+        name: &[u8],
+    ) -> Option<u32> {
+        if self.request.method() != crate::http::Method::Post
+            || key::url_param(self.request.target(), name).is_some()
+        {
+            return None;
+        }
+        let (body, _) = self.decoded_body(session)?;
+        Some(hash_type.hash(key::body_param(&body, name)?))
+    }
+
     fn wait(&mut self, core: &mut Core, waiting: Waiting) -> Step {
         self.waiting = Some(waiting);
         self.enter(Activity::Queue, core.clock.monotonic_ms());
         Step::Wait
     }
 
-    fn slot_taken(&mut self, session: &Session, core: &mut Core, backend: &Backend, server: &Server) -> Step {
+    fn slot_taken(
+        &mut self,
+        session: &mut Session,
+        core: &mut Core,
+        backend: &Backend,
+        server: &Server,
+    ) -> Step {
         self.holds_slot = true;
         self.info.server = Some(server.id);
         self.info.timing.queue_done_us = Some(core.clock.monotonic_us);
@@ -127,7 +156,9 @@ impl Stream {
         server.session_rate.tick(now_ms);
         server.last_session_ms.store(now_ms, std::sync::atomic::Ordering::Relaxed);
         backend.last_session_ms.store(now_ms, std::sync::atomic::Ordering::Relaxed);
-        let _ = session;
+        if self.redirect_to_server(session, core, server) {
+            return Step::Again;
+        }
         self.enter(Activity::Connect, now_ms);
         Step::Again
     }

@@ -17,8 +17,10 @@ mod failures;
 mod http2;
 mod keep_alive;
 mod persistence;
+mod reach;
 mod request_keywords;
 mod retry;
+mod reuse;
 mod splice;
 mod tcp;
 mod tls;
@@ -43,7 +45,11 @@ impl Proxyd {
     }
 
     fn start_with(config: Config) -> Self {
-        let process = Arc::new(Process::new(1, 1000));
+        Self::start_on(1, config)
+    }
+
+    fn start_on(threads: usize, config: Config) -> Self {
+        let process = Arc::new(Process::new(threads, 1000));
         let snapshot = Arc::new(Snapshot::build(&config, &process));
         let listeners = Listeners::bind(&snapshot).unwrap();
         let runtime = Runtime::start(&snapshot, &listeners, "proxyd", &mut Default::default()).unwrap();

@@ -122,7 +122,7 @@ async fn check_via_socks4_asks_the_proxy_for_the_server() {
     let proxy = listener.local_addr().unwrap();
     let target =
         Target { socks4: Some(proxy), via_socks4: true, ..Target::tcp("192.0.2.7:6379".parse().unwrap()) };
-    const REQUEST: &[u8] = b"\x04\x01\x18\xeb\xc0\0\x02\x07\0";
+    const REQUEST: &[u8] = b"\x04\x01\x18\xeb\xc0\0\x02\x07HAProxy\0";
     let server = tokio::spawn(async move {
         let mut asked = Vec::new();
         for reply in [b"\0\x5a\0\0\0\0\0\0", b"\0\x5b\0\0\0\0\0\0"] {

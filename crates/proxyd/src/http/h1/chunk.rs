@@ -89,7 +89,15 @@ impl ChunkDecoder {
 
     /// Bytes of the current chunk that are still to come; for `splice` and for sizing reads.
     pub fn remaining_in_chunk(&self) -> u64 {
-        self.remaining
+        if self.state == State::Data { self.remaining } else { 0 }
+    }
+
+    /// Bytes of the current chunk went another way than through [`Self::decode`].
+    pub fn skip(&mut self, bytes: u64) {
+        self.remaining = self.remaining.saturating_sub(bytes);
+        if self.remaining == 0 && self.state == State::Data {
+            self.state = State::DataCr;
+        }
     }
 
     /// One byte that is neither data nor trailer.

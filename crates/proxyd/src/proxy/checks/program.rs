@@ -184,6 +184,7 @@ pub(super) fn target(
         Some(_) => Some(ProxyHeader::V2),
         None => model.check_send_proxy.then_some(ProxyHeader::V1),
     };
+    target.socks4 = model.socks4;
     target.via_socks4 = model.check_via_socks4;
     // What the server's traffic speaks counts as long as the check goes the same way.
     target.http2 = match (&model.check_protocol, &model.protocol) {

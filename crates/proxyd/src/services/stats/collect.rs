@@ -84,7 +84,7 @@ fn rows_of(
             }
         }
         if let Some(backend) = snapshot.backend(id) {
-            for server in &backend.servers {
+            for server in backend.servers.iter().filter(|server| !server.model.is_nameless()) {
                 if filter.wants(ObjectKind::Server, server.model.numeric_id) {
                     server_row(backend, server, filter, &clock).into_iter().for_each(&mut each);
                 }
@@ -173,12 +173,17 @@ const PROTOCOLS: &[(Column, Counter)] = &[
     (Column::RequestsH2, Counter::Http2Requests),
 ];
 
+/// What frontends and backends tell of splicing.
+const SPLICED: &[(Column, Counter)] =
+    &[(Column::SplicedIn, Counter::SplicedIn), (Column::SplicedOut, Counter::SplicedOut)];
+
 fn frontend_row(frontend: &Frontend, clock: &Clock) -> StatRow {
     let model = &frontend.model;
     let mut row = StatRow::new(ObjectKind::Frontend, &model.name, "FRONTEND", model.numeric_id, 0);
     set_counters(&mut row, &frontend.counters, TRAFFIC);
     set_counters(&mut row, &frontend.counters, CLIENT_SIDE);
     set_counters(&mut row, &frontend.counters, COMPRESSION);
+    set_counters(&mut row, &frontend.counters, SPLICED);
     let request_rate = &frontend.request_rate;
     for (column, value) in [
         (Column::SessionsCurrent, frontend.sessions.current()),
@@ -433,6 +438,7 @@ fn backend_row(backend: &Backend, filter: &Filter, clock: &Clock) -> StatRow {
     set_counters(&mut row, &backend.counters, TRAFFIC);
     set_counters(&mut row, &backend.counters, SERVER_SIDE);
     set_counters(&mut row, &backend.counters, COMPRESSION);
+    set_counters(&mut row, &backend.counters, SPLICED);
     let denied = backend.counters.value(Counter::DeniedRequests);
     row.set(Column::DeniedRequests, Value::U64(denied));
     if model.mode == Mode::Http {

@@ -132,10 +132,12 @@ pub enum Column {
     RequestsH2,
     RequestsH3,
     Protocol,
+    SplicedIn,
+    SplicedOut,
 }
 
 /// How many columns a row has.
-pub const COLUMN_COUNT: usize = Column::Protocol as usize + 1;
+pub const COLUMN_COUNT: usize = Column::SplicedOut as usize + 1;
 
 impl Column {
     pub fn info(self) -> &'static ColumnInfo {
@@ -298,6 +300,8 @@ pub const COLUMNS: [ColumnInfo; COLUMN_COUNT] = [
     info(Column::RequestsH2, "h2req", "MCP", None, "HTTP/2 requests"),
     info(Column::RequestsH3, "h3req", "MCP", None, "HTTP/3 requests"),
     info(Column::Protocol, "proto", "CGS", None, "transport of a listener"),
+    info(Column::SplicedIn, "h1_spliced_bytes_in", "MCPV", None, "bytes received through pipes"),
+    info(Column::SplicedOut, "h1_spliced_bytes_out", "MCPV", None, "bytes sent through pipes"),
 ];
 
 #[cfg(test)]

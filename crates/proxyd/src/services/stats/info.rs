@@ -135,8 +135,8 @@ fn value(name: &str, snapshot: &Snapshot, program: &Program) -> Option<Value> {
         "CurrConns" => Value::U32(process.connections.current()),
         "CumConns" => Value::U32(clamp(process.connections_total.load(Relaxed))),
         "CumReq" => Value::U32(clamp(process.requests_total.load(Relaxed))),
-        "PipesUsed" => Value::U32(process.pipes_used.load(Relaxed)),
-        "PipesFree" => Value::U32(process.pipes_free.load(Relaxed)),
+        "PipesUsed" => Value::U32(process.pipes.used()),
+        "PipesFree" => Value::U32(process.pipes.free()),
         "ConnRate" => Value::U32(process.connection_rate.per_second(now_ms)),
         "ConnRateLimit" => Value::U32(process.connection_rate_limit.load(Relaxed)),
         "MaxConnRate" => Value::U32(process.connection_rate.max(now_ms)),
@@ -161,11 +161,19 @@ fn value(name: &str, snapshot: &Snapshot, program: &Program) -> Option<Value> {
         "Listeners" => Value::U32(listeners(snapshot)),
         "DroppedLogs" => Value::U32(clamp(process.dropped_logs.load(Relaxed))),
         "TotalBytesOut" => Value::U64(bytes_out(snapshot)),
-        "TotalSplicedBytesOut" | "BytesOutRate" | "PoolAlloc_bytes" | "PoolUsed_bytes" => Value::U64(0),
+        "TotalSplicedBytesOut" => Value::U64(spliced(snapshot)),
+        "BytesOutRate" | "PoolAlloc_bytes" | "PoolUsed_bytes" => Value::U64(0),
         "Start_time_sec" => Value::U32(clamp(process.started_wall_us / 1_000_000)),
         "Tainted" => Value::text("0"),
         _ => Value::U32(0),
     })
+}
+
+/// Bytes that left through pipes, to clients and to servers.
+fn spliced(snapshot: &Snapshot) -> u64 {
+    let to_clients = snapshot.frontends().map(|frontend| frontend.counters.value(Counter::SplicedOut));
+    let to_servers = snapshot.backends().map(|backend| backend.counters.value(Counter::SplicedOut));
+    to_clients.chain(to_servers).sum()
 }
 
 fn u32_of(n: usize) -> Value {

@@ -6,7 +6,7 @@ const LAST: &str = "GET / HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n";
 const EMPTY_ANSWER: &str = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
 
 /// The `listen` of a configuration text, with a port of the kernel's choice.
-fn configured(text: &str) -> Proxy {
+pub(super) fn configured(text: &str) -> Proxy {
     let text = format!(
         "defaults\n mode http\n timeout client 10s\n timeout server 10s\n timeout connect 10s\nlisten web\n bind 127.0.0.1:1\n{text}"
     );

@@ -97,3 +97,57 @@ fn a_client_that_leaves_in_the_middle() {
     client.send("x");
     client.finish_sending();
 }
+
+/// Chunks of 1, 100,000 and 1,000,000 bytes both ways; counted for `show stat`.
+#[test]
+fn chunked_bodies_pass_through_pipes() {
+    let origin = Origin::new();
+    let proxyd = spliced(Mode::Http, origin.address());
+    let sizes = [1, 100_000, 1_000_000, 100];
+    let body = pattern();
+    let send = move |to: &mut Client| {
+        let mut at = 0;
+        for size in sizes {
+            to.send(&format!("{size:x};ext\r\n"));
+            to.stream.get_mut().write_all(&pattern()[at..at + size]).unwrap();
+            to.send("\r\n");
+            at += size;
+        }
+        to.send("0\r\n\r\n");
+    };
+    let receive = |from: &mut Client| {
+        let mut whole = Vec::new();
+        loop {
+            let mut line = String::new();
+            from.stream.read_line(&mut line).unwrap();
+            let size = usize::from_str_radix(line.trim_end(), 16).unwrap();
+            whole.extend_from_slice(&read_exactly(from, size));
+            assert_eq!(from.bytes(2), "\r\n");
+            if size == 0 {
+                return whole;
+            }
+        }
+    };
+    let mut client = proxyd.client();
+    let server = std::thread::spawn(move || {
+        let mut server = origin.accept();
+        server.head();
+        let got = receive(&mut server);
+        server.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
+        send(&mut server);
+        got
+    });
+    client.send("POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n");
+    send(&mut client);
+    client.head();
+    let total: usize = sizes.iter().sum();
+    assert!(receive(&mut client) == body[..total]);
+    assert!(server.join().unwrap() == body[..total]);
+    drop(client);
+    let end = std::time::Instant::now() + PATIENCE;
+    let counters = &proxyd.backend().counters;
+    while counters.value(Counter::SplicedIn) == 0 || counters.value(Counter::SplicedOut) == 0 {
+        assert!(std::time::Instant::now() < end, "nothing went through a pipe");
+        std::thread::yield_now();
+    }
+}

@@ -29,8 +29,7 @@ pub const SWITCHES: &[Keyword] = &[
         "Accepts some malformed responses.",
     ),
     switch("option allbackups", Places::BACK, "Uses all backup servers together."),
-    switch("option checkcache", Places::BACK, "Blocks cacheable responses with cookies.")
-        .refused("the check of cacheable responses"),
+    switch("option checkcache", Places::BACK, "Blocks cacheable responses with cookies."),
     switch("option clitcpka", Places::FRONT, "TCP keep-alive to clients."),
     switch("option contstats", Places::FRONT, "Counts bytes while they flow.")
         .later("a session's bytes are counted at its end"),

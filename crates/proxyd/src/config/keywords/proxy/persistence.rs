@@ -14,8 +14,7 @@ pub const KEYWORDS: &[Keyword] = &[
         "rdp-cookie[(<name>)]",
         "Keeps a client on its server by the RDP cookie.",
         persist,
-    )
-    .refused("persistence by RDP cookie"),
+    ),
     old(
         "force-persist",
         Places::BACK_ONLY,

@@ -43,7 +43,7 @@ fn parse_bind(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     Ok(())
 }
 
-/// `dispatch ADDRESS:PORT`: one nameless server in the original; here it is a server of that name.
+/// `dispatch ADDRESS:PORT`: a backend without servers, and one address.
 fn dispatch(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let word = line.required("<addr>:<port> as argument.")?;
     line.end()?;
@@ -52,8 +52,8 @@ fn dispatch(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
             .alert("'dispatch' cannot be combined with 'server' lines.")
             .help("remove one of them"));
     }
-    server::add_plain(loader, line, "dispatch", word)?;
-    let message = "'dispatch' is deprecated and taken as a server of that name.";
+    server::add_plain(loader, line, crate::model::NAMELESS, word)?;
+    let message = "'dispatch' is deprecated; a server does the same and shows in statistics.";
     loader.push(line.warning(message).help(format!("write 'server dispatch {}'", word.as_str())));
     Ok(())
 }

@@ -33,8 +33,9 @@ pub fn server_address(loader: &Loader, line: &Line<'_>, word: &Word) -> Result<E
 
 /// Puts the address into a server.
 pub fn apply(server: &mut Server, endpoint: Endpoint) {
-    server.port_from_client =
-        endpoint.ports.is_none() && matches!(endpoint.address, Address::Inet(_) | Address::Name { .. });
+    // No port, or 0: the one that the client came to.
+    server.port_from_client = matches!(endpoint.ports, None | Some((0, _)))
+        && matches!(endpoint.address, Address::Inet(_) | Address::Name { .. });
     server.port_offset = endpoint.offset;
     server.is_datagram = endpoint.transport == Transport::Datagram;
     if let Address::Name { host, .. } = &endpoint.address {

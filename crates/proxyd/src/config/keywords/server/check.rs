@@ -36,8 +36,7 @@ pub const KEYWORDS: &[ServerKeyword] = &[
         .no_effect("checks send the name that 'check-sni' gives"),
     server("check-ssl", "", "Checks over TLS.", check_ssl),
     server("no-check-ssl", "", "Undoes 'check-ssl'.", check_ssl),
-    server("check-via-socks4", "", "Checks through the SOCKS4 proxy.", check_via_socks4)
-        .no_effect("servers have no 'socks4' yet"),
+    server("check-via-socks4", "", "Checks through the SOCKS4 proxy.", check_via_socks4),
     server("downinter", "<delay>", "Time between checks of a server that is down.", downinter),
     server("error-limit", "<count>", "How many observed errors are too many.", error_limit),
     server("fall", "<count>", "Failed checks until the server is down.", fall),

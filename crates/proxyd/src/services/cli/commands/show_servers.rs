@@ -179,7 +179,7 @@ pub fn state_file(backends: &[&Arc<Backend>]) -> String {
     let now = Instant::now();
     let mut out = STATE_HEADER.to_owned();
     for backend in backends {
-        for server in &backend.servers {
+        for server in backend.servers.iter().filter(|server| !server.model.is_nameless()) {
             state_line(backend, server, now, &mut out);
         }
     }
@@ -325,7 +325,7 @@ fn show_conn(context: &mut Context<'_>, words: &[&str]) -> Reply {
          idle_cur idle_per_thr[{threads}]\n"
     );
     for backend in backends {
-        for server in &backend.servers {
+        for server in backend.servers.iter().filter(|server| !server.model.is_nameless()) {
             conn_line(backend, server, threads, &mut out);
         }
     }
