@@ -13,7 +13,6 @@ use crate::runtime::log_writer::{LogWriter, Record};
 use crate::txn::{Cause, Endpoint};
 
 /// Syslog's numbers.
-const LEVEL_ALERT: u8 = 1;
 const LEVEL_ERR: u8 = 3;
 const LEVEL_INFO: u8 = 6;
 /// `set-log-level silent`.
@@ -256,8 +255,9 @@ pub(super) fn log_blocked_cookie(stream: &Stream, session: &Session, core: &mut 
         backend.name(),
         server.map_or("", |server| server.name())
     );
-    let process = std::sync::Arc::clone(&core.process);
-    core.log.write(&process, backend.id.0 as usize, LEVEL_ALERT, core.clock.wall_us, &text);
+    let process = Arc::clone(&core.process);
+    let record = Record::event(hacore::logging::Level::Alert, core.clock.wall_us, &text);
+    core.log.write(&process, backend.id.0 as usize, &record);
     core.log_text = text;
 }
 
