@@ -256,7 +256,7 @@ pub(super) fn log_blocked_cookie(stream: &Stream, session: &Session, core: &mut 
         server.map_or("", |server| server.name())
     );
     let process = Arc::clone(&core.process);
-    let record = Record::event(hacore::logging::Level::Alert, core.clock.wall_us, &text);
+    let record = Record::event(hacore::logging::syslog::Level::Alert, core.clock.wall_us, &text);
     core.log.write(&process, backend.id.0 as usize, &record);
     core.log_text = text;
 }
