@@ -39,6 +39,8 @@ pub struct Process {
     pub rings: parking_lot::Mutex<Vec<std::sync::Arc<crate::logs::Ring>>>,
     /// Carries out what the statistics page is told to do with servers; set once the services run.
     pub reporter: std::sync::OnceLock<std::sync::Arc<super::checks::Reporter>>,
+    /// Makes long answers, once the services run.
+    pub renderer: std::sync::OnceLock<crate::services::report::Renderer>,
     /// Who hears what traffic shows of servers, once there are services.
     pub observer: std::sync::OnceLock<std::sync::Arc<dyn Observer>>,
     /// `proc.` variables, once the process runs.
@@ -123,6 +125,7 @@ impl Process {
             dropped_logs: AtomicU64::new(0),
             rings: parking_lot::Mutex::default(),
             reporter: std::sync::OnceLock::new(),
+            renderer: std::sync::OnceLock::new(),
             observer: std::sync::OnceLock::new(),
             variables: std::sync::OnceLock::new(),
         }

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::question::Question;
 use super::reload::Adoption;
 use crate::proxy::{Server, StreamKey};
+use crate::services::report::Piece;
 use crate::stream::Loan;
 
 /// What a thread is told.
@@ -42,6 +43,11 @@ pub enum Message {
     /// Another thread wants an idle server connection; and the answer to that.
     WantIdle(Arc<Loan>),
     IdleGiven(Arc<Loan>),
+    /// The next piece of a long answer.
+    Rendered {
+        stream: StreamKey,
+        piece: Box<Piece>,
+    },
     /// A frontend may accept again.
     ResumeAccept,
 }

@@ -18,6 +18,7 @@ use crate::proxy::Snapshot;
 use crate::proxy::checks::{self, Hooks, Reporter};
 use crate::services::cli::{self, Admin, AdminSocket, server::Limits};
 use crate::services::ocsp_update;
+use crate::services::report::Renderer;
 use crate::services::stats::info::Program;
 
 /// What the services need besides the configuration.
@@ -62,6 +63,7 @@ impl Services {
         let reporter = Arc::new(Reporter::new(snapshot, Box::new(hooks)));
         // Only tests start services twice for one process.
         let _ = snapshot.process.reporter.set(Arc::clone(&reporter));
+        let _ = snapshot.process.renderer.set(Renderer::start()?);
         let admin = Arc::new(Admin {
             snapshot: Arc::clone(&shared.snapshot),
             inboxes: Some(Arc::clone(inboxes)),

@@ -16,6 +16,7 @@ use super::question::{About, Question};
 use super::reload::Adoption;
 use crate::net::{Owner, Token, Woken, socket};
 use crate::proxy::{Listener, Server, StreamKey};
+use crate::services::report::Piece;
 use crate::stream::{Detail, Loan, Newborn, Session, identity};
 
 /// Connections accepted from one listener in one turn (`tune.maxaccept`'s purpose).
@@ -150,6 +151,7 @@ impl Thread {
         for message in messages.drain(..) {
             match message {
                 Message::SlotGranted { stream, server } => self.slot_granted(stream, &server),
+                Message::Rendered { stream, piece } => self.rendered(stream, *piece),
                 Message::SoftStop => self.soft_stop(),
                 Message::HardStop => self.hard_stop = true,
                 Message::ResumeAccept => self.core.accept_again = true,
@@ -255,6 +257,14 @@ impl Thread {
         if let Some(session) = waiting.filter(|session| session.key() == loan.stream) {
             session.idle_answered(&self.core);
             self.run_session(loan.stream.slot);
+        }
+    }
+
+    fn rendered(&mut self, stream: StreamKey, piece: Piece) {
+        let waiting = self.sessions.get_mut(stream.slot as usize).and_then(Option::as_mut);
+        // One that has gone needs it no more.
+        if waiting.filter(|session| session.key() == stream).is_some_and(|session| session.rendered(piece)) {
+            self.run_session(stream.slot);
         }
     }
 

@@ -3,4 +3,5 @@
 pub mod cli;
 pub mod ocsp_update;
 pub mod prometheus;
+pub mod report;
 pub mod stats;

@@ -14,49 +14,107 @@ use hacore::health::{AdminState, CheckStatus, Operation};
 pub use query::Query;
 use tables::{Metric, Shape};
 
-use super::stats::collect::{self, Filter};
+use super::report::PIECE_BYTES;
+use super::stats::collect::Clock;
 use super::stats::info::{self, Program};
-
+use super::stats::walk::{Columns, Filter, Object, Position};
 use super::stats::{COLUMNS, Column, ObjectKind, StatRow, Value};
-use crate::proxy::{Backend, Counters, RequestTime, Snapshot};
+use crate::proxy::{Backend, RequestTime, Server, Snapshot};
 
-/// All metrics that the query asks for.
-pub fn render(snapshot: &Snapshot, query: &Query, out: &mut String) {
-    let filter = Filter { without_maintenance: query.without_maintenance, ..Filter::default() };
-    let mut rows = Vec::new();
-    collect::rows_with_listeners(snapshot, &filter, |row| rows.push(row));
-    let exporter = Exporter { snapshot, query, rows };
-    if query.wants_scope("global") {
-        exporter.process(out);
-    }
-    for (scope, kind, metrics) in [
-        ("frontend", ObjectKind::Frontend, tables::FRONTEND),
-        ("listener", ObjectKind::Listener, tables::LISTENER),
-        ("backend", ObjectKind::Backend, tables::BACKEND),
-        ("server", ObjectKind::Server, tables::SERVER),
-    ] {
-        if query.wants_scope(scope) {
-            for metric in metrics.iter().filter(|metric| !metric.is_extra || query.extra_counters) {
-                exporter.objects(scope, kind, metric, out);
-            }
-        }
-    }
-    for (scope, time, name) in [
-        ("backend", RequestTime::Response, "response_time_seconds"),
-        ("backend", RequestTime::Total, "total_time_seconds"),
-        ("server", RequestTime::Response, "response_time_seconds"),
-        ("server", RequestTime::Total, "total_time_seconds"),
-    ] {
-        if query.wants_scope(scope) {
-            exporter.times(scope, time, name, out);
-        }
-    }
+const SCOPES: [(&str, ObjectKind); 4] = [
+    ("frontend", ObjectKind::Frontend),
+    ("listener", ObjectKind::Listener),
+    ("backend", ObjectKind::Backend),
+    ("server", ObjectKind::Server),
+];
+
+/// An export on its way: one metric after the other, each of one object after the other.
+#[derive(Debug, Clone)]
+pub struct Export {
+    query: Query,
+    /// The families that the query asks for, in reverse.
+    left: Vec<Family>,
+    /// How far the last of `left` has come.
+    position: Position,
+    /// Its HELP and TYPE lines are written.
+    is_headed: bool,
 }
 
-struct Exporter<'a> {
-    snapshot: &'a Snapshot,
-    query: &'a Query,
-    rows: Vec<StatRow>,
+/// What has HELP and TYPE lines of its own; the process's figures count as one.
+#[derive(Debug, Clone, Copy)]
+enum Family {
+    Process,
+    Objects(&'static str, ObjectKind, &'static Metric),
+    Times(&'static str, ObjectKind, RequestTime, &'static str),
+}
+
+impl Export {
+    pub fn new(query: Query) -> Self {
+        let wanted = |scope: &str, suffix: &str| {
+            query.wants_scope(scope) && query.wants_metric(&format!("haproxy_{scope}_{suffix}"))
+        };
+        let mut left = Vec::new();
+        if query.wants_scope("global") {
+            left.push(Family::Process);
+        }
+        for (scope, kind) in SCOPES {
+            let has = |metric: &&Metric| {
+                metric.kinds & kind.filter_bit() != 0
+                    && (!metric.is_extra || query.extra_counters)
+                    && wanted(scope, metric.suffix)
+            };
+            left.extend(
+                tables::OBJECTS.iter().filter(has).map(|metric| Family::Objects(scope, kind, metric)),
+            );
+        }
+        for (scope, kind) in SCOPES.iter().filter(|(_, kind)| kind.has_times()) {
+            for (time, suffix) in
+                [(RequestTime::Response, "response_time_seconds"), (RequestTime::Total, "total_time_seconds")]
+            {
+                if wanted(scope, suffix) {
+                    left.push(Family::Times(scope, *kind, time, suffix));
+                }
+            }
+        }
+        left.reverse();
+        Self { query, left, position: Position::default(), is_headed: false }
+    }
+
+    /// Writes on until there is a piece; false once that was the end.
+    pub fn more(&mut self, snapshot: &Snapshot, out: &mut String) -> bool {
+        let clock = Clock::of(snapshot);
+        while let Some(family) = self.left.last().copied() {
+            let goes_on = match family {
+                Family::Process => {
+                    self.process(snapshot, out);
+                    false
+                }
+                Family::Objects(scope, kind, metric) => {
+                    self.objects(snapshot, &clock, (scope, kind, metric), out)
+                }
+                Family::Times(scope, kind, time, suffix) => {
+                    self.times(snapshot, (scope, kind, time, suffix), out)
+                }
+            };
+            if goes_on {
+                return true;
+            }
+            self.left.pop();
+            self.position = Position::default();
+            self.is_headed = false;
+        }
+        false
+    }
+
+    fn filter(&self, kind: ObjectKind, columns: Columns) -> Filter {
+        Filter {
+            without_maintenance: self.query.without_maintenance,
+            with_listeners: true,
+            kinds: kind.filter_bit(),
+            columns: columns.and(Column::ProxyName).and(Column::ServiceName),
+            ..Filter::default()
+        }
+    }
 }
 
 /// Writing to a String cannot fail: every result of `write!` here is `Ok`.
@@ -64,10 +122,10 @@ fn head(name: &str, help: &str, kind: &str, out: &mut String) {
     let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }
 
-impl Exporter<'_> {
-    fn process(&self, out: &mut String) {
+impl Export {
+    fn process(&self, snapshot: &Snapshot, out: &mut String) {
         let program = Program { version: crate::version::full().to_string(), release_date: String::new() };
-        let fields = info::collect(self.snapshot, &program);
+        let fields = info::collect(snapshot, &program);
         for (suffix, field, kind) in tables::PROCESS {
             let name = format!("haproxy_process_{suffix}");
             if !self.query.wants_metric(&name) {
@@ -89,24 +147,35 @@ impl Exporter<'_> {
             }
         }
         let name = "haproxy_process_description";
-        if let Some(text) =
-            self.snapshot.global.description.as_deref().filter(|_| self.query.wants_metric(name))
-        {
+        if let Some(text) = snapshot.global.description.as_deref().filter(|_| self.query.wants_metric(name)) {
             head(name, "description of the node", "gauge", out);
             let _ = writeln!(out, "{name}{{desc=\"{}\"}} 1", escaped(text));
         }
     }
 
-    /// One metric of every object of a kind.
-    fn objects(&self, scope: &str, kind: ObjectKind, metric: &Metric, out: &mut String) {
+    /// One metric of every object of a kind; true when there is a piece and more to come.
+    fn objects(
+        &mut self,
+        snapshot: &Snapshot,
+        clock: &Clock,
+        (scope, kind, metric): (&str, ObjectKind, &Metric),
+        out: &mut String,
+    ) -> bool {
         let name = format!("haproxy_{scope}_{}", metric.suffix);
-        if !self.query.wants_metric(&name) {
-            return;
-        }
-        let mut is_headed = false;
-        for row in self.rows.iter().filter(|row| row.kind == kind && is_meant(metric, row)) {
-            if !is_headed {
-                is_headed = true;
+        let columns = match metric.shape {
+            Shape::Responses => tables::RESPONSES
+                .iter()
+                .fold(Columns::only(metric.column), |all, (column, _)| all.and(*column)),
+            _ => Columns::only(metric.column),
+        };
+        // What `is_meant` asks for.
+        let columns = [Column::Mode, Column::CheckStatus, Column::Downtime]
+            .into_iter()
+            .fold(columns, |all, column| if needs(metric, column) { all.and(column) } else { all });
+        let filter = self.filter(kind, columns);
+        while let Some(object) = self.position.next(snapshot, &filter) {
+            let Some(row) = object.row(&filter, clock).filter(|row| is_meant(metric, row)) else { continue };
+            if !std::mem::replace(&mut self.is_headed, true) {
                 let help = COLUMNS.get(metric.column as usize).map_or("", |column| column.doc);
                 let help = match metric.shape {
                     Shape::Milliseconds => help.replace("milliseconds", "seconds"),
@@ -114,12 +183,23 @@ impl Exporter<'_> {
                 };
                 head(&name, &help, metric.kind.name(), out);
             }
-            self.lines(&name, metric, row, out);
+            self.lines(snapshot, &name, metric, (&object, &row), out);
+            if out.len() >= PIECE_BYTES {
+                return true;
+            }
         }
+        false
     }
 
-    fn lines(&self, name: &str, metric: &Metric, row: &StatRow, out: &mut String) {
-        let labels = self.labels(row);
+    fn lines(
+        &self,
+        snapshot: &Snapshot,
+        name: &str,
+        metric: &Metric,
+        (object, row): (&Object<'_>, &StatRow),
+        out: &mut String,
+    ) {
+        let labels = self.labels(snapshot, row);
         match metric.shape {
             Shape::Plain => match row.value(metric.column) {
                 Some(value) => {
@@ -155,25 +235,19 @@ impl Exporter<'_> {
                 }
             }
             Shape::ServerStates | Shape::CheckStates => {
-                let Some(backend) = self.backend(row) else { return };
-                let by_server = metric.shape == Shape::ServerStates;
-                for state in if by_server { SERVER_STATES } else { tables::CHECK_STATES } {
-                    let count = match by_server {
-                        true => servers_in_state(backend, state),
-                        false => servers_with_check(backend, state),
-                    };
+                let Object::Backend(backend) = object else { return };
+                let (states, counts) = match metric.shape {
+                    Shape::ServerStates => (SERVER_STATES, count(backend, SERVER_STATES, state_word)),
+                    _ => (tables::CHECK_STATES, count(backend, tables::CHECK_STATES, check_word)),
+                };
+                for (state, count) in states.iter().zip(counts) {
                     let _ = writeln!(out, "{name}{{{labels},state=\"{state}\"}} {count}");
                 }
             }
         }
     }
 
-    fn backend(&self, row: &StatRow) -> Option<&Backend> {
-        let name = row.value(Column::ProxyName)?.to_string();
-        self.snapshot.backend_named(&name).map(|backend| &**backend)
-    }
-
-    fn labels(&self, row: &StatRow) -> String {
+    fn labels(&self, snapshot: &Snapshot, row: &StatRow) -> String {
         let text = |column| row.value(column).map(ToString::to_string).unwrap_or_default();
         let proxy = text(Column::ProxyName);
         let mut labels = format!("proxy=\"{}\"", escaped(&proxy));
@@ -187,7 +261,7 @@ impl Exporter<'_> {
             ObjectKind::Frontend | ObjectKind::Backend => {}
         }
         if self.query.description_labels
-            && let Some(model) = self.snapshot.proxies.iter().find(|model| model.name == proxy)
+            && let Some(model) = snapshot.proxies.iter().find(|model| model.name == proxy)
             && let Some(description) = &model.description
         {
             let _ = write!(labels, ",desc=\"{}\"", escaped(description));
@@ -195,38 +269,58 @@ impl Exporter<'_> {
         labels
     }
 
-    fn times(&self, scope: &str, time: RequestTime, suffix: &str, out: &mut String) {
+    /// The histogram of one time of every object of a kind; true when there is a piece and more to come.
+    fn times(
+        &mut self,
+        snapshot: &Snapshot,
+        (scope, kind, time, suffix): (&str, ObjectKind, RequestTime, &str),
+        out: &mut String,
+    ) -> bool {
         let name = format!("haproxy_{scope}_{suffix}");
-        if !self.query.wants_metric(&name) {
-            return;
-        }
-        let mut is_headed = false;
-        let mut write_one = |labels: &str, counters: &Counters| {
-            let Some(histogram) = counters.histogram(time) else { return };
-            if !is_headed {
-                is_headed = true;
+        let filter = self.filter(kind, Columns::only(Column::ProxyName));
+        let clock = Clock::of(snapshot);
+        while let Some(object) = self.position.next(snapshot, &filter) {
+            let counters = match object {
+                Object::Backend(backend) => &backend.counters,
+                Object::Server(_, server) => &server.counters,
+                Object::Frontend(_) | Object::Listener(..) => continue,
+            };
+            let Some(row) = object.row(&filter, &clock) else { continue };
+            let Some(histogram) = counters.histogram(time) else { continue };
+            if !std::mem::replace(&mut self.is_headed, true) {
                 let help = match time {
                     RequestTime::Response => "time from the connection to the response's head",
                     _ => "time from the request's first byte to the response's last",
                 };
                 head(&name, help, "histogram", out);
             }
-            histogram.write(&name, labels, out);
-        };
-        for row in &self.rows {
-            let Some(backend) = self.backend(row) else { continue };
-            match (row.kind, scope) {
-                (ObjectKind::Backend, "backend") => write_one(&self.labels(row), &backend.counters),
-                (ObjectKind::Server, "server") => {
-                    let server = row.value(Column::ServiceName).map(ToString::to_string).unwrap_or_default();
-                    if let Some(server) = backend.server_named(&server) {
-                        write_one(&self.labels(row), &server.counters);
-                    }
-                }
-                _ => {}
+            histogram.write(&name, &self.labels(snapshot, &row), out);
+            if out.len() >= PIECE_BYTES {
+                return true;
             }
         }
+        false
     }
+}
+
+impl ObjectKind {
+    /// Whether requests are timed there.
+    fn has_times(self) -> bool {
+        matches!(self, ObjectKind::Backend | ObjectKind::Server)
+    }
+}
+
+/// Whether [`is_meant`] looks at the column.
+fn needs(metric: &Metric, column: Column) -> bool {
+    match column {
+        Column::Mode => metric.needs_http,
+        Column::Downtime => matches!(metric.shape, Shape::ServerStates | Shape::CheckStates),
+        _ => metric.shape == Shape::CheckStatus || is_of_check(metric),
+    }
+}
+
+fn is_of_check(metric: &Metric) -> bool {
+    matches!(metric.column, Column::CheckCode | Column::CheckDuration)
 }
 
 /// Whether the object has this figure at all, as the genuine exporter decides it.
@@ -238,7 +332,7 @@ fn is_meant(metric: &Metric, row: &StatRow) -> bool {
         && match metric.shape {
             Shape::CheckStatus => has_check(),
             Shape::ServerStates | Shape::CheckStates => has_servers(),
-            _ if matches!(metric.column, Column::CheckCode | Column::CheckDuration) => has_check(),
+            _ if is_of_check(metric) => has_check(),
             _ => true,
         }
 }
@@ -271,27 +365,32 @@ fn state(kind: ObjectKind, status: &str) -> (&'static [&'static str], &'static s
     }
 }
 
-fn servers_in_state(backend: &Backend, state: &str) -> usize {
-    let is_in = |server: &&std::sync::Arc<crate::proxy::Server>| {
-        let health = server.health.lock();
-        let now = match (health.admin(), health.operation()) {
-            (AdminState::Maintenance, _) => "MAINT",
-            (AdminState::Drain, _) => "DRAIN",
-            (_, Operation::Stopped) => "DOWN",
-            (_, Operation::Stopping) => "NOLB",
-            _ => "UP",
-        };
-        now == state
-    };
-    backend.servers.iter().filter(is_in).count()
+/// How many servers of a backend have each of the words.
+fn count(backend: &Backend, words: &[&str], word: impl Fn(&Server) -> &'static str) -> Vec<usize> {
+    let mut counts = vec![0; words.len()];
+    for server in &backend.servers {
+        let now = word(server);
+        if let Some(at) = words.iter().position(|word| *word == now) {
+            counts[at] += 1;
+        }
+    }
+    counts
 }
 
-fn servers_with_check(backend: &Backend, word: &str) -> usize {
-    let has = |server: &&std::sync::Arc<crate::proxy::Server>| {
-        let status = server.health.lock().last_check().map(|check| check.status);
-        status.unwrap_or(CheckStatus::Unknown).word() == word
-    };
-    backend.servers.iter().filter(has).count()
+fn state_word(server: &Server) -> &'static str {
+    let health = server.health.lock();
+    match (health.admin(), health.operation()) {
+        (AdminState::Maintenance, _) => "MAINT",
+        (AdminState::Drain, _) => "DRAIN",
+        (_, Operation::Stopped) => "DOWN",
+        (_, Operation::Stopping) => "NOLB",
+        _ => "UP",
+    }
+}
+
+fn check_word(server: &Server) -> &'static str {
+    let status = server.health.lock().last_check().map(|check| check.status);
+    status.unwrap_or(CheckStatus::Unknown).word()
 }
 
 fn number(value: &Value) -> Option<u64> {

@@ -152,9 +152,12 @@ impl Stream {
                 frontend.counters.count_status(info.status);
             }
         }
+        // A `listen` is its own backend, also for what never got to a server.
+        if let Some(backend) = snapshot.backend(info.backend.unwrap_or(session.frontend)) {
+            backend.counters.add(Counter::BytesIn, up);
+            backend.counters.add(Counter::BytesOut, down);
+        }
         let Some(backend) = info.backend.and_then(|id| snapshot.backend(id)) else { return };
-        backend.counters.add(Counter::BytesIn, up);
-        backend.counters.add(Counter::BytesOut, down);
         self.count_spliced(&backend.counters, self.down.spliced_bytes, self.up.spliced_bytes);
         if info.status > 0 {
             backend.counters.count_status(info.status);

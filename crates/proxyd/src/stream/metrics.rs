@@ -5,7 +5,8 @@ use super::session::Session;
 use super::state::Stream;
 use crate::http::{HeadFull, Method, ResponseHead, Version};
 use crate::runtime::Core;
-use crate::services::prometheus::{self, Query};
+use crate::services::prometheus::{Export, Query};
+use crate::services::report::{Content, Report};
 use crate::txn::{Cause, Phase};
 
 impl Stream {
@@ -18,21 +19,17 @@ impl Stream {
         let Some(query) = Query::parse(parameters).ok().filter(|_| asked) else {
             return Flow::Stop(self.reply_for(session, core, 400));
         };
-        let mut body = String::new();
-        prometheus::render(&session.snapshot, &query, &mut body);
-        if head(&mut self.reply.head, body.len()).is_err() {
+        if head(&mut self.reply.head).is_err() {
             return Flow::Stop(self.reply_for(session, core, 500));
         }
-        self.reply.body = body.into_bytes();
-        self.reply.is_silent = false;
-        self.send_rule_reply(session, core)
+        let report = Report::new(&session.snapshot.shared, Content::Metrics(Export::new(query)));
+        self.reply_with_report(session, core, report)
     }
 }
 
-fn head(head: &mut ResponseHead, length: usize) -> Result<(), HeadFull> {
+fn head(head: &mut ResponseHead) -> Result<(), HeadFull> {
     head.clear();
     head.set_start_line(Version::HTTP_11, 200, b"OK")?;
     head.headers.add(b"cache-control", b"no-cache")?;
-    head.headers.add(b"content-type", b"text/plain; version=0.0.4")?;
-    head.headers.add(b"content-length", length.to_string().as_bytes())
+    head.headers.add(b"content-type", b"text/plain; version=0.0.4")
 }

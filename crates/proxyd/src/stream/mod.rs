@@ -35,6 +35,7 @@ mod policy;
 mod reading;
 mod relay;
 mod reply;
+mod report;
 mod request;
 mod request_body;
 mod response;

@@ -123,7 +123,7 @@ impl Stream {
         self.start_reply(core);
     }
 
-    fn start_reply(&mut self, core: &mut Core) {
+    pub(super) fn start_reply(&mut self, core: &mut Core) {
         self.is_local_reply = true;
         self.down.incoming = Incoming::Nothing;
         self.response_started = true;
@@ -141,6 +141,9 @@ impl Stream {
         if sent && !self.down.pending.is_empty() {
             return Step::Wait;
         }
+        if sent && self.report.is_some() {
+            return self.send_report(session, core);
+        }
         self.finish(session, core)
     }
 
@@ -150,6 +153,9 @@ impl Stream {
             return false;
         };
         let length = self.down.pending.len() as u64;
+        if self.report.is_some() {
+            return stream.respond(h2::write_response(&self.response, Framing::Chunked), false);
+        }
         let framing = match self.response.framing() {
             // To HEAD the length is that of the body that is not sent.
             _ if self.is_head || length == 0 => Framing::None,

@@ -335,7 +335,7 @@ impl Stream {
         }
     }
 
-    fn response_limits(&self, session: &Session) -> Limits {
+    pub(super) fn response_limits(&self, session: &Session) -> Limits {
         let policy = self.info.backend.and_then(|id| session.snapshot.policies.get(id.0 as usize));
         policy.unwrap_or(session.policy()).response_limits
     }

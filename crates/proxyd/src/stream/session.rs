@@ -16,6 +16,7 @@ use crate::model::{ProxyId, ServerId};
 use crate::net::{Buffer, Connection, ConnectionKey, Owner, Token, socket};
 use crate::proxy::{Counter, Frontend, Listener, Rate, Server, StreamKey};
 use crate::runtime::{Core, LocalSnapshot};
+use crate::services::report::Piece;
 use crate::txn::{Endpoint, SessionInfo};
 
 /// No deadline.
@@ -334,6 +335,11 @@ impl Session {
         if let Some(stream) = self.stream.as_mut() {
             stream.idle_answered(core);
         }
+    }
+
+    /// A piece of the answer was made; false when it is not waited for.
+    pub fn rendered(&mut self, piece: Piece) -> bool {
+        self.stream.as_mut().is_some_and(|stream| stream.rendered(piece))
     }
 
     /// The configuration that the session is under.

@@ -1,6 +1,7 @@
 //! The state of one request while it is worked on: taken from a per-thread pool, given back when it is over.
 
 use super::body::Transfer;
+use super::report::Rendering;
 use super::rules::Stage;
 use crate::http::{RequestHead, ResponseHead};
 use crate::model::{ProxyId, ServerId};
@@ -129,6 +130,8 @@ pub struct Stream {
     pub is_logged: bool,
     /// The head of a reply to an HTTP/2 client was not sent yet.
     pub head_unsent: bool,
+    /// The reply's body is made in pieces.
+    pub report: Option<Rendering>,
     /// The reply was made by the proxy.
     pub is_local_reply: bool,
 }

@@ -12,10 +12,11 @@ use crate::http::{HeadFull, Method, Version};
 use crate::model::{ProxyId, StatsPage};
 use crate::runtime::Core;
 
-use crate::services::stats::collect::{self, Filter};
-use crate::services::stats::encode::{Encoding, RowEncoder};
-use crate::services::stats::page::{self, View};
-use crate::services::stats::{Column, StatRow, form};
+use crate::services::report::{Content, Report, Table};
+use crate::services::stats::encode::Encoding;
+use crate::services::stats::form;
+use crate::services::stats::page::{self, Event, Page};
+use crate::services::stats::walk::Filter;
 use crate::txn::{Cause, Phase};
 
 /// How long the body of the admin form may take.
@@ -57,59 +58,42 @@ impl Stream {
         let has = |word: &[u8]| options.split(|byte| *byte == b';').any(|option| option == word);
         let is_admin = self.may_change(session, core, page);
         if matches!(self.request.method(), Method::Post) {
-            return Some(self.submit_form(session, core, page, is_admin));
+            return Some(self.submit_form(
+                session,
+                core,
+                page,
+                is_admin.then_some(kept_options(&options, page)),
+            ));
         }
         self.info.termination.set_once(Cause::Local, Phase::Request);
         self.count_intercepted(session);
-        let outcome = options.split(|byte| *byte == b';').find_map(|option| option.strip_prefix(b"st="));
-        let outcome = outcome.map(|code| String::from_utf8_lossy(code).into_owned());
-        let kind = if has(b"csv") {
-            Kind::Csv
-        } else if has(b"json") {
-            Kind::Json
-        } else if has(b"events") {
-            Kind::Events
-        } else {
-            Kind::Html
-        };
+        let kind = Kind::of(&options);
+        let scope = page.scope.iter().map(|name| if name == "." { proxy.name.clone() } else { name.clone() });
         let filter = Filter {
             only_up: has(b"up"),
             without_maintenance: has(b"no-maint"),
             with_legends: page.show_legends,
+            scope: scope.collect(),
             ..Filter::default()
         };
-        let refresh = page.refresh.filter(|_| !has(b"norefresh"));
-        let in_scope = |row: &StatRow| {
-            let name = row.value(Column::ProxyName).map(ToString::to_string).unwrap_or_default();
-            page.scope.is_empty()
-                || page.scope.iter().any(|scope| *scope == name || scope == "." && name == proxy.name)
-        };
-        let mut body = String::new();
-        match kind {
+        let content = match kind {
             Kind::Html => {
-                let outcome = outcome.as_deref();
-                let view = View { page, snapshot: &snapshot, filter: &filter, is_admin, outcome };
-                page::html(&view, in_scope, &mut body);
+                let outcome =
+                    options.split(|byte| *byte == b';').find_map(|option| option.strip_prefix(b"st="));
+                let outcome = outcome.map(|code| String::from_utf8_lossy(code).into_owned());
+                Content::Page(Page::new(of, filter, is_admin, outcome, kept_options(&options, page)))
             }
-            Kind::Events => page::event(&snapshot, &filter, in_scope, &mut body),
-            Kind::Csv | Kind::Json => {
-                let encoding = if kind == Kind::Csv { Encoding::Plain } else { Encoding::Json };
-                let mut encoder = RowEncoder::begin(encoding, false, &mut body);
-                collect::rows(&snapshot, &filter, |row| {
-                    if in_scope(&row) {
-                        encoder.row(&row, &mut body);
-                    }
-                });
-                encoder.end(&mut body);
-            }
-        }
+            Kind::Events => Content::Event(Event::new(filter)),
+            Kind::Csv => Content::Table(Table::new(filter, Encoding::Plain, false)),
+            Kind::Typed => Content::Table(Table::new(filter, Encoding::Typed, false)),
+            Kind::Json => Content::Table(Table::new(filter, Encoding::Json, false)),
+        };
+        let refresh = page.refresh.filter(|_| !has(b"norefresh"));
         let refresh_s = refresh.map(|refresh| refresh.as_secs()).filter(|seconds| *seconds > 0);
         if page_head(&mut self.reply.head, kind, refresh_s).is_err() {
             return Some(Flow::Stop(self.reply_for(session, core, 500)));
         }
-        self.reply.body = body.into_bytes();
-        self.reply.is_silent = false;
-        Some(self.send_rule_reply(session, core))
+        Some(self.reply_with_report(session, core, Report::new(&snapshot.shared, content)))
     }
 
     /// `stats admin`: whether some rule lets this client change servers.
@@ -125,8 +109,10 @@ impl Stream {
         session: &mut Session,
         core: &mut Core,
         page: &StatsPage,
-        is_admin: bool,
+        // What the page was asked for with; `None`: this client may not.
+        kept: Option<&'static str>,
     ) -> Flow {
+        let is_admin = kept.is_some();
         if is_admin && !self.has_whole_body(session) && !self.wait_expired {
             return self.wait_for_body(session, core, FORM_LIMIT, 0);
         }
@@ -145,7 +131,7 @@ impl Stream {
         };
         let head = &mut self.reply.head;
         head.clear();
-        let location = format!("{};st={outcome}", page.uri);
+        let location = format!("{};st={outcome}{}", page.uri, kept.unwrap_or_default());
         let written = head
             .set_start_line(Version::HTTP_11, 303, b"See Other")
             .and_then(|()| head.headers.add(b"cache-control", b"no-cache"))
@@ -186,8 +172,38 @@ impl Stream {
 enum Kind {
     Html,
     Csv,
+    Typed,
     Json,
     Events,
+}
+
+impl Kind {
+    /// By the first word that names one.
+    fn of(options: &[u8]) -> Self {
+        options
+            .split(|byte| *byte == b';')
+            .find_map(|option| {
+                Some(match option {
+                    b"csv" => Kind::Csv,
+                    b"typed" => Kind::Typed,
+                    b"json" => Kind::Json,
+                    b"events" => Kind::Events,
+                    _ => return None,
+                })
+            })
+            .unwrap_or(Kind::Html)
+    }
+}
+
+/// The options that links, the form and the way back from it keep, in HAProxy's order.
+fn kept_options(options: &[u8], page: &StatsPage) -> &'static str {
+    let has = |word: &[u8]| options.split(|byte| *byte == b';').any(|option| option == word);
+    match (has(b"up"), has(b"norefresh") && page.refresh.is_some()) {
+        (true, true) => ";up;norefresh",
+        (true, false) => ";up",
+        (false, true) => ";norefresh",
+        (false, false) => "",
+    }
 }
 
 fn page_head(
@@ -200,7 +216,7 @@ fn page_head(
     let headers = &mut head.headers;
     headers.add(b"cache-control", b"no-cache")?;
     match kind {
-        Kind::Csv => headers.add(b"content-type", b"text/plain")?,
+        Kind::Csv | Kind::Typed => headers.add(b"content-type", b"text/plain")?,
         Kind::Json => headers.add(b"content-type", b"application/json")?,
         Kind::Events => headers.add(b"content-type", b"text/event-stream")?,
         Kind::Html => {
@@ -210,7 +226,7 @@ fn page_head(
         }
     }
     match refresh_s {
-        Some(seconds) if kind == Kind::Html => headers.add(b"refresh", seconds.to_string().as_bytes()),
+        Some(seconds) if kind != Kind::Events => headers.add(b"refresh", seconds.to_string().as_bytes()),
         _ => Ok(()),
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::proxy::Snapshot;
 use crate::proxy::checks::Reporter;
+use crate::services::report::Report;
 use crate::services::stats::info::Program;
 
 /// What a client may do; each level includes the ones before it (manual, bind option "level").
@@ -79,6 +80,8 @@ pub enum Reply {
     Wait(Duration),
     /// The answer comes from somebody else.
     Later(tokio::sync::oneshot::Receiver<String>),
+    /// Data that may be long; made and sent piece by piece.
+    Report(Box<Report>),
 }
 
 impl Reply {

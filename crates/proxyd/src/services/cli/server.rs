@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::command::{Admin, Level, SocketInfo};
 use super::session::{Session, Waiting};
 use crate::model::{Address, Bind};
+use crate::services::report::Report;
 
 /// A socket that cannot be opened, in one line.
 #[derive(Debug, thiserror::Error)]
@@ -244,6 +245,35 @@ impl Service {
         }
     }
 
+    /// Writes a long answer piece by piece; its last piece is left in `out`.
+    async fn write_report<S: AsyncWrite + Unpin>(
+        &self,
+        report: Box<Report>,
+        stream: &mut S,
+        out: &mut String,
+    ) -> io::Result<()> {
+        let mut next = Some(report);
+        while let Some(report) = next.take() {
+            if !out.is_empty() {
+                tokio::time::timeout(self.limits.timeout, stream.write_all(out.as_bytes())).await??;
+                out.clear();
+            }
+            let process = Arc::clone(&self.admin.snapshot.load().process);
+            let piece = match process.renderer.get() {
+                Some(renderer) => {
+                    let (done, piece) = tokio::sync::oneshot::channel();
+                    // Whoever asked may have gone.
+                    renderer.submit(report, move |piece| drop(done.send(piece)));
+                    piece.await.map_err(io::Error::other)?
+                }
+                None => report.piece(),
+            };
+            out.push_str(&piece.text);
+            next = piece.rest;
+        }
+        Ok(())
+    }
+
     async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S) -> io::Result<()> {
         let mut session = Session::new(Arc::clone(&self.admin), self.level, self.limits.timeout);
         let mut buffer = vec![0; 16 * 1024];
@@ -254,6 +284,7 @@ impl Service {
                     Waiting::Time(delay) => tokio::time::sleep(delay).await,
                     // Nobody answers any more when the process ends.
                     Waiting::Answer(answer) => out.push_str(&answer.await.unwrap_or_default()),
+                    Waiting::Report(report) => self.write_report(report, &mut stream, &mut out).await?,
                 }
                 session.resume(&mut out);
             }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use super::command::{Admin, CommandDef, Context, Level, Reply, Restriction, Severity};
 use super::help;
 use super::input::{self, Command, LINE_LENGTH_MAX, PAYLOAD_LENGTH_MAX};
+use crate::services::report::Report;
 
 /// How messages show their severity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -78,6 +79,8 @@ pub struct Session {
 pub enum Waiting {
     Time(Duration),
     Answer(tokio::sync::oneshot::Receiver<String>),
+    /// Its pieces are to be written.
+    Report(Box<Report>),
 }
 
 struct Payload {
@@ -200,6 +203,10 @@ impl Session {
             }
             Reply::Later(answer) => {
                 self.waiting = Some(Waiting::Answer(answer));
+                return;
+            }
+            Reply::Report(report) => {
+                self.waiting = Some(Waiting::Report(report));
                 return;
             }
         }

@@ -90,8 +90,17 @@ fn session(level: Level) -> (Session, Recorder) {
 fn answer_at(level: Level, bytes: &str) -> String {
     let (mut session, _) = session(level);
     let mut out = String::new();
-    session.feed(bytes.as_bytes(), &mut out);
+    feed(&mut session, bytes, &mut out);
     out
+}
+
+/// As the socket does it, with long answers in one piece.
+fn feed(session: &mut Session, bytes: &str, out: &mut String) {
+    session.feed(bytes.as_bytes(), out);
+    while let Some(super::session::Waiting::Report(report)) = session.take_wait() {
+        out.push_str(&report.whole());
+        session.resume(out);
+    }
 }
 
 fn answer(bytes: &str) -> String {
@@ -251,7 +260,7 @@ fn an_endless_line_ends_the_connection() {
 fn maintenance_and_ready_are_logged_and_shown() {
     let (mut session, recorder) = session(Level::Admin);
     let mut out = String::new();
-    session.feed(b"prompt i\ndisable server b/s2\nshow stat b 4 2\n", &mut out);
+    feed(&mut session, "prompt i\ndisable server b/s2\nshow stat b 4 2\n", &mut out);
     assert!(out.contains("\nb,s2,0,0,0,0,,0,0,0,,0,,0,0,0,0,MAINT,10,1,0,"), "{out}");
     assert_eq!(
         recorder.lines(),
@@ -265,7 +274,7 @@ fn maintenance_and_ready_are_logged_and_shown() {
     session.feed(b"set server b/s2 state ready\n", &mut out);
     assert_eq!(recorder.lines()[0], "[WARNING] Server b/s2 is UP/READY (leaving forced maintenance).");
     out.clear();
-    session.feed(b"disable server b/s1;disable server b/s2;show stat b 2 -1\n", &mut out);
+    feed(&mut session, "disable server b/s1;disable server b/s2;show stat b 2 -1\n", &mut out);
     let lines = recorder.lines();
     assert!(lines.contains(&"[ALERT] backend 'b' has no server available!".to_owned()), "{lines:?}");
     assert!(lines.contains(&"<0>backend b has no server available!".to_owned()), "{lines:?}");

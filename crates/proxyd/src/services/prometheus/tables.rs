@@ -1,6 +1,6 @@
 //! Which metrics there are: names and types are those of HAProxy's exporter, figures those of `show stat` and `show info`.
 
-use crate::services::stats::Column;
+use crate::services::stats::{Column, ObjectKind};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
@@ -34,10 +34,12 @@ pub enum Shape {
     CheckStates,
 }
 
-/// One metric of a kind of object.
+/// One metric of some kinds of objects.
 #[derive(Debug, Clone, Copy)]
 pub struct Metric {
     pub suffix: &'static str,
+    /// Which kinds of objects have it: sum of [`ObjectKind::filter_bit`]s.
+    pub kinds: u32,
     pub column: Column,
     pub kind: Kind,
     pub shape: Shape,
@@ -48,6 +50,10 @@ pub struct Metric {
 }
 
 impl Metric {
+    const fn of(self, kinds: u32) -> Self {
+        Self { kinds, ..self }
+    }
+
     const fn http(self) -> Self {
         Self { needs_http: true, ..self }
     }
@@ -58,7 +64,15 @@ impl Metric {
 }
 
 const fn gauge(suffix: &'static str, column: Column) -> Metric {
-    Metric { suffix, column, kind: Kind::Gauge, shape: Shape::Plain, needs_http: false, is_extra: false }
+    Metric {
+        suffix,
+        kinds: 0,
+        column,
+        kind: Kind::Gauge,
+        shape: Shape::Plain,
+        needs_http: false,
+        is_extra: false,
+    }
 }
 
 const fn counter(suffix: &'static str, column: Column) -> Metric {
@@ -160,159 +174,86 @@ pub const PROCESS: &[(&str, &str, Kind)] = &[
     ("warnings_total", "TotalWarnings", Kind::Counter),
 ];
 
-pub const FRONTEND: &[Metric] = &[
-    gauge("current_sessions", Column::SessionsCurrent),
-    gauge("max_sessions", Column::SessionsMax),
-    gauge("limit_sessions", Column::SessionLimit),
-    counter("sessions_total", Column::SessionsTotal),
-    counter("bytes_in_total", Column::BytesIn),
-    counter("bytes_out_total", Column::BytesOut),
-    counter("requests_denied_total", Column::DeniedRequests),
-    counter("responses_denied_total", Column::DeniedResponses),
-    counter("request_errors_total", Column::RequestErrors),
-    shaped("status", Column::Status, Shape::Status),
-    gauge("limit_session_rate", Column::RateLimit),
-    gauge("max_session_rate", Column::RateMax),
-    RESPONSES_BY_CODE,
-    gauge("http_requests_rate_max", Column::RequestRateMax).http(),
-    counter("http_requests_total", Column::RequestsTotal).http(),
-    counter("http_comp_bytes_in_total", Column::CompressionIn).http(),
-    counter("http_comp_bytes_out_total", Column::CompressionOut).http(),
-    counter("http_comp_bytes_bypassed_total", Column::CompressionBypassed).http(),
-    counter("http_comp_responses_total", Column::CompressedResponses).http(),
-    gauge("connections_rate_max", Column::ConnectionRateMax),
-    counter("connections_total", Column::ConnectionsTotal),
-    counter("intercepted_requests_total", Column::Intercepted),
-    counter("denied_connections_total", Column::DeniedConnections),
-    counter("denied_sessions_total", Column::DeniedSessions),
-    counter("failed_header_rewriting_total", Column::RewriteFailures),
-    counter("http_cache_lookups_total", Column::CacheLookups).http(),
-    counter("http_cache_hits_total", Column::CacheHits).http(),
-    counter("internal_errors_total", Column::InternalErrors),
-    counter("h1_total_sessions", Column::SessionsH1).http().extra(),
-    counter("h1_total_requests", Column::RequestsH1).http().extra(),
-    counter("h2_total_sessions", Column::SessionsH2).http().extra(),
-    counter("h2_total_requests", Column::RequestsH2).http().extra(),
-];
+/// Of frontends, listeners, backends, servers.
+const F: u32 = ObjectKind::Frontend.filter_bit();
+const L: u32 = ObjectKind::Listener.filter_bit();
+const B: u32 = ObjectKind::Backend.filter_bit();
+const S: u32 = ObjectKind::Server.filter_bit();
 
-pub const LISTENER: &[Metric] = &[
-    gauge("current_sessions", Column::SessionsCurrent),
-    gauge("max_sessions", Column::SessionsMax),
-    gauge("limit_sessions", Column::SessionLimit),
-    counter("sessions_total", Column::SessionsTotal),
-    counter("bytes_in_total", Column::BytesIn),
-    counter("bytes_out_total", Column::BytesOut),
-    counter("requests_denied_total", Column::DeniedRequests),
-    counter("responses_denied_total", Column::DeniedResponses),
-    counter("request_errors_total", Column::RequestErrors),
-    shaped("status", Column::Status, Shape::Status),
-    counter("denied_connections_total", Column::DeniedConnections),
-    counter("denied_sessions_total", Column::DeniedSessions),
-    counter("failed_header_rewriting_total", Column::RewriteFailures),
-    counter("internal_errors_total", Column::InternalErrors),
-];
-
-pub const BACKEND: &[Metric] = &[
-    gauge("current_queue", Column::QueueCurrent),
-    gauge("max_queue", Column::QueueMax),
-    gauge("current_sessions", Column::SessionsCurrent),
-    gauge("max_sessions", Column::SessionsMax),
-    gauge("limit_sessions", Column::SessionLimit),
-    counter("sessions_total", Column::SessionsTotal),
-    counter("bytes_in_total", Column::BytesIn),
-    counter("bytes_out_total", Column::BytesOut),
-    counter("requests_denied_total", Column::DeniedRequests),
-    counter("responses_denied_total", Column::DeniedResponses),
-    counter("connection_errors_total", Column::ConnectionErrors),
-    counter("response_errors_total", Column::ResponseErrors),
-    counter("retry_warnings_total", Column::Retries),
-    counter("redispatch_warnings_total", Column::Redispatches),
-    shaped("status", Column::Status, Shape::Status),
-    gauge("weight", Column::Weight),
-    gauge("active_servers", Column::Active),
-    gauge("backup_servers", Column::Backup),
-    counter("check_up_down_total", Column::ChecksDown),
-    gauge("check_last_change_seconds", Column::LastChange),
-    counter("downtime_seconds_total", Column::Downtime),
-    counter("loadbalanced_total", Column::Balanced),
-    gauge("max_session_rate", Column::RateMax),
-    RESPONSES_BY_CODE,
-    counter("http_requests_total", Column::RequestsTotal).http(),
-    counter("client_aborts_total", Column::ClientAborts),
-    counter("server_aborts_total", Column::ServerAborts),
-    counter("http_comp_bytes_in_total", Column::CompressionIn).http(),
-    counter("http_comp_bytes_out_total", Column::CompressionOut).http(),
-    counter("http_comp_bytes_bypassed_total", Column::CompressionBypassed).http(),
-    counter("http_comp_responses_total", Column::CompressedResponses).http(),
-    gauge("last_session_seconds", Column::LastSession),
-    milliseconds("queue_time_average_seconds", Column::QueueTime),
-    milliseconds("connect_time_average_seconds", Column::ConnectTime),
-    milliseconds("response_time_average_seconds", Column::ResponseTime),
-    milliseconds("total_time_average_seconds", Column::TotalTime),
-    counter("failed_header_rewriting_total", Column::RewriteFailures),
-    counter("connection_attempts_total", Column::Connects),
-    counter("connection_reuses_total", Column::Reuses),
-    counter("http_cache_lookups_total", Column::CacheLookups).http(),
-    counter("http_cache_hits_total", Column::CacheHits).http(),
-    milliseconds("max_queue_time_seconds", Column::QueueTimeMax),
-    milliseconds("max_connect_time_seconds", Column::ConnectTimeMax),
-    milliseconds("max_response_time_seconds", Column::ResponseTimeMax),
-    milliseconds("max_total_time_seconds", Column::TotalTimeMax),
-    counter("internal_errors_total", Column::InternalErrors),
-    gauge("uweight", Column::UserWeight),
-    shaped("agg_server_status", Column::AggregatedServerStatus, Shape::ServerStates),
-    shaped("agg_server_check_status", Column::AggregatedServerCheckStatus, Shape::ServerStates),
-    shaped("agg_check_status", Column::AggregatedCheckStatus, Shape::CheckStates),
-];
-
-pub const SERVER: &[Metric] = &[
-    gauge("current_queue", Column::QueueCurrent),
-    gauge("max_queue", Column::QueueMax),
-    gauge("current_sessions", Column::SessionsCurrent),
-    gauge("max_sessions", Column::SessionsMax),
-    gauge("limit_sessions", Column::SessionLimit),
-    counter("sessions_total", Column::SessionsTotal),
-    counter("bytes_in_total", Column::BytesIn),
-    counter("bytes_out_total", Column::BytesOut),
-    counter("responses_denied_total", Column::DeniedResponses),
-    counter("connection_errors_total", Column::ConnectionErrors),
-    counter("response_errors_total", Column::ResponseErrors),
-    counter("retry_warnings_total", Column::Retries),
-    counter("redispatch_warnings_total", Column::Redispatches),
-    shaped("status", Column::Status, Shape::Status),
-    gauge("weight", Column::Weight),
-    counter("check_failures_total", Column::ChecksFailed),
-    counter("check_up_down_total", Column::ChecksDown),
-    gauge("check_last_change_seconds", Column::LastChange),
-    counter("downtime_seconds_total", Column::Downtime),
-    gauge("queue_limit", Column::QueueLimit),
-    gauge("current_throttle", Column::Throttle),
-    counter("loadbalanced_total", Column::Balanced),
-    gauge("max_session_rate", Column::RateMax),
-    shaped("check_status", Column::CheckStatus, Shape::CheckStatus),
-    gauge("check_code", Column::CheckCode),
-    milliseconds("check_duration_seconds", Column::CheckDuration),
-    RESPONSES_BY_CODE,
-    counter("client_aborts_total", Column::ClientAborts),
-    counter("server_aborts_total", Column::ServerAborts),
-    gauge("last_session_seconds", Column::LastSession),
-    milliseconds("queue_time_average_seconds", Column::QueueTime),
-    milliseconds("connect_time_average_seconds", Column::ConnectTime),
-    milliseconds("response_time_average_seconds", Column::ResponseTime),
-    milliseconds("total_time_average_seconds", Column::TotalTime),
-    counter("failed_header_rewriting_total", Column::RewriteFailures),
-    counter("connection_attempts_total", Column::Connects),
-    counter("connection_reuses_total", Column::Reuses),
-    gauge("idle_connections_current", Column::IdleConnections),
-    gauge("idle_connections_limit", Column::IdleLimit),
-    milliseconds("max_queue_time_seconds", Column::QueueTimeMax),
-    milliseconds("max_connect_time_seconds", Column::ConnectTimeMax),
-    milliseconds("max_response_time_seconds", Column::ResponseTimeMax),
-    milliseconds("max_total_time_seconds", Column::TotalTimeMax),
-    counter("internal_errors_total", Column::InternalErrors),
-    gauge("unsafe_idle_connections_current", Column::IdleUnsafe),
-    gauge("safe_idle_connections_current", Column::IdleSafe),
-    gauge("used_connections_current", Column::UsedConnections),
-    gauge("need_connections_current", Column::NeededConnections),
-    gauge("uweight", Column::UserWeight),
+/// Everything that is exported of objects; each kind of object has them in this order.
+pub const OBJECTS: &[Metric] = &[
+    gauge("current_queue", Column::QueueCurrent).of(B | S),
+    gauge("max_queue", Column::QueueMax).of(B | S),
+    gauge("current_sessions", Column::SessionsCurrent).of(F | L | B | S),
+    gauge("max_sessions", Column::SessionsMax).of(F | L | B | S),
+    gauge("limit_sessions", Column::SessionLimit).of(F | L | B | S),
+    counter("sessions_total", Column::SessionsTotal).of(F | L | B | S),
+    counter("bytes_in_total", Column::BytesIn).of(F | L | B | S),
+    counter("bytes_out_total", Column::BytesOut).of(F | L | B | S),
+    counter("requests_denied_total", Column::DeniedRequests).of(F | L | B),
+    counter("responses_denied_total", Column::DeniedResponses).of(F | L | B | S),
+    counter("request_errors_total", Column::RequestErrors).of(F | L),
+    counter("connection_errors_total", Column::ConnectionErrors).of(B | S),
+    counter("response_errors_total", Column::ResponseErrors).of(B | S),
+    counter("retry_warnings_total", Column::Retries).of(B | S),
+    counter("redispatch_warnings_total", Column::Redispatches).of(B | S),
+    shaped("status", Column::Status, Shape::Status).of(F | L | B | S),
+    gauge("limit_session_rate", Column::RateLimit).of(F),
+    gauge("weight", Column::Weight).of(B | S),
+    gauge("active_servers", Column::Active).of(B),
+    gauge("backup_servers", Column::Backup).of(B),
+    counter("check_failures_total", Column::ChecksFailed).of(S),
+    counter("check_up_down_total", Column::ChecksDown).of(B | S),
+    gauge("check_last_change_seconds", Column::LastChange).of(B | S),
+    counter("downtime_seconds_total", Column::Downtime).of(B | S),
+    gauge("queue_limit", Column::QueueLimit).of(S),
+    gauge("current_throttle", Column::Throttle).of(S),
+    counter("loadbalanced_total", Column::Balanced).of(B | S),
+    gauge("max_session_rate", Column::RateMax).of(F | B | S),
+    shaped("check_status", Column::CheckStatus, Shape::CheckStatus).of(S),
+    gauge("check_code", Column::CheckCode).of(S),
+    milliseconds("check_duration_seconds", Column::CheckDuration).of(S),
+    RESPONSES_BY_CODE.of(F | B | S),
+    gauge("http_requests_rate_max", Column::RequestRateMax).http().of(F),
+    counter("http_requests_total", Column::RequestsTotal).http().of(F | B),
+    counter("client_aborts_total", Column::ClientAborts).of(B | S),
+    counter("server_aborts_total", Column::ServerAborts).of(B | S),
+    counter("http_comp_bytes_in_total", Column::CompressionIn).http().of(F | B),
+    counter("http_comp_bytes_out_total", Column::CompressionOut).http().of(F | B),
+    counter("http_comp_bytes_bypassed_total", Column::CompressionBypassed).http().of(F | B),
+    counter("http_comp_responses_total", Column::CompressedResponses).http().of(F | B),
+    gauge("connections_rate_max", Column::ConnectionRateMax).of(F),
+    counter("connections_total", Column::ConnectionsTotal).of(F),
+    counter("intercepted_requests_total", Column::Intercepted).of(F),
+    counter("denied_connections_total", Column::DeniedConnections).of(F | L),
+    counter("denied_sessions_total", Column::DeniedSessions).of(F | L),
+    gauge("last_session_seconds", Column::LastSession).of(B | S),
+    milliseconds("queue_time_average_seconds", Column::QueueTime).of(B | S),
+    milliseconds("connect_time_average_seconds", Column::ConnectTime).of(B | S),
+    milliseconds("response_time_average_seconds", Column::ResponseTime).of(B | S),
+    milliseconds("total_time_average_seconds", Column::TotalTime).of(B | S),
+    counter("failed_header_rewriting_total", Column::RewriteFailures).of(F | L | B | S),
+    counter("connection_attempts_total", Column::Connects).of(B | S),
+    counter("connection_reuses_total", Column::Reuses).of(B | S),
+    counter("http_cache_lookups_total", Column::CacheLookups).http().of(F | B),
+    counter("http_cache_hits_total", Column::CacheHits).http().of(F | B),
+    gauge("idle_connections_current", Column::IdleConnections).of(S),
+    gauge("idle_connections_limit", Column::IdleLimit).of(S),
+    milliseconds("max_queue_time_seconds", Column::QueueTimeMax).of(B | S),
+    milliseconds("max_connect_time_seconds", Column::ConnectTimeMax).of(B | S),
+    milliseconds("max_response_time_seconds", Column::ResponseTimeMax).of(B | S),
+    milliseconds("max_total_time_seconds", Column::TotalTimeMax).of(B | S),
+    counter("internal_errors_total", Column::InternalErrors).of(F | L | B | S),
+    counter("h1_total_sessions", Column::SessionsH1).http().extra().of(F),
+    counter("h1_total_requests", Column::RequestsH1).http().extra().of(F),
+    counter("h2_total_sessions", Column::SessionsH2).http().extra().of(F),
+    counter("h2_total_requests", Column::RequestsH2).http().extra().of(F),
+    gauge("unsafe_idle_connections_current", Column::IdleUnsafe).of(S),
+    gauge("safe_idle_connections_current", Column::IdleSafe).of(S),
+    gauge("used_connections_current", Column::UsedConnections).of(S),
+    gauge("need_connections_current", Column::NeededConnections).of(S),
+    gauge("uweight", Column::UserWeight).of(B | S),
+    shaped("agg_server_status", Column::AggregatedServerStatus, Shape::ServerStates).of(B),
+    shaped("agg_server_check_status", Column::AggregatedServerCheckStatus, Shape::ServerStates).of(B),
+    shaped("agg_check_status", Column::AggregatedCheckStatus, Shape::CheckStates).of(B),
 ];

@@ -7,102 +7,25 @@ use hacore::health::{AdminState, Health, Operation};
 
 use super::columns::Column;
 use super::row::{ObjectKind, StatRow, Value};
+use super::walk::Filter;
 use crate::model::{Address, BalanceAlgorithm, Mode};
 use crate::proxy::{
     Backend, Counter, Counters, Frontend, FrontendState, Listener, RequestTime, Server, Snapshot,
 };
 
-/// Which rows are wanted: `show stat <iid> <type> <sid>` and its words.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Filter {
-    /// The proxy's number.
-    pub proxy_number: Option<u32>,
-    /// Sum of [`ObjectKind::filter_bit`]s.
-    pub kinds: u32,
-    /// The server's or listener's number.
-    pub object_number: Option<u32>,
-    /// `up`: no server that is down.
-    pub only_up: bool,
-    /// `no-maint`: no server in maintenance.
-    pub without_maintenance: bool,
-    /// Addresses, cookies and algorithms, which a user of the lowest level does not see.
-    pub with_legends: bool,
-}
-
-impl Default for Filter {
-    fn default() -> Self {
-        Self {
-            proxy_number: None,
-            kinds: u32::MAX,
-            object_number: None,
-            only_up: false,
-            without_maintenance: false,
-            with_legends: true,
-        }
-    }
-}
-
-impl Filter {
-    fn wants(&self, kind: ObjectKind, number: u32) -> bool {
-        self.kinds & kind.filter_bit() != 0 && self.object_number.is_none_or(|wanted| wanted == number)
-    }
-}
-
-/// Gives every wanted row to `each`, in HAProxy's order: per proxy the frontend, its listeners, servers, the backend.
-pub fn rows(snapshot: &Snapshot, filter: &Filter, each: impl FnMut(StatRow)) {
-    rows_of(snapshot, filter, |proxy| proxy.options.socket_stats, each);
-}
-
-/// The same with the listeners of all frontends.
-pub fn rows_with_listeners(snapshot: &Snapshot, filter: &Filter, each: impl FnMut(StatRow)) {
-    rows_of(snapshot, filter, |_| true, each);
-}
-
-fn rows_of(
-    snapshot: &Snapshot,
-    filter: &Filter,
-    with_listeners: impl Fn(&crate::model::Proxy) -> bool,
-    mut each: impl FnMut(StatRow),
-) {
-    let clock = Clock { now: Instant::now(), now_ms: snapshot.process.now_ms() };
-    for (id, proxy) in (0u32..).map(crate::model::ProxyId).zip(&snapshot.proxies) {
-        let other = filter.proxy_number.is_some_and(|wanted| wanted != proxy.numeric_id);
-        if other || proxy.disabled {
-            continue;
-        }
-        if let Some(frontend) = snapshot.frontend(id) {
-            if filter.wants(ObjectKind::Frontend, 0) {
-                each(frontend_row(frontend, &clock));
-            }
-            if with_listeners(proxy) {
-                let wanted = |l: &&std::sync::Arc<Listener>| filter.wants(ObjectKind::Listener, l.id);
-                frontend
-                    .listeners
-                    .iter()
-                    .filter(wanted)
-                    .for_each(|l| each(listener_row(frontend, l, filter)));
-            }
-        }
-        if let Some(backend) = snapshot.backend(id) {
-            for server in backend.servers.iter().filter(|server| !server.model.is_nameless()) {
-                if filter.wants(ObjectKind::Server, server.model.numeric_id) {
-                    server_row(backend, server, filter, &clock).into_iter().for_each(&mut each);
-                }
-            }
-            if filter.wants(ObjectKind::Backend, 0) {
-                each(backend_row(backend, filter, &clock));
-            }
-        }
-    }
-}
-
-struct Clock {
+/// The moment that ages and rates are told for.
+#[derive(Debug, Clone, Copy)]
+pub struct Clock {
     now: Instant,
     /// The process's clock, which the rates count by.
     now_ms: u64,
 }
 
 impl Clock {
+    pub fn of(snapshot: &Snapshot) -> Self {
+        Self { now: Instant::now(), now_ms: snapshot.process.now_ms() }
+    }
+
     fn seconds_since_ms(&self, at_ms: u64) -> u64 {
         self.now_ms.saturating_sub(at_ms) / 1000
     }
@@ -115,7 +38,9 @@ fn clamp(n: u64) -> u32 {
 /// The counters that a kind of object shows.
 fn set_counters(row: &mut StatRow, counters: &Counters, columns: &[(Column, Counter)]) {
     for (column, counter) in columns {
-        row.set(*column, Value::U64(counters.value(*counter)));
+        if row.wants(*column) {
+            row.set(*column, Value::U64(counters.value(*counter)));
+        }
     }
 }
 
@@ -177,9 +102,10 @@ const PROTOCOLS: &[(Column, Counter)] = &[
 const SPLICED: &[(Column, Counter)] =
     &[(Column::SplicedIn, Counter::SplicedIn), (Column::SplicedOut, Counter::SplicedOut)];
 
-fn frontend_row(frontend: &Frontend, clock: &Clock) -> StatRow {
+pub(super) fn frontend_row(frontend: &Frontend, filter: &Filter, clock: &Clock) -> StatRow {
     let model = &frontend.model;
-    let mut row = StatRow::new(ObjectKind::Frontend, &model.name, "FRONTEND", model.numeric_id, 0);
+    let mut row =
+        StatRow::new(ObjectKind::Frontend, &model.name, "FRONTEND", model.numeric_id, 0).only(filter.columns);
     set_counters(&mut row, &frontend.counters, TRAFFIC);
     set_counters(&mut row, &frontend.counters, CLIENT_SIDE);
     set_counters(&mut row, &frontend.counters, COMPRESSION);
@@ -230,10 +156,11 @@ fn set_zeroes(row: &mut StatRow, columns: &[Column]) {
     }
 }
 
-fn listener_row(frontend: &Frontend, listener: &Listener, filter: &Filter) -> StatRow {
+pub(super) fn listener_row(frontend: &Frontend, listener: &Listener, filter: &Filter) -> StatRow {
     let model = &frontend.model;
     let mut row =
-        StatRow::new(ObjectKind::Listener, &model.name, &listener.name, model.numeric_id, listener.id);
+        StatRow::new(ObjectKind::Listener, &model.name, &listener.name, model.numeric_id, listener.id)
+            .only(filter.columns);
     set_counters(&mut row, &listener.counters, TRAFFIC);
     set_counters(&mut row, &listener.counters, CLIENT_SIDE);
     row.set(Column::SessionsCurrent, Value::U32(listener.sessions.current()));
@@ -251,7 +178,12 @@ fn listener_row(frontend: &Frontend, listener: &Listener, filter: &Filter) -> St
 }
 
 /// The row of a server, unless the filter's `up` or `no-maint` leave it out.
-fn server_row(backend: &Backend, server: &Server, filter: &Filter, clock: &Clock) -> Option<StatRow> {
+pub(super) fn server_row(
+    backend: &Backend,
+    server: &Server,
+    filter: &Filter,
+    clock: &Clock,
+) -> Option<StatRow> {
     let model = &server.model;
     let proxy = &backend.model;
     let health = server.health.lock();
@@ -260,7 +192,8 @@ fn server_row(backend: &Backend, server: &Server, filter: &Filter, clock: &Clock
         return None;
     }
     let mut row =
-        StatRow::new(ObjectKind::Server, &proxy.name, &model.name, proxy.numeric_id, model.numeric_id);
+        StatRow::new(ObjectKind::Server, &proxy.name, &model.name, proxy.numeric_id, model.numeric_id)
+            .only(filter.columns);
     set_health(&mut row, &health, server, clock);
     drop(health);
     set_counters(&mut row, &server.counters, TRAFFIC);
@@ -298,8 +231,10 @@ fn server_row(backend: &Backend, server: &Server, filter: &Filter, clock: &Clock
         row.set(Column::Tracked, Value::text(tracked.clone()));
     }
     row.set(Column::Mode, Value::text(mode_name(proxy.mode)));
-    if filter.with_legends {
+    if filter.with_legends && row.wants(Column::Address) {
         row.set(Column::Address, Value::text(address_text(&server.address())));
+    }
+    if filter.with_legends {
         if let Some(cookie) = &model.cookie {
             row.set(Column::Cookie, Value::text(cookie.clone()));
         }
@@ -311,7 +246,9 @@ fn set_health(row: &mut StatRow, health: &Health, server: &Server, clock: &Clock
     let weight = u32::from(health.weight());
     let throttle = health.slowstart_percent(clock.now);
     let effective = throttle.map_or(weight, |percent| (weight * u32::from(percent)).div_ceil(100));
-    row.set(Column::Status, Value::text(health.status().to_string()));
+    if row.wants(Column::Status) {
+        row.set(Column::Status, Value::text(health.status().to_string()));
+    }
     row.set(Column::Weight, Value::U32(effective));
     row.set(Column::UserWeight, Value::U32(weight));
     if let Some(percent) = throttle {
@@ -319,6 +256,9 @@ fn set_health(row: &mut StatRow, health: &Health, server: &Server, clock: &Clock
     }
     let changed = clock.now.saturating_duration_since(health.changed_at()).as_secs();
     row.set(Column::LastChange, Value::U32(clamp(changed)));
+    if !HEALTH_COLUMNS.iter().chain(&CHECK_COLUMNS).chain(&AGENT_COLUMNS).any(|column| row.wants(*column)) {
+        return;
+    }
     let (check, agent) = (health.check_fields(false), health.agent_fields(false));
     if check.counters.is_some()
         || agent.counters.is_some()
@@ -328,11 +268,17 @@ fn set_health(row: &mut StatRow, health: &Health, server: &Server, clock: &Clock
         row.set(Column::ChecksFailed, Value::U64(totals.failed_checks));
         row.set(Column::ChecksDown, Value::U64(totals.downs));
         row.set(Column::Downtime, Value::U32(clamp(totals.downtime(clock.now).as_secs())));
-        row.set(Column::Observed, Value::U64(totals.observed_failures));
+        if server.model.observe.is_some() {
+            row.set(Column::Observed, Value::U64(totals.observed_failures));
+        }
     }
     set_check(row, check, CHECK_COLUMNS);
     set_check(row, agent, AGENT_COLUMNS);
 }
+
+/// With those of [`CHECK_COLUMNS`] and [`AGENT_COLUMNS`], what [`set_health`] has to look at checks for.
+const HEALTH_COLUMNS: &[Column] =
+    &[Column::ChecksFailed, Column::ChecksDown, Column::Downtime, Column::Observed];
 
 /// Status, code, duration, sentence, description, rise, fall, health.
 type CheckColumns = [Column; 8];
@@ -383,8 +329,12 @@ fn set_times(row: &mut StatRow, counters: &Counters) {
         (Column::ResponseTime, Column::ResponseTimeMax, RequestTime::Response),
         (Column::TotalTime, Column::TotalTimeMax, RequestTime::Total),
     ] {
-        row.set(average, Value::U32(clamp(counters.average_ms(time))));
-        row.set(max, Value::U32(clamp(counters.max_ms(time))));
+        if row.wants(average) {
+            row.set(average, Value::U32(clamp(counters.average_ms(time))));
+        }
+        if row.wants(max) {
+            row.set(max, Value::U32(clamp(counters.max_ms(time))));
+        }
     }
 }
 
@@ -432,9 +382,10 @@ pub fn usable(backend: &Backend, now: Instant) -> Usable {
     Usable { active: active.active, backup: backup.backup, ..carrying }
 }
 
-fn backend_row(backend: &Backend, filter: &Filter, clock: &Clock) -> StatRow {
+pub(super) fn backend_row(backend: &Backend, filter: &Filter, clock: &Clock) -> StatRow {
     let model = &backend.model;
-    let mut row = StatRow::new(ObjectKind::Backend, &model.name, "BACKEND", model.numeric_id, 0);
+    let mut row =
+        StatRow::new(ObjectKind::Backend, &model.name, "BACKEND", model.numeric_id, 0).only(filter.columns);
     set_counters(&mut row, &backend.counters, TRAFFIC);
     set_counters(&mut row, &backend.counters, SERVER_SIDE);
     set_counters(&mut row, &backend.counters, COMPRESSION);
@@ -447,7 +398,19 @@ fn backend_row(backend: &Backend, filter: &Filter, clock: &Clock) -> StatRow {
     }
     set_times(&mut row, &backend.counters);
     set_last_session(&mut row, backend.last_session_ms.load(Relaxed), clock);
-    let usable = usable(backend, clock.now);
+    // All servers are looked at for these.
+    let of_servers = [
+        Column::Weight,
+        Column::UserWeight,
+        Column::Active,
+        Column::Backup,
+        Column::Status,
+        Column::Downtime,
+    ];
+    let usable = match of_servers.iter().any(|column| row.wants(*column)) {
+        true => usable(backend, clock.now),
+        false => Usable::default(),
+    };
     for (column, value) in [
         (Column::QueueCurrent, backend.queue.len()),
         (Column::QueueMax, backend.queue.max()),
@@ -468,7 +431,18 @@ fn backend_row(backend: &Backend, filter: &Filter, clock: &Clock) -> StatRow {
         row.set(column, Value::U32(value));
     }
     let up = usable.weight > 0 || backend.servers.is_empty();
-    row.set(Column::Status, Value::text(if up { "UP" } else { "DOWN" }));
+    let status = if up { "UP" } else { "DOWN" };
+    if (filter.only_up || filter.without_maintenance) && row.wants(Column::Status) {
+        // Some rows are left out: of how many servers this is the sum.
+        let running = |server: &&std::sync::Arc<Server>| {
+            let health = server.health.lock();
+            health.admin() != AdminState::Maintenance && health.operation() != Operation::Stopped
+        };
+        let (running, all) = (backend.servers.iter().filter(running).count(), backend.servers.len());
+        row.set(Column::Status, Value::text(format!("{status} ({running}/{all})")));
+    } else {
+        row.set(Column::Status, Value::text(status));
+    }
     row.set(Column::ChecksDown, Value::U64(backend.counters.value(Counter::DownTransitions)));
     if !backend.servers.is_empty() {
         row.set(Column::Downtime, Value::U32(clamp(downtime_s(backend, up, clock))));

@@ -17,7 +17,7 @@ pub enum Encoding {
 }
 
 /// Rows one after the other, for any encoding; the caller may write what is there away in between.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct RowEncoder {
     encoding: Encoding,
     with_description: bool,

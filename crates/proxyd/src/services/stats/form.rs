@@ -84,15 +84,19 @@ pub fn submit(snapshot: &Snapshot, reporter: &Reporter, body: &[u8]) -> &'static
             _ => {}
         }
     }
+    if servers.is_empty() {
+        return "NONE";
+    }
     let (Some(action), Some(backend)) = (action, backend) else { return "ERRP" };
     let found: Vec<&Arc<Server>> = servers.iter().filter_map(|name| backend.server_named(name)).collect();
-    if found.is_empty() || found.len() < servers.len() {
-        return "ERRP";
-    }
-    for server in found {
+    for server in &found {
         action.carry_out(snapshot, reporter, backend, server);
     }
-    "DONE"
+    match found.len() {
+        0 => "ERRP",
+        some if some < servers.len() => "PART",
+        _ => "DONE",
+    }
 }
 
 /// `#3` or a name.

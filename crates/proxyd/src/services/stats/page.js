@@ -101,7 +101,7 @@
   state.hidden = false;
   state.addEventListener("click", toggle);
   for (const all of document.querySelectorAll("input[data-all]")) {
-    all.hidden = false;
+    all.hidden = !all.closest("table").querySelector("input[name=s]");
     all.addEventListener("change", () => {
       for (const box of all.closest("table").querySelectorAll("input[name=s]")) {
         if (!box.closest("tr").hidden) box.checked = all.checked;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::columns::{COLUMN_COUNT, Column};
+use super::walk::Columns;
 
 /// What a row is about; the number is the `type` column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -36,7 +37,7 @@ impl ObjectKind {
     }
 
     /// The bit of `show stat <iid> <type> <sid>`: 1 frontends, 2 backends, 4 servers, 8 listeners.
-    pub fn filter_bit(self) -> u32 {
+    pub const fn filter_bit(self) -> u32 {
         1 << (self as u8)
     }
 }
@@ -86,12 +87,19 @@ pub struct StatRow {
     /// `sid`: the server's or listener's number, 0 for the others.
     pub object_number: u32,
     values: Vec<Option<Value>>,
+    wanted: Columns,
 }
 
 impl StatRow {
     /// An empty row but for the columns that name the object.
     pub fn new(kind: ObjectKind, proxy: &str, service: &str, proxy_number: u32, object_number: u32) -> Self {
-        let mut row = Self { kind, proxy_number, object_number, values: vec![None; COLUMN_COUNT] };
+        let mut row = Self {
+            kind,
+            proxy_number,
+            object_number,
+            values: vec![None; COLUMN_COUNT],
+            wanted: Columns::ALL,
+        };
         row.set(Column::ProxyName, Value::text(proxy.to_owned()));
         row.set(Column::ServiceName, Value::text(service.to_owned()));
         row.set(Column::ProcessNumber, Value::U32(1));
@@ -101,7 +109,21 @@ impl StatRow {
         row
     }
 
+    /// The same, for which only some columns will be looked up.
+    pub fn only(mut self, columns: Columns) -> Self {
+        self.wanted = columns;
+        self
+    }
+
+    /// Whether it is worth while to find out what [`Self::set`] would be given.
+    pub fn wants(&self, column: Column) -> bool {
+        self.wanted.has(column)
+    }
+
     pub fn set(&mut self, column: Column, value: Value) {
+        if !self.wants(column) {
+            return;
+        }
         if let Some(slot) = self.values.get_mut(column as usize) {
             *slot = Some(value);
         }

@@ -2,9 +2,10 @@
 
 use super::super::command::{CommandDef, Context, Level, Reply};
 use super::def;
-use crate::services::stats::collect::{self, Filter};
-use crate::services::stats::encode::{self, Encoding, RowEncoder};
+use crate::services::report::{Content, Report, Table};
+use crate::services::stats::encode::{self, Encoding};
 use crate::services::stats::info;
+use crate::services::stats::walk::Filter;
 
 pub(super) const TABLE: &[CommandDef] = &[
     def(
@@ -73,11 +74,10 @@ fn show_stat(context: &mut Context<'_>, words: &[&str]) -> Reply {
         filter.object_number = u32::try_from(object).ok();
     }
     let (encoding, with_description) = encoding(words);
-    let mut out = String::new();
-    let mut encoder = RowEncoder::begin(encoding, with_description, &mut out);
-    collect::rows(context.snapshot, &filter, |row| encoder.row(&row, &mut out));
-    encoder.end(&mut out);
-    Reply::Data(out)
+    Reply::Report(Report::new(
+        context.snapshot,
+        Content::Table(Table::new(filter, encoding, with_description)),
+    ))
 }
 
 /// A proxy by number (-1: all) or by name.
