@@ -5,7 +5,7 @@ DESTDIR ?=
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build check test test-databases demo bench install lab-up lab-down deps docs clean
+.PHONY: help build check test test-clients test-databases demo bench install lab-up lab-down deps docs clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,10 @@ test-databases: ## PostgreSQL with Patroni, Redis with Sentinel, MariaDB and ngi
 	scripts/deps databases
 	$(CARGO) build -p proxyd
 	$(CARGO) test -p testkit --test databases -- --nocapture
+
+test-clients: ## clients of HAProxy (HATop, Ansible, munin, netdata, exporters, …) against proxyd and the genuine haproxy
+	$(CARGO) build -p proxyd
+	scripts/test-clients
 
 demo: ## the chapter's set-up in network namespaces, dying piece by piece (KEEP=1 leaves it up)
 	scripts/demo $(if $(KEEP),--keep)

@@ -110,3 +110,49 @@ fn promtool_finds_nothing_that_is_wrong_with_it() {
         said.lines().filter(|line| !OWN.iter().any(|name| line.starts_with(name))).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+#[test]
+fn the_dashboard_asks_for_metrics_and_labels_that_are_exported() {
+    let dashboard = std::fs::read_to_string(environment::root().join("etc/grafana/proxyd.json")).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    assert!(dashboard["panels"].as_array().is_some_and(|panels| !panels.is_empty()));
+    let mut expressions = Vec::new();
+    collect_expressions(&dashboard, &mut expressions);
+    assert!(expressions.len() > 10);
+    let exported = metrics(&Exporter::start(&environment::built("proxyd").unwrap()).get(""));
+    for expression in expressions {
+        let names: Vec<&str> = expression
+            .split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+            .filter(|word| word.starts_with("haproxy_"))
+            .collect();
+        assert!(!names.is_empty(), "{expression}");
+        for name in names {
+            let base = name.strip_suffix("_bucket").unwrap_or(name);
+            let Some((kind, labels)) = exported.get(base) else { panic!("{name} is not exported") };
+            assert_eq!(name != base, kind == "histogram", "{name}");
+            for label in ["state", "code"] {
+                assert!(
+                    !expression.contains(&format!("{label}=\"")) || labels.contains(label),
+                    "{expression}"
+                );
+            }
+            // Prometheus adds `instance` itself.
+            assert!(
+                labels.contains("proxy") || labels.is_empty() || kind == "histogram",
+                "{expression}: {labels:?}"
+            );
+        }
+    }
+}
+
+/// Every `expr` in a JSON document.
+fn collect_expressions(value: &serde_json::Value, into: &mut Vec<String>) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            into.extend(fields.get("expr").and_then(serde_json::Value::as_str).map(str::to_owned));
+            fields.values().for_each(|value| collect_expressions(value, into));
+        }
+        serde_json::Value::Array(items) => items.iter().for_each(|item| collect_expressions(item, into)),
+        _ => {}
+    }
+}

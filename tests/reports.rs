@@ -8,7 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use testkit::daemon::Daemon;
-use testkit::{environment, oracle, port, raw};
+use testkit::{environment, oracle, port, raw, wait};
 
 const QUIET: Duration = Duration::from_secs(20);
 
@@ -61,7 +61,7 @@ fn statistics_of_many_servers_come_whole_however_they_are_asked_for() {
     let mut daemon = Daemon::proxy(&environment::built("proxyd").unwrap(), &text).unwrap();
     daemon.await_listening(address).unwrap();
 
-    let mut admin = UnixStream::connect(&socket).unwrap();
+    let mut admin = wait::until(wait::LIMIT, || UnixStream::connect(&socket).ok()).unwrap();
     admin.write_all(b"show stat\n").unwrap();
     let mut said = String::new();
     admin.read_to_string(&mut said).unwrap();

@@ -272,6 +272,15 @@ impl PatternFiles {
         }
     }
 
+    /// Names of the files that both have and that say something else than they did for `old`.
+    pub fn edited_since(&self, old: &PatternFiles) -> Vec<String> {
+        let is_edited = |file: &Arc<PatternFile>| {
+            let known = old.files.lock().get(&*file.name).cloned();
+            known.is_some_and(|known| known.loaded != file.loaded)
+        };
+        self.all().into_iter().filter(is_edited).map(|file| file.name.to_string()).collect()
+    }
+
     /// All files, by id.
     pub fn all(&self) -> Vec<Arc<PatternFile>> {
         let mut all: Vec<_> = self.files.lock().values().cloned().collect();

@@ -2,7 +2,7 @@
 //!
 //! Where a line stands in its file makes no difference, nor the place of a proxy among the others.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt::Write;
 
 use serde_json::Value;
@@ -90,6 +90,11 @@ impl Plan {
         if global_value(old) != global_value(new) {
             plan.add('~', "global".to_owned());
         }
+        plan.sections("userlist", &old.userlists, &new.userlists);
+        plan.sections("healthcheck", &old.healthchecks, &new.healthchecks);
+        for name in new.pattern_files.edited_since(&old.pattern_files) {
+            plan.add('~', format!("file {name} (read again)"));
+        }
         for proxy in &new.proxies {
             match old.proxies.iter().find(|before| is_counterpart(before, proxy)) {
                 None => plan.whole('+', proxy),
@@ -111,6 +116,27 @@ impl Plan {
 
     fn add(&mut self, sign: char, text: String) {
         self.steps.push(Step { sign, text });
+    }
+
+    /// Sections that others refer to by name.
+    fn sections<T: serde::Serialize>(
+        &mut self,
+        kind: &str,
+        old: &BTreeMap<String, T>,
+        new: &BTreeMap<String, T>,
+    ) {
+        for (name, section) in new {
+            match old.get(name) {
+                None => self.add('+', format!("{kind} {name}")),
+                Some(before) if stripped(before) != stripped(section) => {
+                    self.add('~', format!("{kind} {name}"))
+                }
+                Some(_) => {}
+            }
+        }
+        for name in old.keys().filter(|name| !new.contains_key(*name)) {
+            self.add('-', format!("{kind} {name}"));
+        }
     }
 
     fn whole(&mut self, sign: char, proxy: &Proxy) {

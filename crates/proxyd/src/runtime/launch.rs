@@ -158,7 +158,7 @@ fn threads(global: &Global) -> usize {
 }
 
 /// Raises the descriptor limit for `maxconn`, or finds the `maxconn` that the limit allows.
-fn limits(config: &Config, threads: usize) -> std::io::Result<u32> {
+pub(super) fn limits(config: &Config, threads: usize) -> std::io::Result<u32> {
     /// Descriptors besides connections and listeners: poller and inbox a thread, logs, standard streams, services.
     const RESERVE: u64 = 64;
     let binds: usize = config.proxies.iter().map(|proxy| proxy.binds.len()).sum();

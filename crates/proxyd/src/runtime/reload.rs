@@ -17,6 +17,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
+use super::launch::limits;
 use super::listeners::{BindError, Listeners, ThreadListener};
 use super::log_writer::LogWriter;
 use super::services::Services;
@@ -185,14 +186,20 @@ impl Reloader {
         }
         let services_log = open(&mut self.outlets)?;
         let log = open(&mut self.outlets)?;
+        // Without a word of the file's it is what the limit of descriptors allows, as at the start.
+        let maxconn =
+            match self.config.global.maxconn == config.global.maxconn {
+                true => None,
+                false => Some(limits(&config, process.threads).map_err(|error| {
+                    format!("maxconn: the limit of descriptors cannot be raised: {error}\n")
+                })?),
+            };
         self.logs
             .adopt(&snapshot, &mut self.outlets, forward_sockets)
             .map_err(|error| format!("{error}\n"))?;
         // From here on nothing can fail.
         snapshot.settle(&old);
-        if self.config.global.maxconn != config.global.maxconn
-            && let Some(maxconn) = config.global.maxconn
-        {
+        if let Some(maxconn) = maxconn {
             process.maxconn.store(maxconn, Relaxed);
         }
         runtime.adopt(Adoption { snapshot: Arc::clone(&snapshot), parts });
