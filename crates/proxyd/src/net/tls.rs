@@ -38,6 +38,8 @@ thread_local! {
 #[derive(Debug, PartialEq, Eq)]
 pub enum Handshake {
     Done,
+    /// Early data is there to be read; the handshake goes on while it is (RFC 8446 §2.3).
+    Early,
     /// It waits for the peer or for room to send.
     Wait,
     /// The peer closed before anything came from it, or in the middle.
@@ -79,6 +81,10 @@ pub struct Transport {
     /// The beginning of both sides' bytes, until the handshake is over.
     hellos: Option<Box<Hellos>>,
     secrets: Secrets,
+    /// Early data that was not read yet; rustls bounds it.
+    early: Vec<u8>,
+    /// It was said that there is some.
+    told_early: bool,
     /// An alert from before there was a connection.
     refusal: Vec<u8>,
     /// What is spoken depends on the client's hello, which has not come.
@@ -112,6 +118,8 @@ impl Transport {
             chosen: None,
             hellos: Some(Box::default()),
             secrets: Secrets::default(),
+            early: Vec::new(),
+            told_early: false,
             refusal: Vec::new(),
             choosing: None,
         }
@@ -183,9 +191,16 @@ impl Transport {
             if !self.tls.is_handshaking() {
                 // Output that is left (tickets) goes out before the first data. The first data may have come with the handshake.
                 let state = self.tls.process_new_packets();
-                *readable |=
-                    state.is_ok_and(|state| state.plaintext_bytes_to_read() > 0 || state.peer_has_closed());
+                *readable |= !self.early.is_empty()
+                    || state
+                        .is_ok_and(|state| state.plaintext_bytes_to_read() > 0 || state.peer_has_closed());
                 return Handshake::Done;
+            }
+            // The streams of HTTP/2 share one connection: they begin when the handshake is over.
+            if !self.early.is_empty() && !self.told_early && self.tls.alpn_protocol() != Some(b"h2") {
+                self.told_early = true;
+                *readable = true;
+                return Handshake::Early;
             }
             if !*readable || self.tls.wants_write() {
                 return Handshake::Wait;
@@ -233,6 +248,11 @@ impl Transport {
         let processed = self.tls.process_new_packets();
         if was_handshaking {
             self.secrets.take_last();
+            if let rustls::Connection::Server(server) = &mut self.tls
+                && let Some(mut data) = server.early_data()
+            {
+                data.read_to_end(&mut self.early).map_err(|error| error.to_string())?;
+            }
         }
         if self.chosen.is_none() && self.tls.is_handshaking() {
             self.chosen = take_chosen();
@@ -330,6 +350,14 @@ impl Transport {
 
     /// Moves decrypted bytes; true when the peer has said that there will be no more.
     fn read_plain(&mut self, into: &mut [u8], filled: &mut usize) -> bool {
+        if !self.early.is_empty() {
+            let space = into.get_mut(*filled..).unwrap_or_default();
+            let count = space.len().min(self.early.len());
+            for (place, byte) in space.iter_mut().zip(self.early.drain(..count)) {
+                *place = byte;
+            }
+            *filled += count;
+        }
         loop {
             let Some(space) = into.get_mut(*filled..).filter(|space| !space.is_empty()) else { return false };
             match self.tls.reader().read(space) {

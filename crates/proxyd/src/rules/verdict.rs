@@ -29,6 +29,8 @@ pub enum Verdict {
     /// `wait-for-body`: call again when this many bytes of the body (all with 0) have arrived, the buffer is full, or
     /// the time is over; then with `wait_expired`.
     WaitForBody { timeout: Duration, at_least_bytes: u64 },
+    /// `wait-for-handshake`: call again when the client's handshake is over.
+    WaitForHandshake,
     /// A TCP stream goes on as HTTP (`switch-mode http`); on one that is HTTP no more rules of this set.
     SwitchMode,
     /// A rewrite failed in strict mode: 500.
@@ -73,7 +75,7 @@ pub fn evaluate(rules: &[Rule], progress: &mut Progress, txn: &mut Txn<'_>) -> V
                 *progress = Progress::default();
                 return Verdict::Allow;
             }
-            waiting @ Verdict::WaitForBody { .. } => {
+            waiting @ (Verdict::WaitForBody { .. } | Verdict::WaitForHandshake) => {
                 progress.held = true;
                 return waiting;
             }

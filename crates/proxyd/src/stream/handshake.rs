@@ -87,6 +87,11 @@ impl Session {
                 self.note_facts(core);
                 Handshaken::Done
             }
+            Handshake::Early => {
+                self.info.early_pending = true;
+                self.note_facts(core);
+                Handshaken::Done
+            }
             Handshake::Closed { silent } => {
                 if !(silent && self.ignores_null()) {
                     self.log_handshake(core, CLOSED);
@@ -115,6 +120,7 @@ impl Session {
             facts.add_hellos(&hellos, Some(listener.capture_max_bytes));
         }
         facts.secrets = secrets;
+        facts.early_data = self.info.early_pending;
         let general = listener.general();
         let mut judge = general.judge.clone();
         if let Some(chosen) = tls.chosen() {
@@ -126,6 +132,14 @@ impl Session {
             note_verdict(&judge, core, &mut facts);
         }
         self.info.tls_facts = Some(Arc::new(facts));
+    }
+
+    /// Whether early data was pending, and the handshake is over by now: what came is no replay.
+    pub(super) fn confirm_early(&mut self, core: &Core) -> bool {
+        let tls = core.connections.get(self.client).and_then(Connection::tls);
+        let is_over = self.info.early_pending && tls.is_none_or(|tls| !tls.is_handshaking());
+        self.info.early_pending &= !is_over;
+        is_over
     }
 
     /// `timeout client-hs`, or else `timeout client`, has passed.
@@ -179,9 +193,24 @@ impl Session {
 impl Stream {
     /// The name to ask a TLS server for (`sni`).
     pub(super) fn server_name(&self, session: &Session, core: &Core, server: &Server) -> Option<String> {
-        let source = server.model.tls_name.0.as_ref().filter(|_| server.model.tls)?;
+        if !server.model.tls {
+            return None;
+        }
+        let Some(source) = server.model.tls_name.0.as_ref() else { return self.automatic_name(server) };
         let name = source.0.eval_as(&self.context(session, core), SampleType::Str)?.into_text()?;
         String::from_utf8(name.to_vec()).ok().filter(|name| !name.is_empty())
+    }
+
+    /// `sni-auto`: the host that the request names, without its port.
+    fn automatic_name(&self, server: &Server) -> Option<String> {
+        let words = server.model.tls_settings.iter().rev();
+        let last = words.into_iter().find(|word| matches!(word.name.as_str(), "sni-auto" | "no-sni-auto"));
+        if !self.has_request || last.is_none_or(|word| word.name != "sni-auto") {
+            return None;
+        }
+        let host = String::from_utf8_lossy(self.request.headers.find(b"host")?);
+        let name = host.split(':').next().unwrap_or_default();
+        (!name.is_empty()).then(|| name.to_owned())
     }
 
     /// Puts TLS on a new server connection; false when that failed.
@@ -217,7 +246,8 @@ impl Stream {
             return Some(true);
         }
         match core.connections.handshake(&core.poller, key) {
-            Handshake::Wait => None,
+            // Servers send none.
+            Handshake::Wait | Handshake::Early => None,
             Handshake::Done => {
                 if let Some(tls) = core.connections.get_mut(key).and_then(Connection::tls_mut) {
                     let mut facts = TlsFacts::new(tls.session(), tls.name());

@@ -115,7 +115,7 @@ impl Stream {
     pub(super) fn inspect(&mut self, session: &mut Session, core: &mut Core) -> Step {
         match session.read_more(core) {
             More::Came => {}
-            More::Nothing if self.wait_expired => {}
+            More::Nothing if self.wait_expired || session.confirm_early(core) => {}
             More::Nothing => return Step::Wait,
             More::Closed => self.wait_expired = true,
         }
@@ -179,6 +179,10 @@ impl Stream {
         }
         let forwarded = backend.or(frontend).and_then(|proxy| proxy.forwarded.as_ref());
         if forwarded.is_some_and(|option| !self.add_forwarded(session, core, option)) {
+            return false;
+        }
+        // RFC 8470 §5.1: whoever passes on what may be a replay says so.
+        if session.info.early_pending && self.request.headers.add(b"early-data", b"1").is_err() {
             return false;
         }
         let Some(frontend) = frontend else { return true };

@@ -8,6 +8,7 @@
 use std::rc::Rc;
 
 use super::Step;
+use super::reading::More;
 use super::session::Session;
 use super::state::{Activity, Stream};
 use crate::expr::{Direction, Payload};
@@ -240,6 +241,7 @@ impl Stream {
             Verdict::WaitForBody { timeout, at_least_bytes } => {
                 return self.wait_for_body(session, core, timeout, at_least_bytes);
             }
+            Verdict::WaitForHandshake => return self.wait_for_handshake(session, core),
             Verdict::Deny => {
                 self.count_denied(session, of);
                 self.info.termination.set_once(Cause::Proxy, Phase::Request);
@@ -320,6 +322,25 @@ impl Stream {
         }
         self.allow_body(session, core);
         self.wait_ms = Some(u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX));
+        if self.activity != Activity::Inspect {
+            self.enter(Activity::Inspect, core.clock.monotonic_ms());
+        }
+        Flow::Stop(Step::Wait)
+    }
+
+    /// `wait-for-handshake`.
+    fn wait_for_handshake(&mut self, session: &mut Session, core: &mut Core) -> Flow {
+        // Its end may have come already, without anything that would be read as part of a request.
+        let came = session.read_more(core);
+        if session.confirm_early(core) {
+            return Flow::Stop(Step::Again);
+        }
+        if self.wait_expired || matches!(came, More::Closed) {
+            self.info.termination.set_once(Cause::ClientTimeout, Phase::Request);
+            self.client_keep_alive = false;
+            return Flow::Stop(self.reply_for(session, core, 408));
+        }
+        self.wait_ms = session.policy().handshake_ms;
         if self.activity != Activity::Inspect {
             self.enter(Activity::Inspect, core.clock.monotonic_ms());
         }

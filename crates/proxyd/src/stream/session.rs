@@ -136,6 +136,7 @@ impl Session {
             proxy_tlvs: None,
             tls: listener.model.tls,
             tls_facts: None,
+            early_pending: false,
         };
         let frontend = frontend.id;
         Some(Self {

@@ -67,6 +67,8 @@ pub struct SessionInfo {
     pub tls: bool,
     /// What the client's handshake settled.
     pub tls_facts: Option<std::sync::Arc<super::TlsFacts>>,
+    /// What came of the client so far may be a replay: its handshake was not over when it was last looked at.
+    pub early_pending: bool,
 }
 
 impl SessionInfo {

@@ -18,6 +18,7 @@ pub fn answer<'a>(ctx: &EvalCtx<'a>, side: TlsSide, fact: &str, args: &Args) -> 
     let client = || ctx.session.tls_facts.as_deref();
     let server = || ctx.stream.and_then(|stream| stream.server_tls.as_deref());
     match side {
+        TlsSide::Frontend if fact == "has_early" => Some(Sample::Bool(ctx.session.early_pending)),
         TlsSide::Frontend => session(client()?, fact, args),
         TlsSide::Backend => session(server()?, fact, args),
         TlsSide::ClientCertificate => match (fact, client()?.peer_chain.first()) {

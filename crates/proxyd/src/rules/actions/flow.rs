@@ -72,8 +72,8 @@ pub(super) const ACTIONS: &[ActionDef] = &[
     ActionDef::new(
         "wait-for-handshake",
         &[RuleSet::HttpRequest],
-        "Waits for the TLS handshake's end; early data is never accepted, so it always has ended.",
-        |_| Ok(Arc::new(Decide(Verdict::Continue))),
+        "Waits for the end of a TLS handshake whose early data brought the request.",
+        |_| Ok(Arc::new(WaitForHandshake)),
     ),
 ];
 
@@ -83,6 +83,15 @@ struct Decide(Verdict);
 impl Action for Decide {
     fn run(&self, _txn: &mut Txn<'_>) -> Verdict {
         self.0
+    }
+}
+
+#[derive(Debug)]
+struct WaitForHandshake;
+
+impl Action for WaitForHandshake {
+    fn run(&self, txn: &mut Txn<'_>) -> Verdict {
+        if txn.session.early_pending { Verdict::WaitForHandshake } else { Verdict::Continue }
     }
 }
 

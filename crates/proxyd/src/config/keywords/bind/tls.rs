@@ -10,8 +10,7 @@ use crate::tls::settings::{Settings, Side};
 use crate::tls::{Problem, listener};
 
 pub const KEYWORDS: &[BindKeyword] = &[
-    bind("allow-0rtt", "", "TLS of listeners: allow-0rtt.", flag)
-        .later("early data is not taken, clients send it again after the handshake"),
+    bind("allow-0rtt", "", "TLS of listeners: allow-0rtt.", flag),
     bind("alpn", "<value>", "TLS of listeners: alpn protocols.", setting),
     bind("ca-file", "<value>", "TLS of listeners: authorities for client certificates.", setting),
     bind("ca-ignore-err", "<value>", "TLS of listeners: ca-ignore-err.", setting),
