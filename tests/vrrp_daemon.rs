@@ -3,28 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking, in its helpers too")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use testkit::daemon::Daemon;
-use testkit::vrrp::{Host, INTERFACE, LIMIT, Segment, await_line, missing};
-use testkit::{environment, wait};
+use testkit::vrrp::{Host, INTERFACE, Segment, assert_line, assert_until, program};
 
 const VIP: &str = "10.99.0.100";
-
-/// Our program, when this test can run.
-fn vrrpd(test: &str) -> Option<PathBuf> {
-    if let Some(reason) = missing() {
-        environment::skip(test, reason);
-        return None;
-    }
-    let ours = std::env::var_os("VRRPD").map(PathBuf::from).or_else(|| environment::built("vrrpd"));
-    if ours.is_none() {
-        environment::skip(test, "vrrpd is not built");
-    }
-    ours
-}
 
 /// An instance that is master after a few tenths of a second.
 fn instance(extra: &str) -> String {
@@ -44,15 +29,6 @@ fn instance(extra: &str) -> String {
     )
 }
 
-fn assert_line(daemon: &Daemon, text: &str) {
-    assert!(await_line(daemon, text), "no '{text}' in:\n{}", daemon.output());
-}
-
-fn assert_until(daemon: &Daemon, what: &str, mut holds: impl FnMut() -> bool) {
-    let held = wait::until(LIMIT, || holds().then_some(()));
-    assert!(held.is_some(), "not {what}; the daemon says:\n{}", daemon.output());
-}
-
 fn names_in(folder: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries.map(|entry| entry.file_name().display().to_string()).collect();
@@ -62,7 +38,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 
 #[test]
 fn a_planned_reload_comes_in_its_time_and_leaves_its_copies() {
-    let Some(program) = vrrpd("a_planned_reload_comes_in_its_time") else { return };
+    let Some(program) = program("a_planned_reload_comes_in_its_time") else { return };
     let segment = Segment::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().display();
@@ -103,7 +79,7 @@ fn a_planned_reload_comes_in_its_time_and_leaves_its_copies() {
 
 #[test]
 fn the_processes_have_the_titles_that_they_are_given() {
-    let Some(program) = vrrpd("the_processes_have_the_titles") else { return };
+    let Some(program) = program("the_processes_have_the_titles") else { return };
     let segment = Segment::new().unwrap();
     let titles = "global_defs {\n    process_names\n    vrrp_process_name my_vrrp\n}\n";
     let daemon = segment.start(Host::One, &program, &format!("{titles}{}", instance(""))).unwrap();
@@ -117,7 +93,7 @@ fn the_processes_have_the_titles_that_they_are_given() {
 
 #[test]
 fn a_master_that_slept_too_long_steps_back_with_timer_expired_backup() {
-    let Some(program) = vrrpd("a_master_that_slept_too_long") else { return };
+    let Some(program) = program("a_master_that_slept_too_long") else { return };
     let segment = Segment::new().unwrap();
     let text = format!(
         "global_defs {{\n    max_auto_priority 5\n    min_auto_priority_delay 100000\n    vip_lease off\n}}\n{}",
@@ -141,7 +117,7 @@ fn a_master_that_slept_too_long_steps_back_with_timer_expired_backup() {
 
 #[test]
 fn static_things_are_set_again_and_a_track_group_needs_their_interface() {
-    let Some(program) = vrrpd("static_things_are_set_again") else { return };
+    let Some(program) = program("static_things_are_set_again") else { return };
     let segment = Segment::new().unwrap();
     segment.ip(Host::One, "link add s0 type veth peer name s1").unwrap();
     for words in ["link set s1 up", "link set s0 up", "addr add 10.97.0.9/24 dev s1"] {

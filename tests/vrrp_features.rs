@@ -7,23 +7,10 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use testkit::daemon::Daemon;
-use testkit::vrrp::{Host, INTERFACE, LIMIT, Segment, await_line, missing};
-use testkit::{environment, wait};
+use testkit::environment;
+use testkit::vrrp::{Host, INTERFACE, Segment, assert_line, assert_until, program};
 
 const VIP: &str = "10.99.0.100";
-
-/// Our program, when this test can run.
-fn vrrpd(test: &str) -> Option<PathBuf> {
-    if let Some(reason) = missing() {
-        environment::skip(test, reason);
-        return None;
-    }
-    let ours = std::env::var_os("VRRPD").map(PathBuf::from).or_else(|| environment::built("vrrpd"));
-    if ours.is_none() {
-        environment::skip(test, "vrrpd is not built");
-    }
-    ours
-}
 
 /// An instance that is master after a few tenths of a second.
 fn instance(extra: &str) -> String {
@@ -47,15 +34,6 @@ fn with_addresses(extra: &str, addresses: &str) -> String {
     )
 }
 
-fn assert_line(daemon: &Daemon, text: &str) {
-    assert!(await_line(daemon, text), "no '{text}' in:\n{}", daemon.output());
-}
-
-fn assert_until(daemon: &Daemon, what: &str, mut holds: impl FnMut() -> bool) {
-    let held = wait::until(LIMIT, || holds().then_some(()));
-    assert!(held.is_some(), "not {what}; the daemon says:\n{}", daemon.output());
-}
-
 /// Output of a command on a host.
 fn output(segment: &Segment, host: Host, words: &str) -> String {
     let node = segment.node(host);
@@ -74,7 +52,7 @@ fn answers_ping(segment: &Segment, address: &str) -> bool {
 #[test]
 fn vrrp_strict_makes_the_addresses_deaf_until_the_end() {
     let test = "vrrp_strict_makes_the_addresses_deaf";
-    let Some(program) = vrrpd(test) else { return };
+    let Some(program) = program(test) else { return };
     if environment::installed("nft").is_none() || environment::installed("ping").is_none() {
         return environment::skip(test, "needs nft and ping");
     }
@@ -101,7 +79,7 @@ fn vrrp_strict_makes_the_addresses_deaf_until_the_end() {
 
 #[test]
 fn startup_and_shutdown_scripts_run_once_around_everything() {
-    let Some(program) = vrrpd("startup_and_shutdown_scripts_run_once") else { return };
+    let Some(program) = program("startup_and_shutdown_scripts_run_once") else { return };
     let segment = Segment::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().display();
@@ -126,7 +104,7 @@ fn startup_and_shutdown_scripts_run_once_around_everything() {
 
 #[test]
 fn scheduling_keywords_take_effect() {
-    let Some(program) = vrrpd("scheduling_keywords_take_effect") else { return };
+    let Some(program) = program("scheduling_keywords_take_effect") else { return };
     let segment = Segment::new().unwrap();
     let text = format!(
         "global_defs {{\n    vrrp_no_swap\n    vrrp_rt_priority 20\n    vrrp_cpu_affinity 0\n}}\n{}",
@@ -149,7 +127,7 @@ fn scheduling_keywords_take_effect() {
 
 #[test]
 fn promote_secondaries_is_set_and_put_back() {
-    let Some(program) = vrrpd("promote_secondaries_is_set") else { return };
+    let Some(program) = program("promote_secondaries_is_set") else { return };
     let segment = Segment::new().unwrap();
     let path = format!("sysctl -n net.ipv4.conf.{INTERFACE}.promote_secondaries");
     let value = || output(&segment, Host::One, &path).trim().to_owned();
@@ -164,7 +142,7 @@ fn promote_secondaries_is_set_and_put_back() {
 
 #[test]
 fn track_src_ip_is_a_fault_until_the_address_comes() {
-    let Some(program) = vrrpd("track_src_ip_is_a_fault") else { return };
+    let Some(program) = program("track_src_ip_is_a_fault") else { return };
     let segment = Segment::new().unwrap();
     let text = instance("mcast_src_ip 10.99.0.9\n    track_src_ip");
     let daemon = segment.start(Host::One, &program, &text).unwrap();
@@ -178,7 +156,7 @@ fn track_src_ip_is_a_fault_until_the_address_comes() {
 
 #[test]
 fn a_peer_beyond_its_max_ttl_is_not_heard() {
-    let Some(program) = vrrpd("a_peer_beyond_its_max_ttl") else { return };
+    let Some(program) = program("a_peer_beyond_its_max_ttl") else { return };
     let segment = Segment::new().unwrap();
     let unicast = |host: Host, peer: Host, extra: &str| {
         instance(&format!(
@@ -201,7 +179,7 @@ fn a_peer_beyond_its_max_ttl_is_not_heard() {
 #[test]
 fn routes_and_rules_are_those_that_keepalived_sets() {
     let test = "routes_and_rules_are_those_that_keepalived_sets";
-    let (Some(ours), Some(theirs)) = (vrrpd(test), environment::installed("keepalived")) else { return };
+    let (Some(ours), Some(theirs)) = (program(test), environment::installed("keepalived")) else { return };
     let paths = format!(
         "virtual_routes {{
         192.0.2.0/24 via 10.99.0.254 dev {INTERFACE} src {VIP}
@@ -319,7 +297,7 @@ impl MailServer {
 #[test]
 fn smtp_alerts_are_word_for_word_keepaliveds() {
     let test = "smtp_alerts_are_word_for_word_keepaliveds";
-    let (Some(ours), Some(theirs)) = (vrrpd(test), environment::installed("keepalived")) else { return };
+    let (Some(ours), Some(theirs)) = (program(test), environment::installed("keepalived")) else { return };
     let text = format!(
         "global_defs {{
     router_id LB_ONE
@@ -357,7 +335,7 @@ vrrp_sync_group SG {{
 
 #[test]
 fn a_tracked_process_decides_whether_there_is_a_master() {
-    let Some(program) = vrrpd("a_tracked_process_decides") else { return };
+    let Some(program) = program("a_tracked_process_decides") else { return };
     let segment = Segment::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let tracked = folder.path().join("vrrp-tracked");
@@ -388,7 +366,7 @@ fn a_tracked_process_decides_whether_there_is_a_master() {
 
 #[test]
 fn a_route_that_somebody_removes_costs_the_master_state_unless_it_is_no_track() {
-    let Some(program) = vrrpd("a_route_that_somebody_removes") else { return };
+    let Some(program) = program("a_route_that_somebody_removes") else { return };
     let segment = Segment::new().unwrap();
     let text = instance(&format!(
         "virtual_routes {{
@@ -415,7 +393,7 @@ fn a_route_that_somebody_removes_costs_the_master_state_unless_it_is_no_track() 
 
 #[test]
 fn a_link_that_comes_back_within_its_delay_has_not_changed() {
-    let Some(program) = vrrpd("a_link_that_comes_back_within_its_delay") else { return };
+    let Some(program) = program("a_link_that_comes_back_within_its_delay") else { return };
     let segment = Segment::new().unwrap();
     let text = format!(
         "interface_up_down_delays {{\n    {INTERFACE} 10 0\n}}\n{}",
@@ -437,7 +415,7 @@ fn a_link_that_comes_back_within_its_delay_has_not_changed() {
 #[test]
 fn a_proxy_without_capacity_lowers_the_priority() {
     use std::io::{Read, Write};
-    let Some(program) = vrrpd("a_proxy_without_capacity") else { return };
+    let Some(program) = program("a_proxy_without_capacity") else { return };
     let segment = Segment::new().unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("admin.sock");

@@ -10,7 +10,7 @@ use std::process::Command;
 
 use nix::sys::signal::Signal;
 use testkit::daemon::Daemon;
-use testkit::vrrp::{Host, INTERFACE, LIMIT, Segment, missing};
+use testkit::vrrp::{Host, INTERFACE, LIMIT, Segment, await_line, missing};
 use testkit::{environment, wait};
 
 const VIP4: &str = "10.99.0.100";
@@ -224,6 +224,31 @@ fn unicast_in_v2_and_v3() {
         file: |host, priority| v4(priority, &unicast(host, "version 3\n advert_int 0.1")),
         ..PLAIN
     });
+}
+
+/// The checksum of keepalived up to 1.3.6: one side is told to use it, the other finds out, whoever it is.
+#[test]
+fn old_unicast_checksums() {
+    let name = "old unicast checksums";
+    let Some((ours, theirs)) = programs(name) else { return };
+    if !knows(&theirs, "to old version") {
+        return environment::skip(name, "this keepalived was built without the old checksum");
+    }
+    let file = |host, priority, word: &str| {
+        v4(priority, &unicast(host, &format!("version 3\n    advert_int 0.1\n    {word}")))
+    };
+    for (told, finds_out) in [(&theirs, &ours), (&ours, &theirs)] {
+        let segment = Segment::new().unwrap();
+        let mut high = segment.start(Host::One, told, &file(Host::One, 150, "old_unicast_checksum")).unwrap();
+        assert_owner(&segment, PLAIN, Host::One, &[&high]);
+        let low = segment.start(Host::Two, finds_out, &file(Host::Two, 100, "")).unwrap();
+        let said = await_line(&low, "(VI_1) Setting unicast VRRPv3 checksum to old version");
+        assert!(said, "{}\n---\n{}", low.output(), high.output());
+        high.signal(Signal::SIGTERM).unwrap();
+        assert_owner(&segment, PLAIN, Host::Two, &[&low, &high]);
+        assert!(!low.output().contains("Invalid VRRPv3 checksum"), "{}", low.output());
+        assert!(high.await_end().is_some());
+    }
 }
 
 #[test]

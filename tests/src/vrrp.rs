@@ -1,7 +1,7 @@
 //! Two hosts on a bridge, each in a network namespace of its own, on which VRRP daemons run.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -235,4 +235,30 @@ impl Drop for Segment {
 /// Waits until a daemon's output contains `text`.
 pub fn await_line(daemon: &Daemon, text: &str) -> bool {
     wait::until(LIMIT, || daemon.output().contains(text).then_some(())).is_some()
+}
+
+/// Our program (`VRRPD`, else the built one), when a test with namespaces can run; else the reason is said.
+pub fn program(test: &str) -> Option<PathBuf> {
+    if let Some(reason) = missing() {
+        environment::skip(test, reason);
+        return None;
+    }
+    let ours = std::env::var_os("VRRPD").map(PathBuf::from).or_else(|| environment::built("vrrpd"));
+    if ours.is_none() {
+        environment::skip(test, "vrrpd is not built");
+    }
+    ours
+}
+
+/// Waits for a line, or fails with everything that the daemon has said.
+#[track_caller]
+pub fn assert_line(daemon: &Daemon, text: &str) {
+    assert!(await_line(daemon, text), "no '{text}' in:\n{}", daemon.output());
+}
+
+/// The same for whatever else has to become true.
+#[track_caller]
+pub fn assert_until(daemon: &Daemon, what: &str, mut holds: impl FnMut() -> bool) {
+    let held = wait::until(LIMIT, || holds().then_some(()));
+    assert!(held.is_some(), "not {what}; the daemon says:\n{}", daemon.output());
 }

@@ -15,6 +15,7 @@ pub mod checksum;
 pub mod ipv4;
 pub mod ndisc;
 pub mod receive;
+pub mod refusal;
 pub mod trailer;
 pub mod v2;
 pub mod v3;
@@ -23,7 +24,8 @@ pub mod v3;
 mod proptests;
 
 pub use auth::Authentication;
-pub use receive::{DecodeError, Expectation, Received, decode, peek_sequence, peek_vrid};
+pub use receive::{Expectation, Received, decode, peek_sequence, peek_vrid};
+pub use refusal::{AddressMismatch, DecodeError};
 
 /// IP protocol number of VRRP (RFC 9568 §5.1.1.4).
 pub const IPPROTO_VRRP: u8 = 112;

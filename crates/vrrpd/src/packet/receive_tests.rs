@@ -185,3 +185,15 @@ fn an_old_unicast_checksum_is_recognised_used_or_refused_as_configured() {
     assert_eq!((found(&new, in_use), found(&old, in_use)), (refused.clone(), Ok(false)));
     assert_eq!((found(&new, None), found(&old, None)), (Ok(false), refused));
 }
+
+/// An advert of the other version is told as that, not as one of a wrong length.
+#[test]
+fn the_length_is_that_of_the_packets_own_version() {
+    let three = Advertisement { version: Version::V3, ..advert() };
+    let (source, group) = ("10.99.0.2".parse().unwrap(), "224.0.0.18".parse().unwrap());
+    let message = v3::encode(&three, source, group, ChecksumCover::PseudoHeader);
+    assert_eq!(refusal(&message), "wrong version. Received 3 and expect 2");
+    let expect = Expectation { version: Version::V3, ..expectation() };
+    let error = receive(&carry(&good(), 255, "224.0.0.18"), &expect).unwrap_err();
+    assert_eq!(error.to_string(), "wrong version. Received 2 and expect 3");
+}

@@ -320,7 +320,8 @@ impl Actor {
             let below = self.vmacs.iter().filter(|vmac| vmac.owner == *name).map(|vmac| vmac.parent.clone());
             let is_ours = |name: &String| self.vmacs.iter().any(|vmac| vmac.name == *name);
             let others = instance.address_interfaces().into_iter().filter(|name| !is_ours(name));
-            for name in own.into_iter().chain(below).chain(others) {
+            let vrf = instance.model.vrf.clone();
+            for name in own.into_iter().chain(vrf).chain(below).chain(others) {
                 if self.interfaces.by_name(&name).is_none() {
                     self.log.warning(&format!(
                         "WARNING - interface {name} for vrrp_instance {} doesn't exist",

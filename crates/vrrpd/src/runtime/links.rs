@@ -48,6 +48,9 @@ impl Actor {
         {
             interface(name);
         }
+        if let Some(vrf) = &instance.model.vrf {
+            interface(vrf);
+        }
         for name in instance.address_interfaces() {
             interface(&name);
         }

@@ -211,6 +211,7 @@ impl Actor {
         let wanted = |tracker: &Tracker| match tracker {
             Tracker::Interface(name) => {
                 instance.model.interface.as_ref() == Some(name) && !instance.model.dont_track_primary
+                    || instance.model.vrf.as_ref() == Some(name)
                     || instance.address_interfaces().contains(name)
                     || self.config.static_interfaces_of(&instance.model.name).contains(&name.as_str())
             }

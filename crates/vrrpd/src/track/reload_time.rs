@@ -149,14 +149,14 @@ fn first_line(path: &str) -> Option<String> {
     Some(text.lines().next().unwrap_or_default().to_owned())
 }
 
-/// The plan after a look at the file, and what there is to say about it.
-fn planned(path: &str, before: Option<Moment>, now_s: i64) -> (Option<Moment>, Vec<String>) {
+/// The plan after a look at the file's first line, and what there is to say about it.
+fn planned(text: Option<&str>, before: Option<Moment>, now_s: i64) -> (Option<Moment>, Vec<String>) {
     let mut lines = Vec::new();
-    let after = match first_line(path).map(|text| (parse(&text, now_s), text)) {
+    let after = match text.map(|text| (parse(text, now_s), text)) {
         None => None,
         Some((Ok(moment), _)) => Some(moment),
         Some((Err(wrong), text)) => {
-            lines.extend(wrong.lines(&text));
+            lines.extend(wrong.lines(text));
             None
         }
     };
@@ -183,12 +183,18 @@ pub(super) async fn watch_forever(path: String, repeat: bool, stimuli: Sender<St
         return;
     };
     let mut plan = None;
+    let mut known = None;
     loop {
-        let (now, lines) = planned(&path, plan, now_s());
-        plan = now;
-        for line in lines {
-            if stimuli.send(Stimulus::Log(line)).await.is_err() {
-                return;
+        let text = first_line(&path);
+        // Something may have happened to another file of the folder, our own log for one. An empty file is one that is
+        // being written.
+        if text != known && text.as_deref() != Some("") {
+            let (now, lines) = planned(text.as_deref(), plan, now_s());
+            (plan, known) = (now, text);
+            for line in lines {
+                if stimuli.send(Stimulus::Log(line)).await.is_err() {
+                    return;
+                }
             }
         }
         loop {
@@ -200,7 +206,8 @@ pub(super) async fn watch_forever(path: String, repeat: bool, stimuli: Sender<St
                     // Without a date it would be tomorrow's, too.
                     let _ = std::fs::remove_file(&path);
                 }
-                plan = None;
+                // With `repeat` the same line means tomorrow.
+                (plan, known) = (None, None);
                 // The reload starts this task anew.
                 let _ = stimuli.send(Stimulus::Reload).await;
                 break;
@@ -265,6 +272,7 @@ mod tests {
         let mut next = async || stimuli.recv().await.unwrap();
         let log = |text: &str| Stimulus::Log(text.to_owned());
         assert_eq!(next().await, log("Scheduling reload for 2999-01-01 12:00:00Z"));
+        std::fs::write(dir.path().join("log"), "another file of the folder changes nothing\n").unwrap();
         let write = |text: &str| {
             let other = dir.path().join("other");
             std::fs::write(&other, text).unwrap();
@@ -273,6 +281,13 @@ mod tests {
         write("2999-01-02 12:00:00Z\n");
         let updated = "Reload time updated from 2999-01-01 12:00:00Z to 2999-01-02 12:00:00Z";
         assert_eq!(next().await, log(updated));
+        write("garbage\n");
+        assert_eq!(next().await, log("Reload time garbage format is incorrect - ignoring"));
+        assert_eq!(next().await, log("Invalid reload time 'garbage' specified - ignoring"));
+        assert_eq!(next().await, log("Cancelling reload scheduled for 2999-01-02 12:00:00Z"));
+        std::fs::write(dir.path().join("log"), "the same again\n").unwrap();
+        write("2999-01-02 12:00:00Z\n");
+        assert_eq!(next().await, log("Scheduling reload for 2999-01-02 12:00:00Z"));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(next().await, log("Cancelling reload scheduled for 2999-01-02 12:00:00Z"));
         let soon = Moment { at_s: now_s() + 1, utc: true };

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::model::{GarpSettings, InitialState, Version};
-use crate::packet::{Advertisement, Received, receive::AddressMismatch};
+use crate::packet::{AddressMismatch, Advertisement, Received};
 
 const SECOND_US: u64 = 1_000_000;
 
@@ -558,4 +558,14 @@ fn a_master_that_was_held_up_steps_back_only_when_another_may_have_taken_over() 
     let (mut router, at_us) = master(settings(200));
     step(&mut router, Event::Timer, at_us + 60_000_000);
     assert_eq!(router.state(), State::Master);
+}
+
+/// keepalived 2.2.7: its last check, for `check_unicast_src`, comes after an advert was counted.
+#[test]
+fn adverts_of_strangers_are_counted_as_received_other_refusals_are_not() {
+    let mut router = backup(settings(100));
+    let stranger = crate::packet::DecodeError::NotAPeer("10.0.0.9".parse().unwrap());
+    step(&mut router, Event::Refused(stranger), 1);
+    step(&mut router, Event::Refused(crate::packet::DecodeError::Ttl(3)), 1);
+    assert_eq!((router.counters().adverts_received, router.counters().refused.ttl), (1, 1));
 }

@@ -3,7 +3,7 @@
 //!
 //! Whether a packet is an advert at all was decided before: [`crate::packet::decode`].
 
-use crate::packet::{DecodeError, PRIORITY_OWNER, PRIORITY_STOP, Received, receive::AddressMismatch};
+use crate::packet::{AddressMismatch, DecodeError, PRIORITY_OWNER, PRIORITY_STOP, Received};
 
 use super::{
     State,
@@ -215,6 +215,10 @@ impl Router {
     pub(super) fn refused(&mut self, error: &DecodeError, out: &mut Vec<Action>) {
         if matches!(self.state, State::Init | State::Fault) {
             return;
+        }
+        if matches!(error, DecodeError::NotAPeer(_)) {
+            // keepalived's last check comes after it has counted.
+            self.counters.adverts_received += 1;
         }
         self.counters.refused.count(error);
         self.complain(error.to_string(), out);
