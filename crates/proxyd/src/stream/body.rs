@@ -37,6 +37,10 @@ const SPLICE_MIN_BYTES: u64 = 16 * 1024;
 /// Room for the line end of a chunk and the size line of the next.
 const CHUNK_START_BYTES: usize = 20;
 
+/// As many small pieces in a row say that the transfer has become a conversation. One alone is the end of a large
+/// answer, and the next answer is large too.
+const SMALL_PIECES_MAX: u8 = 4;
+
 /// What is received at first, and towards a slow receiver.
 const RECEIVE_MIN_BYTES: usize = 64 * 1024;
 /// Up to four times as much: then system calls are no longer what a large body costs.
@@ -66,6 +70,8 @@ pub struct Transfer {
     /// Body bytes that were forwarded.
     pub bytes: u64,
     pub splicing: Splicing,
+    /// Small pieces since the last large one.
+    small_pieces: u8,
     /// Received and not yet sent, in the kernel.
     pub pipe: Option<Pipe>,
     /// Of `bytes` what went that way.
@@ -149,9 +155,10 @@ impl Transfer {
     pub fn note_piece(&mut self, bytes: usize) {
         let large = bytes as u64 >= SPLICE_MIN_BYTES;
         let small = (bytes as u64) < SPLICE_MIN_BYTES / 4;
+        self.small_pieces = if small { self.small_pieces.saturating_add(1) } else { 0 };
         match self.splicing {
             Splicing::Ready if large => self.splicing = Splicing::On,
-            Splicing::On if small => self.splicing = Splicing::Ready,
+            Splicing::On if self.small_pieces >= SMALL_PIECES_MAX => self.splicing = Splicing::Ready,
             Splicing::Off | Splicing::Ready | Splicing::On => {}
         }
     }
@@ -349,5 +356,16 @@ mod tests {
         pool.append(&mut transfer.pending, b"not taken");
         (0..9).for_each(|_| transfer.note_passed());
         assert_eq!(transfer.receive_bytes(), RECEIVE_MIN_BYTES);
+    }
+
+    #[test]
+    fn one_small_piece_ends_a_large_answer_and_several_are_a_conversation() {
+        let mut transfer = Transfer { splicing: Splicing::Ready, ..Transfer::default() };
+        transfer.note_piece(200_000);
+        transfer.note_piece(123);
+        assert_eq!(transfer.splicing, Splicing::On);
+        transfer.note_piece(200_000);
+        (0..SMALL_PIECES_MAX).for_each(|_| transfer.note_piece(42));
+        assert_eq!(transfer.splicing, Splicing::Ready);
     }
 }
