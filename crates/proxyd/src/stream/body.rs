@@ -136,6 +136,16 @@ impl Transfer {
             }
     }
 
+    /// What the configuration says about splicing this transfer. An announced length that is more than one receive
+    /// takes is spliced at once; otherwise the size of the pieces decides.
+    pub fn set_splicing(&mut self, configured: Splicing) {
+        let large = self.announced().is_some_and(|bytes| bytes > RECEIVE_MIN_BYTES as u64);
+        self.splicing = match configured {
+            Splicing::Ready if large => Splicing::On,
+            Splicing::Off | Splicing::Ready | Splicing::On => configured,
+        };
+    }
+
     /// The most that is received at a time, bytes: much while the receiver takes everything at once, little while
     /// it is slow, because what it does not take waits in memory.
     pub fn receive_bytes(&self) -> usize {
@@ -366,6 +376,18 @@ mod tests {
         assert_eq!(transfer.splicing, Splicing::On);
         transfer.note_piece(200_000);
         (0..SMALL_PIECES_MAX).for_each(|_| transfer.note_piece(42));
+        assert_eq!(transfer.splicing, Splicing::Ready);
+    }
+
+    #[test]
+    fn an_announced_large_body_is_spliced_from_its_beginning() {
+        let mut transfer = Transfer { incoming: Incoming::Length(1 << 20), ..Transfer::default() };
+        transfer.set_splicing(Splicing::Ready);
+        assert_eq!(transfer.splicing, Splicing::On);
+        transfer.set_splicing(Splicing::Off);
+        assert_eq!(transfer.splicing, Splicing::Off);
+        transfer.incoming = Incoming::UntilClose;
+        transfer.set_splicing(Splicing::Ready);
         assert_eq!(transfer.splicing, Splicing::Ready);
     }
 }

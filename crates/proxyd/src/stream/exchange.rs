@@ -115,7 +115,7 @@ impl Stream {
             }
         }
         self.keep_for_retry(session);
-        self.up.splicing = self.splicing(session, |policy| policy.splice_request);
+        self.up.set_splicing(self.splicing(session, |policy| policy.splice_request));
         // What is wrong with the body shows when the rest of it is moved.
         if let Ok(used) = self.up.take(session.input.as_slice(), &mut out) {
             keep(core, &mut self.up, session.input.as_slice().get(..used).unwrap_or_default());

@@ -296,7 +296,7 @@ impl Stream {
         let limits = self.response_limits(session);
         self.down.start(self.response.framing(), framing == Framing::Chunked, limits);
         self.down.discard = bodyless;
-        self.down.splicing = self.splicing(session, |policy| policy.splice_response);
+        self.down.set_splicing(self.splicing(session, |policy| policy.splice_response));
         let taken = self.down.take(rest, &mut out);
         let sent = responded && (out.is_empty() || send_or_keep(core, session.client, &mut self.down, &out));
         core.out = out;
