@@ -21,8 +21,13 @@ fn main() -> ExitCode {
             let launch_options = LaunchOptions {
                 tag: program.rsplit('/').next().unwrap_or("proxyd").to_owned(),
                 quiet: options.quiet,
-                finish_pids: options.finish_pids.clone(),
-                terminate_pids: options.terminate_pids.clone(),
+                // A worker that follows another one has nobody else to end: those numbers may be others' now.
+                finish_pids: if master::is_successor() { Vec::new() } else { options.finish_pids.clone() },
+                terminate_pids: if master::is_successor() {
+                    Vec::new()
+                } else {
+                    options.terminate_pids.clone()
+                },
                 command_line: *options,
                 startup_logs,
             };

@@ -217,7 +217,6 @@ fn name_what_has_no_effect(options: &Options, reporter: &mut Reporter) {
             !options.master_sockets.is_empty() && !options.master_worker,
             "-S: there is no master process without -W, and so no master CLI.",
         ),
-        (options.transfer_socket.is_some(), "-x: listeners are not taken over yet, they are bound anew."),
         (options.memory_max_mb.is_some(), "-m: the memory limit is not enforced yet."),
     ];
     for (_, text) in given.iter().filter(|(given, _)| *given) {

@@ -70,7 +70,7 @@ fn a_warm_connection_takes_no_memory_per_request() {
     let mut config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
     config.proxies[0].binds[0].address = Address::Inet(([127, 0, 0, 1], 0).into());
     let snapshot = Arc::new(Snapshot::build(&config, &Arc::new(Process::new(1, 1000))));
-    let listeners = Listeners::bind(&snapshot).unwrap();
+    let listeners = Listeners::bind(&snapshot, Vec::new()).unwrap();
     let runtime = Runtime::start(&snapshot, &listeners, "proxyd", &mut Default::default()).unwrap();
     let address = *snapshot.frontends().next().unwrap().listeners[0].bound.get().unwrap();
     let mut client = TcpStream::connect(address).unwrap();

@@ -130,6 +130,12 @@ impl Counter {
         self.value = self.top();
     }
 
+    /// As far as it was in another process, but on the side of `up`.
+    pub(super) fn restore(&mut self, value: u32, up: bool) {
+        let (low, high) = if up { (self.timing.rise, self.top()) } else { (0, self.timing.rise - 1) };
+        self.value = value.clamp(low, high);
+    }
+
     /// Fully down.
     pub fn set_zero(&mut self) {
         self.value = 0;

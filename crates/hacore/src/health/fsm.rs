@@ -169,22 +169,22 @@ fn renewed(old: Option<Checker>, timing: Option<Timing>, init: InitState) -> Opt
 /// One server's health.
 #[derive(Clone, Debug)]
 pub struct Health {
-    settings: Settings,
+    pub(super) settings: Settings,
     pub(super) operation: Operation,
-    forced: AdminState,
+    pub(super) forced: AdminState,
     unresolved: bool,
     /// Left out by [`super::outlier`].
     ejected: bool,
     pub(super) tracked: Option<Tracked>,
     pub(super) check: Option<Checker>,
     pub(super) agent: Option<Checker>,
-    weight: u16,
-    slow: Option<SlowStart>,
+    pub(super) weight: u16,
+    pub(super) slow: Option<SlowStart>,
     errors: u32,
     pub(super) totals: Totals,
-    changed_at: Instant,
+    pub(super) changed_at: Instant,
     /// The condition last announced by [`Event::ConditionChanged`].
-    announced: Condition,
+    pub(super) announced: Condition,
 }
 
 impl Health {

@@ -10,6 +10,7 @@ mod fsm;
 mod observe;
 pub mod outlier;
 mod report;
+mod restore;
 mod slowstart;
 pub mod spread;
 mod status;
@@ -24,5 +25,6 @@ pub use observe::{ERROR_LIMIT_DEFAULT, Layer, Observation, Observe, OnError};
 pub use report::{
     Cause, Change, CheckKind, CheckReport, Left, LogLevel, Subject, Transition, no_server_available,
 };
+pub use restore::{Restored, RestoredCheck};
 pub use slowstart::SlowStart;
 pub use status::{CheckFields, Totals};

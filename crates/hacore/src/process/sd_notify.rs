@@ -2,10 +2,13 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
+
+use crate::sys::send_descriptors;
 
 /// The service manager's socket; absent when nobody asked to be told.
 #[derive(Debug)]
@@ -63,6 +66,18 @@ impl Notifier {
     /// `WATCHDOG=1`: still alive.
     pub fn watchdog(&self) {
         self.send("WATCHDOG=1\n");
+    }
+
+    /// `FDSTORE=1`: the manager keeps a handle and gives it to the next process as one of `LISTEN_FDS`.
+    pub fn store_descriptor(&self, name: &str, descriptor: impl AsFd) {
+        let text = format!("FDSTORE=1\nFDNAME={name}\n");
+        // As with all messages: a manager that does not want it must not stop the daemon.
+        let _ = send_descriptors(self.socket.as_fd(), text.as_bytes(), &[descriptor.as_fd()]);
+    }
+
+    /// `FDSTOREREMOVE=1`: the manager lets go of what it keeps under this name.
+    pub fn forget_descriptors(&self, name: &str) {
+        self.send(&format!("FDSTOREREMOVE=1\nFDNAME={name}\n"));
     }
 
     /// `MAINPID=`: another process is the service now.
@@ -127,6 +142,23 @@ mod tests {
             (received(&manager).as_str(), received(&manager).as_str()),
             ("STOPPING=1\n", "WATCHDOG=1\n")
         );
+    }
+
+    #[test]
+    fn a_descriptor_is_kept_under_its_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
+        let manager = UnixDatagram::bind(&path).unwrap();
+        let notifier = Notifier::new(path.as_os_str()).unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        notifier.store_descriptor("web", &listener);
+        let mut text = [0; 100];
+        let (length, kept) = crate::sys::receive_descriptors(manager.as_fd(), &mut text).unwrap();
+        assert_eq!(&text[..length], b"FDSTORE=1\nFDNAME=web\n");
+        let kept = std::net::TcpListener::from(kept.into_iter().next().unwrap());
+        assert_eq!(kept.local_addr().unwrap(), listener.local_addr().unwrap());
+        notifier.forget_descriptors("web");
+        assert_eq!(received(&manager), "FDSTOREREMOVE=1\nFDNAME=web\n");
     }
 
     #[test]

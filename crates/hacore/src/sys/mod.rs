@@ -18,7 +18,9 @@ mod tcp_option;
 pub use become_user::become_user_before_exec;
 pub use close_on_exec::close_on_exec_from;
 pub use counting_allocator::CountingAllocator;
-pub use descriptor::duplicate_descriptor;
+pub use descriptor::{
+    DESCRIPTORS_MAX, duplicate_descriptor, receive_descriptors, send_descriptors, take_inherited_descriptor,
+};
 pub use fork::{Forked, fork_single_threaded};
 pub use local_time::{BrokenDownTime, local_time};
 pub use priority::{PriorityError, ignore_signal, set_nice, set_round_robin_priority};

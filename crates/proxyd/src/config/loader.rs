@@ -64,8 +64,6 @@ pub struct Draft {
     pub default_server: Server,
     /// Where each server's name stands, in the order of `proxy.servers`.
     pub server_spans: Vec<Span>,
-    /// Whether `id` was written.
-    pub explicit_id: bool,
     /// The first rule or switch that stands late in the evaluation order, for the order warnings.
     pub seen_rules: SeenRules,
     /// Keywords that need HTTP mode, with their place, checked when the mode is known.
@@ -106,7 +104,6 @@ impl Draft {
             switches: Vec::new(),
             default_server: Server::new("", unset, location),
             server_spans: Vec::new(),
-            explicit_id: false,
             seen_rules: SeenRules::default(),
             http_only: Vec::new(),
             errorfiles: Vec::new(),

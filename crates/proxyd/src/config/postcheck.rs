@@ -10,7 +10,7 @@ use hacore::diag::{Diagnostic, PositionForm};
 
 use super::loader::{Draft, Loader};
 use super::{expression, lints, resolve};
-use crate::model::{Check, Config, Mode, ProxyKind};
+use crate::model::{Check, Config, Mode, ProxyKind, StateFiles};
 use crate::rules::actions;
 use crate::tls::settings::{Settings, Side};
 use crate::tls::{Problem, Ready, backend};
@@ -21,6 +21,7 @@ pub fn finish(loader: &mut Loader) -> Config {
     userlists(loader);
     resolve::proxy_ids(loader, &mut drafts);
     let mut cache = HashMap::new();
+    let mut states = StateFiles::default();
     for draft in &mut drafts {
         global_logs(loader, draft);
         let mut redirects = std::mem::take(&mut draft.redirects);
@@ -29,7 +30,7 @@ pub fn finish(loader: &mut Loader) -> Config {
         error_sections(loader, draft);
         mode_conflicts(loader, draft);
         resolve::server_ids(loader, draft);
-        resolve::server_addresses(loader, draft, &mut cache);
+        resolve::server_addresses(loader, draft, &mut cache, &mut states);
         server_tls(loader, draft);
         use_server(loader, draft);
         cookies(loader, draft);

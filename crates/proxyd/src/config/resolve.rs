@@ -8,7 +8,7 @@ use hacore::diag::{Diagnostic, PositionForm};
 
 use super::arguments;
 use super::loader::{Draft, Loader};
-use crate::model::{Address, NAMELESS, ProxyId, Server, UseBackend, UseBackendTarget};
+use crate::model::{Address, NAMELESS, ProxyId, Server, StateFiles, UseBackend, UseBackendTarget};
 
 /// Index of backends by name; a name may also be a frontend's.
 pub fn backends(drafts: &[Draft]) -> HashMap<String, ProxyId> {
@@ -108,7 +108,7 @@ pub fn mode_name(mode: crate::model::Mode) -> &'static str {
 pub fn proxy_ids(loader: &mut Loader, drafts: &mut [Draft]) {
     // The first number is taken by the internal proxy of the admin sockets when there is one.
     let mut used: HashMap<u32, String> = HashMap::new();
-    for draft in drafts.iter().filter(|draft| draft.explicit_id) {
+    for draft in drafts.iter().filter(|draft| draft.proxy.id_given) {
         if let Some(other) = used.insert(draft.proxy.numeric_id, draft.proxy.name.clone()) {
             let message =
                 format!("'{}' has the same id as '{other}': {}.", draft.proxy.name, draft.proxy.numeric_id);
@@ -116,11 +116,14 @@ pub fn proxy_ids(loader: &mut Loader, drafts: &mut [Draft]) {
         }
     }
     let mut next = 2;
-    for draft in drafts.iter_mut().filter(|draft| !draft.explicit_id) {
-        while used.contains_key(&next) {
-            next += 1;
+    for draft in drafts.iter_mut() {
+        if !draft.proxy.id_given {
+            while used.contains_key(&next) {
+                next += 1;
+            }
+            draft.proxy.numeric_id = next;
         }
-        draft.proxy.numeric_id = next;
+        // One that has a number of its own takes its turn all the same.
         next += 1;
     }
 }
@@ -164,11 +167,14 @@ pub fn server_ids(loader: &mut Loader, draft: &mut Draft) {
         }
     }
     let mut next = 1;
-    for server in draft.proxy.servers.iter_mut().filter(|server| server.numeric_id == 0) {
-        while used.contains(&next) {
-            next += 1;
+    for server in &mut draft.proxy.servers {
+        if server.numeric_id == 0 {
+            while used.contains(&next) {
+                next += 1;
+            }
+            server.numeric_id = next;
         }
-        server.numeric_id = next;
+        // One that has a number of its own takes its turn all the same.
         next += 1;
     }
 }
@@ -178,12 +184,16 @@ pub fn server_addresses(
     loader: &mut Loader,
     draft: &mut Draft,
     cache: &mut HashMap<(String, u8), Option<IpAddr>>,
+    states: &mut StateFiles,
 ) {
     let backend = draft.proxy.name.clone();
+    let named = draft.proxy.servers.iter().any(|server| matches!(server.address, Address::Name { .. }));
+    let states = named.then(|| states.of(&loader.global, &draft.proxy).ok().flatten()).flatten();
     for (index, server) in draft.proxy.servers.iter_mut().enumerate() {
         let Address::Name { host, port } = server.address.clone() else { continue };
         let span = draft.server_spans.get(index).copied().unwrap_or(draft.span);
-        match first_address(server, &host, cache) {
+        let last = states.and_then(|states| states.get(&backend, &server.name)?.address);
+        match first_address(server, &host, last, cache) {
             Initial::Found(ip) => server.address = Address::Inet(std::net::SocketAddr::new(ip, port)),
             Initial::WithoutAddress => server.disabled = true,
             Initial::Failed => {
@@ -211,7 +221,12 @@ enum Initial {
     Failed,
 }
 
-fn first_address(server: &Server, host: &str, cache: &mut HashMap<(String, u8), Option<IpAddr>>) -> Initial {
+fn first_address(
+    server: &Server,
+    host: &str,
+    last: Option<IpAddr>,
+    cache: &mut HashMap<(String, u8), Option<IpAddr>>,
+) -> Initial {
     let prefer = server.resolve_settings.iter().find(|setting| setting.name == "resolve-prefer");
     let family = match prefer.map(|setting| setting.value.as_str()) {
         Some("ipv6") => Family::V6,
@@ -222,7 +237,11 @@ fn first_address(server: &Server, host: &str, cache: &mut HashMap<(String, u8), 
     let methods = if server.init_addr.is_empty() { &default[..] } else { &server.init_addr };
     for method in methods {
         match method.as_str() {
-            "last" => {}
+            "last" => {
+                if let Some(ip) = last {
+                    return Initial::Found(ip);
+                }
+            }
             "none" => return Initial::WithoutAddress,
             "libc" => {
                 let found = *cache.entry((host.to_owned(), family as u8)).or_insert_with(|| {

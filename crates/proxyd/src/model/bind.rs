@@ -54,6 +54,8 @@ pub struct Bind {
     pub protocol: Option<String>,
     /// `namespace`: the network namespace.
     pub namespace: Option<String>,
+    /// `severity-output` of a CLI socket.
+    pub severity_output: Option<String>,
     /// `expose-fd listeners`.
     pub expose_listeners: bool,
     /// `shards`: how many sockets share the address; `None` is one per thread.
@@ -91,6 +93,7 @@ impl Bind {
             tls_listener: crate::tls::Ready::default(),
             protocol: None,
             namespace: None,
+            severity_output: None,
             expose_listeners: false,
             shards: None,
         }

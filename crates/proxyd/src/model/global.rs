@@ -76,6 +76,11 @@ pub struct Global {
     pub stats_maxconn: u32,
     pub hard_stop_after: Option<Duration>,
     pub grace: Option<Duration>,
+    /// `setcap`: what stays after `user`.
+    #[serde(skip)]
+    pub kept_capabilities: Vec<hacore::process::privileges::ProcessCapability>,
+    /// `strict-limits`, on by default: a limit that cannot be had ends the start.
+    pub strict_limits: bool,
     /// `spread-checks` in percent, 0..=50.
     pub spread_checks: u32,
     /// `tune.bufsize` in bytes, default 16384.
@@ -168,6 +173,8 @@ impl Default for Global {
             stats_maxconn: 10,
             hard_stop_after: None,
             grace: None,
+            kept_capabilities: Vec::new(),
+            strict_limits: true,
             spread_checks: 0,
             bufsize_bytes: 16384,
             maxrewrite_bytes: 1024,

@@ -11,6 +11,7 @@ mod h2;
 mod log;
 mod proxy;
 mod server;
+mod server_state;
 mod stats;
 mod userlist;
 
@@ -29,6 +30,10 @@ pub use proxy::{
     RestrictNames, ServerSwitch, TcpKeepAlive, Timeouts, UseBackend, UseBackendTarget,
 };
 pub use server::{InitialState, NAMELESS, OnError, OnMarkedDown, OnMarkedUp, ProxyTlv, Server, ServerId};
+pub use server_state::{
+    CHECK_CONFIGURED, CHECK_ENABLED, CONFIGURED_MAINTENANCE, FORCED_DRAIN, FORCED_MAINTENANCE, StateError,
+    StateFiles, StateRecord, States,
+};
 pub use stats::{StatsAdmin, StatsPage};
 pub use userlist::{User as HttpUser, Userlist};
 

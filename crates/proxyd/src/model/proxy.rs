@@ -31,6 +31,15 @@ impl ProxyKind {
         }
     }
 
+    /// What messages call it.
+    pub fn noun(self) -> &'static str {
+        match self {
+            ProxyKind::Frontend => "frontend",
+            ProxyKind::Backend => "backend",
+            ProxyKind::Listen => "proxy",
+        }
+    }
+
     pub fn is_frontend(self) -> bool {
         self != ProxyKind::Backend
     }
@@ -299,6 +308,8 @@ pub struct Proxy {
     pub name: String,
     /// `id`, or the automatic one.
     pub numeric_id: u32,
+    /// Whether `id` was given.
+    pub id_given: bool,
     pub location: Location,
     pub mode: Mode,
     pub disabled: bool,
@@ -407,6 +418,7 @@ impl Proxy {
             kind,
             name: name.into(),
             numeric_id: 0,
+            id_given: false,
             location,
             mode: Mode::default(),
             disabled: false,

@@ -57,6 +57,8 @@ pub struct Server {
     pub location: Location,
     /// `id`, or the automatic one (see the balancing rules for its numbering).
     pub numeric_id: u32,
+    /// Whether `id` was given.
+    pub id_given: bool,
     pub address: Address,
     /// `true` when the address had no port: the port the client came to is used.
     pub port_from_client: bool,
@@ -177,6 +179,7 @@ impl Server {
             name: name.into(),
             location,
             numeric_id: 0,
+            id_given: false,
             address,
             port_from_client: false,
             port_offset: None,

@@ -60,7 +60,8 @@ pub fn listen(bind: &Bind, options: ListenOptions) -> io::Result<Socket> {
     Ok(socket)
 }
 
-fn backlog(options: ListenOptions) -> i32 {
+/// The length of the accept queue.
+pub fn backlog(options: ListenOptions) -> i32 {
     options.backlog.and_then(|n| i32::try_from(n).ok()).unwrap_or(BACKLOG_DEFAULT)
 }
 

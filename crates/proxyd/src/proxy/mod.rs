@@ -13,6 +13,7 @@ pub mod idle;
 pub mod process;
 pub mod queue;
 pub mod server;
+pub mod server_state;
 pub mod snapshot;
 pub mod view;
 

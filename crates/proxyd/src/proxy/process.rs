@@ -29,6 +29,8 @@ pub struct Process {
     pub session_rate: Rate,
     pub request_rate: Rate,
     pub tls: TlsFigures,
+    /// What each data-plane thread tells of itself.
+    pub pulses: Vec<Pulse>,
     /// A soft stop is under way.
     pub stopping: AtomicBool,
     /// `PipesUsed`, `PipesFree` of splice.
@@ -45,6 +47,19 @@ pub struct Process {
     pub observer: std::sync::OnceLock<std::sync::Arc<dyn Observer>>,
     /// `proc.` variables, once the process runs.
     pub variables: std::sync::OnceLock<std::sync::Arc<crate::stream::ProcessVariables>>,
+}
+
+/// A data-plane thread's sign of life; the thread alone writes it.
+#[derive(Debug, Default)]
+pub struct Pulse {
+    /// When it last began a turn, milliseconds of the process's clock.
+    pub beat_ms: AtomicU64,
+    /// Turns of its loop, those that events began, and the connections it accepted.
+    pub turns: AtomicU64,
+    pub turns_with_events: AtomicU64,
+    pub accepted: AtomicU64,
+    /// How much of the last second it waited, percent.
+    pub idle_percent: AtomicU32,
 }
 
 /// TLS connections of clients (`CurrSslConns`, `SslRate` and relatives) and their limits; 0 is none.
@@ -120,6 +135,7 @@ impl Process {
             session_rate: Rate::new(threads),
             request_rate: Rate::new(threads),
             tls: TlsFigures::new(threads),
+            pulses: std::iter::repeat_with(Pulse::default).take(threads).collect(),
             stopping: AtomicBool::new(false),
             pipes: std::sync::Arc::default(),
             dropped_logs: AtomicU64::new(0),
@@ -145,6 +161,19 @@ impl Process {
     /// Milliseconds since the start: the clock of [`Rate`].
     pub fn now_ms(&self) -> u64 {
         self.now_us() / 1000
+    }
+
+    /// Threads that have not begun a turn for longer than this, by number from 1.
+    pub fn stuck_threads(&self, longer_than_ms: u64) -> Vec<usize> {
+        let now_ms = self.now_ms();
+        let is_stuck = |pulse: &Pulse| now_ms.saturating_sub(pulse.beat_ms.load(Relaxed)) > longer_than_ms;
+        (1..).zip(&self.pulses).filter(|(_, pulse)| is_stuck(pulse)).map(|(number, _)| number).collect()
+    }
+
+    /// `Idle_pct`: the mean of the threads.
+    pub fn idle_percent(&self) -> u32 {
+        let sum: u64 = self.pulses.iter().map(|pulse| u64::from(pulse.idle_percent.load(Relaxed))).sum();
+        u32::try_from(sum / (self.pulses.len() as u64).max(1)).unwrap_or(100)
     }
 
     pub fn is_stopping(&self) -> bool {

@@ -9,17 +9,19 @@
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
 
 use hacore::process::daemonize::daemonize;
 use hacore::process::pidfile::{Exclusive, PidFile};
 use hacore::process::privileges::{PrivilegeError, Privileges, find_group, find_user};
 use hacore::process::rlimit::{open_files, raise_open_files};
-use hacore::process::sd_notify::Notifier;
+use hacore::process::sd_notify::{Notifier, watchdog_interval};
 use hacore::process::signals;
 use tokio::signal::unix::SignalKind;
 use tokio::sync::mpsc;
 
+use super::inbox::Message;
 use super::listeners::Listeners;
 use super::log_writer::LogWriter;
 use super::reload::{self, Reloaded, Reloader, Request, Wish};
@@ -29,7 +31,7 @@ use super::state_lines::StateLog;
 use crate::cli::Options;
 use crate::logs::{ForwardSockets, LogService, Outlets};
 use crate::model::{Address, Bind, Config, Global, User};
-use crate::proxy::{Process, Snapshot};
+use crate::proxy::{FrontendState, Process, Snapshot, server_state};
 use crate::services::cli::AdminSocket;
 use crate::services::stats::info::Program;
 
@@ -50,6 +52,10 @@ pub struct LaunchOptions {
 
 /// How often an ending data plane is looked at.
 const STOP_POLL: Duration = Duration::from_millis(50);
+/// The listening sockets' name with the service manager (`LISTEN_FDNAMES`).
+const STORED_NAME: &str = "proxyd-listener";
+/// A data-plane thread that has not begun a turn for this long is stuck; without work it turns once a second.
+const STUCK_AFTER_MS: u64 = 5000;
 /// No limit, as a time.
 const FAR_AWAY: Duration = Duration::from_secs(10 * 365 * 86_400);
 
@@ -76,7 +82,8 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
     let maxconn = limits(&config, threads).map_err(one)?;
     let first = Snapshot::build(&config, &Arc::new(Process::new(threads, maxconn)));
     let read = reload::reader(options.command_line.clone(), config.global.chroot.is_some());
-    let mut listeners = Listeners::bind(&first).map_err(|errors| {
+    let given = given_sockets(options)?;
+    let mut listeners = Listeners::bind(&first, given).map_err(|errors| {
         let mut reasons: Vec<String> = errors.iter().map(ToString::to_string).collect();
         reasons.push("[haproxy.main()] Some protocols failed to start their listeners! Exiting.".to_owned());
         reasons
@@ -92,6 +99,8 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
     let process = Arc::new(Process::new(threads, maxconn));
     let snapshot = Arc::new(Snapshot::build(&config, &process));
     listeners.adopt(&snapshot);
+    let mut states = server_state::Loaded::apply(&snapshot, Instant::now());
+    let startup_logs = options.startup_logs.clone() + &warnings(&states.warnings, options.quiet);
     let pid_file = match &config.global.pidfile {
         Some(path) => Some(PidFile::create(path, Exclusive::No).map_err(one)?),
         None => None,
@@ -118,37 +127,46 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
             release_date: crate::version::DATE.to_owned(),
         },
         reloads: Some(requests),
-        startup_logs: options.startup_logs.clone(),
+        startup_logs,
         console,
     };
     let state_log = StateLog { writer: own_log, console: settings.console };
     let services = Services::start(&snapshot, &runtime.inboxes, log, sockets, settings).map_err(one)?;
+    states.apply_to_checks(&snapshot, services.reporter());
     end_predecessors(options);
     if let Some(notifier) = &notifier {
         notifier.ready("Ready.");
+        keep_with_manager(notifier, &listeners);
     }
     if let Some(readiness) = readiness {
         readiness.ready().map_err(one)?;
     }
-    let hard_stop_after = config.global.hard_stop_after;
     let reloader = Reloader::new(read, config, listeners, outlets, logs, &options.tag);
     let mut daemon = Daemon { runtime, services, reloader, state_log, notifier };
-    let ended = daemon.serve(wishes, hard_stop_after);
-    let Daemon { runtime, services, mut state_log, notifier, reloader } = daemon;
-    let snapshot = Arc::clone(&runtime.snapshot);
+    let ended = daemon.serve(wishes);
+    let Daemon { runtime, services, notifier, reloader, .. } = daemon;
     if let Some(notifier) = &notifier {
         notifier.stopping();
     }
     runtime.join();
     services.stop();
-    if snapshot.process.is_stopping() {
-        state_log.stopped(&snapshot);
-    }
     reloader.stop_logs();
+    super::master::leave();
     if let Some(pid_file) = pid_file {
         pid_file.remove();
     }
     ended.map_err(one)
+}
+
+/// Says what was found in server-state files as HAProxy does; gives it for `show startup-logs`.
+fn warnings(texts: &[String], quiet: bool) -> String {
+    let pid = std::process::id();
+    let lines: String = texts.iter().map(|text| format!("[WARNING]  ({pid}) : config : {text}\n")).collect();
+    if !quiet {
+        // A terminal that is gone is no reason to fail.
+        let _ = std::io::stderr().write_all(lines.as_bytes());
+    }
+    lines
 }
 
 /// `nbthread`, by default as many as there are CPUs to run on.
@@ -166,8 +184,16 @@ pub(super) fn limits(config: &Config, threads: usize) -> std::io::Result<u32> {
     let fixed = RESERVE + (binds * threads + checks + 2 * threads) as u64;
     match config.global.maxconn {
         Some(maxconn) => {
-            let wanted = config.global.ulimit_n.unwrap_or(u64::from(maxconn) * 2 + fixed);
-            raise_open_files(wanted)?;
+            let needed = u64::from(maxconn) * 2 + fixed;
+            let wanted = config.global.ulimit_n.unwrap_or(needed);
+            let held = raise_open_files(wanted)?;
+            if held.soft < wanted {
+                let message = format!("Cannot raise FD limit to {wanted}, limit is {}.", held.soft);
+                if config.global.strict_limits {
+                    return Err(std::io::Error::other(format!("[haproxy.main()] {message}")));
+                }
+                tracing::warn!("[haproxy.main()] {message}");
+            }
             Ok(maxconn)
         }
         None => {
@@ -197,12 +223,42 @@ fn bind_admin_sockets(global: &Global) -> Result<Vec<AdminSocket>, Vec<String>> 
     if reasons.is_empty() { Ok(sockets) } else { Err(reasons) }
 }
 
+/// The listening sockets of the process that this one follows: behind `-x`, of the worker before, or kept by the service
+/// manager.
+fn given_sockets(options: &LaunchOptions) -> Result<Vec<socket2::Socket>, Vec<String>> {
+    let mut given = super::transfer::from_service_manager();
+    let before = match std::env::var(super::master::TRANSFER_SOCKET) {
+        Ok(path) => Some(path).filter(|path| !path.is_empty()),
+        Err(_) => options.command_line.transfer_socket.clone(),
+    };
+    if let Some(path) = before {
+        let taken = super::transfer::take(&path).map_err(|error| {
+            vec![
+                format!("[haproxy.main()] {error}"),
+                "[haproxy.main()] Failed to get the sockets from the old process!".to_owned(),
+            ]
+        })?;
+        given.extend(taken);
+    }
+    Ok(given)
+}
+
+/// Lets the service manager keep the listening sockets (`FDSTORE=1`), so that a restart refuses nobody.
+fn keep_with_manager(notifier: &Notifier, listeners: &Listeners) {
+    // What it kept before may be no more in use.
+    notifier.forget_descriptors(STORED_NAME);
+    for socket in listeners.bound.iter().flat_map(|bound| bound.sockets()) {
+        notifier.store_descriptor(STORED_NAME, socket);
+    }
+}
+
 /// The socket by which the master of this worker speaks to it.
 fn masters_socket(path: std::path::PathBuf) -> Bind {
     let text = path.display().to_string();
     let mut bind = Bind::new(Address::Unix(path), text, Default::default());
     bind.level = Some("admin");
     bind.unix_mode = Some(0o600);
+    bind.expose_listeners = true;
     bind
 }
 
@@ -217,7 +273,13 @@ fn privileges(global: &Global) -> Result<Privileges, PrivilegeError> {
         Some(User::Id(id)) => Some(nix::unistd::Gid::from_raw(*id)),
         Some(User::Name(name)) => Some(find_group(name)?),
     };
-    Ok(Privileges { chroot: global.chroot.clone(), uid, gid, ..Privileges::default() })
+    Ok(Privileges {
+        chroot: global.chroot.clone(),
+        uid,
+        gid,
+        keep: global.kept_capabilities.clone(),
+        ..Privileges::default()
+    })
 }
 
 /// `-sf`, `-st`: the processes that this one replaces.
@@ -243,13 +305,10 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// Waits for the signals: SIGTERM and SIGINT end at once, SIGUSR1 lets requests finish, SIGUSR2 reloads.
-    /// SIGHUP dumps the state and reloads: the one is what HAProxy's worker does, the other what its master does.
-    fn serve(
-        &mut self,
-        mut wishes: mpsc::Receiver<Request>,
-        hard_stop_after: Option<Duration>,
-    ) -> std::io::Result<()> {
+    /// Waits for the signals: SIGTERM and SIGINT end at once, SIGUSR1 lets requests finish, SIGUSR2 reloads, SIGTTOU and
+    /// SIGTTIN pause and resume the listeners. SIGHUP dumps the state and reloads: the one is what HAProxy's worker does,
+    /// the other what its master does.
+    fn serve(&mut self, mut wishes: mpsc::Receiver<Request>) -> std::io::Result<()> {
         let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         tokio.block_on(async {
             let mut terminate = signals::stream(SignalKind::terminate().as_raw_value())?;
@@ -259,10 +318,13 @@ impl Daemon {
             let mut hangup = signals::stream(SignalKind::hangup().as_raw_value())?;
             let mut reload = signals::stream(SignalKind::user_defined2().as_raw_value())?;
             let mut stopping = false;
-            for terminal in [nix::libc::SIGTTOU, nix::libc::SIGTTIN, nix::libc::SIGQUIT] {
-                signals::ignore(terminal)?;
-            }
+            let mut closed = false;
+            let mut pause = signals::stream(nix::libc::SIGTTOU)?;
+            let mut resume = signals::stream(nix::libc::SIGTTIN)?;
+            signals::ignore(nix::libc::SIGQUIT)?;
+            let mut graced = std::pin::pin!(tokio::time::sleep(FAR_AWAY));
             let mut expired = std::pin::pin!(tokio::time::sleep(FAR_AWAY));
+            let mut watchdog = tokio::time::interval(watchdog_interval().unwrap_or(FAR_AWAY));
             loop {
                 tokio::select! {
                     _ = terminate.recv() => break,
@@ -278,6 +340,11 @@ impl Daemon {
                     }
                     Some(request) = wishes.recv() => {
                         let answer = match request.wish {
+                            Wish::Sockets(to) => {
+                                // A client that left does not want them.
+                                let _ = to.send(self.reloader.sockets().unwrap_or_default());
+                                continue;
+                            }
                             _ if stopping => "Success=0\n--\nThe process is stopping.\n".to_owned(),
                             Wish::Reload => self.reload(),
                             Wish::Edit(edit) => self.edit(edit),
@@ -288,17 +355,67 @@ impl Daemon {
                     }
                     _ = soft.recv(), if !stopping => {
                         stopping = true;
-                        self.runtime.soft_stop();
-                        let limit = hard_stop_after.unwrap_or(FAR_AWAY);
+                        self.runtime.snapshot.process.stopping.store(true, Relaxed);
+                        let grace = self.runtime.snapshot.global.grace.unwrap_or_default();
+                        graced.as_mut().reset(tokio::time::Instant::now() + grace);
+                    }
+                    () = &mut graced, if stopping && !closed => {
+                        closed = true;
+                        self.soft_stop();
+                        let limit = self.runtime.snapshot.global.hard_stop_after.unwrap_or(FAR_AWAY);
                         expired.as_mut().reset(tokio::time::Instant::now() + limit);
                     }
+                    _ = pause.recv(), if !stopping => self.listen(false),
+                    _ = resume.recv(), if !stopping => self.listen(true),
+                    _ = watchdog.tick() => self.watch(),
                     () = ended(&self.runtime) => break,
-                    () = &mut expired, if stopping => break,
+                    () = &mut expired, if closed => {
+                        tracing::warn!("soft-stop running for too long, performing a hard-stop.");
+                        break;
+                    }
                 }
             }
             self.runtime.hard_stop();
             Ok(())
         })
+    }
+
+    /// Stops listening and lets requests finish.
+    fn soft_stop(&mut self) {
+        if let Some(notifier) = &self.notifier {
+            notifier.stopping();
+        }
+        self.runtime.soft_stop();
+        self.reloader.close_listeners();
+        self.state_log.stopped(&self.runtime.snapshot);
+    }
+
+    /// SIGTTIN and SIGTTOU: listening again, or not for now.
+    fn listen(&mut self, on: bool) {
+        let snapshot = Arc::clone(&self.runtime.snapshot);
+        let (from, to, word) = match on {
+            true => (FrontendState::Paused, FrontendState::Open, "Resumed"),
+            false => (FrontendState::Open, FrontendState::Paused, "Paused"),
+        };
+        for frontend in snapshot.frontends() {
+            let state = frontend.state();
+            if state == from || !on && state == FrontendState::Full {
+                frontend.set_state(to);
+                let text = format!("{word} {} {}.", frontend.model.kind.noun(), frontend.name());
+                self.state_log.listening(&snapshot, frontend.id.0 as usize, &text);
+            }
+        }
+        self.runtime.inboxes.broadcast(&Message::ResumeAccept);
+    }
+
+    /// Tells the service manager's watchdog that traffic moves; when it does not, silence makes the manager act.
+    fn watch(&self) {
+        let stuck = self.runtime.snapshot.process.stuck_threads(STUCK_AFTER_MS);
+        match (&self.notifier, stuck.as_slice()) {
+            (Some(notifier), []) => notifier.watchdog(),
+            (None, []) => {}
+            (_, stuck) => tracing::error!("Threads {stuck:?} have not moved for {STUCK_AFTER_MS} ms."),
+        }
     }
 
     /// Carries out a command that changes the configuration in force.
@@ -324,6 +441,9 @@ impl Daemon {
                 self.state_log.writer = log;
                 for name in &plan.restart {
                     tracing::warn!("Reload: '{name}' differs and stays as it is until a restart.");
+                }
+                if let Some(notifier) = &self.notifier {
+                    keep_with_manager(notifier, self.reloader.listeners());
                 }
                 let summary = plan.to_string();
                 let line = summary.lines().last().unwrap_or_default();

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use socket2::Socket;
 use thiserror::Error;
 
-use crate::model::{Address, Proxy, ProxyId};
+use super::transfer;
+use crate::model::{Address, Bind, Proxy, ProxyId};
 use crate::net::socket::{self, ListenOptions};
 use crate::proxy::diff::is_same_place;
 use crate::proxy::{Listener, Snapshot};
@@ -55,18 +56,38 @@ pub struct BoundListener {
 pub struct Listeners {
     pub bound: Vec<BoundListener>,
     last_id: u64,
+    /// Sockets of another process that no listener has taken yet.
+    given: Vec<Socket>,
 }
 
 impl Listeners {
-    /// Binds everything; on errors all of them, and nothing stays bound.
-    pub fn bind(snapshot: &Snapshot) -> Result<Self, Vec<BindError>> {
-        Self::bind_after(snapshot, &Self::default()).map(|(listeners, _)| listeners)
+    /// Binds everything, or takes the sockets that another process gave; on errors all of them, and nothing stays bound.
+    /// What was given and is not wanted is closed.
+    pub fn bind(snapshot: &Snapshot, given: Vec<Socket>) -> Result<Self, Vec<BindError>> {
+        let mut before = Self { given, ..Self::default() };
+        let (listeners, _) = Self::bind_with(snapshot, &mut before)?;
+        Ok(listeners)
+    }
+
+    /// Other handles of all sockets, for another process.
+    pub fn sockets(&self) -> io::Result<Vec<Socket>> {
+        self.bound.iter().flat_map(|bound| &bound.sockets).map(Socket::try_clone).collect()
+    }
+
+    /// Closes this handle of every socket; those of the threads are theirs.
+    pub fn close(&mut self) {
+        self.bound.clear();
     }
 
     /// Binds what another configuration has and this one has not, and takes over the other sockets. `before` still has
     /// its own handles of them, so that nothing is lost if something goes wrong. Gives the ids of the new ones too.
-    pub fn bind_after(snapshot: &Snapshot, before: &Self) -> Result<(Self, Vec<u64>), Vec<BindError>> {
+    pub fn bind_after(snapshot: &Snapshot, before: &mut Self) -> Result<(Self, Vec<u64>), Vec<BindError>> {
+        Self::bind_with(snapshot, before)
+    }
+
+    fn bind_with(snapshot: &Snapshot, before: &mut Self) -> Result<(Self, Vec<u64>), Vec<BindError>> {
         let mut known: Vec<&BoundListener> = before.bound.iter().collect();
+        let given = &mut before.given;
         let mut last_id = before.last_id;
         let mut fresh = Vec::new();
         let mut bound = Vec::new();
@@ -91,7 +112,7 @@ impl Listeners {
                     None => {
                         last_id += 1;
                         fresh.push(last_id);
-                        let sockets = bind_one(listener, &frontend.model, snapshot.process.threads);
+                        let sockets = bind_one(listener, &frontend.model, snapshot.process.threads, given);
                         sockets.map(|sockets| (last_id, sockets))
                     }
                 };
@@ -109,7 +130,7 @@ impl Listeners {
                 }
             }
         }
-        if errors.is_empty() { Ok((Self { bound, last_id }, fresh)) } else { Err(errors) }
+        if errors.is_empty() { Ok((Self { bound, last_id, given: Vec::new() }, fresh)) } else { Err(errors) }
     }
 
     /// Hands the sockets to the listeners of another snapshot of the same configuration.
@@ -135,6 +156,11 @@ impl Listeners {
 }
 
 impl BoundListener {
+    /// One per thread, or one for all.
+    pub fn sockets(&self) -> &[Socket] {
+        &self.sockets
+    }
+
     /// The thread's socket, or another handle of the shared one.
     pub fn of_thread(&self, thread: usize) -> io::Result<ThreadListener> {
         let socket = self.sockets.get(thread).or(self.sockets.first());
@@ -143,7 +169,12 @@ impl BoundListener {
     }
 }
 
-fn bind_one(listener: &Listener, proxy: &Proxy, threads: usize) -> io::Result<Vec<Socket>> {
+fn bind_one(
+    listener: &Listener,
+    proxy: &Proxy,
+    threads: usize,
+    given: &mut Vec<Socket>,
+) -> io::Result<Vec<Socket>> {
     let bind = &listener.model;
     let options = &proxy.options;
     let mut options = ListenOptions {
@@ -166,19 +197,39 @@ fn bind_one(listener: &Listener, proxy: &Proxy, threads: usize) -> io::Result<Ve
         return Ok(vec![socket]);
     }
     options.shared = matches!(bind.address, Address::Inet(_)) && threads > 1;
-    let first = socket::listen(bind, options)?;
-    note_address(listener, &first);
-    let mut sockets = vec![first];
+    let mut sockets = take_given(given, bind, options)?;
+    if sockets.is_empty() {
+        sockets.push(socket::listen(bind, options)?);
+    }
+    if let Some(first) = sockets.first() {
+        note_address(listener, first);
+        // One of a process that did not share the port cannot be joined by others; the threads then share it.
+        options.shared &= first.reuse_port().unwrap_or(false);
+    }
     if options.shared {
         let mut bind = bind.clone();
         if let Some(address) = listener.bound.get() {
             bind.address = Address::Inet(*address);
         }
-        for _ in 1..threads {
+        for _ in sockets.len()..threads {
             sockets.push(socket::listen(&bind, options)?);
         }
     }
     Ok(sockets)
+}
+
+/// The given sockets that listen where `bind` wants to, with its options.
+fn take_given(given: &mut Vec<Socket>, bind: &Bind, options: ListenOptions) -> io::Result<Vec<Socket>> {
+    let taken: Vec<Socket> = given.extract_if(.., |socket| transfer::listens_at(socket, bind)).collect();
+    for socket in &taken {
+        socket.set_nonblocking(true)?;
+        // The other process's backlog may be another one; calling it again only sets it.
+        socket.listen(socket::backlog(options))?;
+        if matches!(bind.address, Address::Inet(_)) {
+            socket::set_listener_options(socket, bind, options)?;
+        }
+    }
+    Ok(taken)
 }
 
 fn note_address(listener: &Listener, socket: &Socket) {

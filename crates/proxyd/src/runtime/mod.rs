@@ -14,6 +14,7 @@ pub mod question;
 pub mod reload;
 pub mod services;
 pub mod thread;
+pub mod transfer;
 
 mod events;
 mod start;

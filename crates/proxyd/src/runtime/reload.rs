@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use parking_lot::Mutex;
+use socket2::Socket;
 use tokio::sync::{mpsc, oneshot};
 
 use super::launch::limits;
@@ -43,6 +44,8 @@ pub enum Wish {
     Plan,
     /// `add server` and its kin: until the next reload.
     Edit(Edit),
+    /// `_getsocks`: the listening sockets, for another process.
+    Sockets(oneshot::Sender<Vec<Socket>>),
 }
 
 /// A wish and where its answer goes.
@@ -129,6 +132,20 @@ impl Reloader {
         self.logs.stop();
     }
 
+    /// Handles of the listening sockets for another process.
+    pub fn sockets(&self) -> io::Result<Vec<Socket>> {
+        self.listeners.sockets()
+    }
+
+    pub fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
+
+    /// Lets go of the listening sockets: when the threads have closed theirs, nobody listens any more.
+    pub fn close_listeners(&mut self) {
+        self.listeners.close();
+    }
+
     /// What a reload would do now.
     pub fn plan(&self) -> Result<Plan, String> {
         let fresh = (self.read)()?;
@@ -170,7 +187,7 @@ impl Reloader {
         let process = Arc::clone(&old.process);
         let before = Before { snapshot: &old, plan };
         let snapshot = Arc::new(Snapshot::renewed(&config, &process, Some(before)));
-        let (listeners, fresh) = Listeners::bind_after(&snapshot, &self.listeners)
+        let (listeners, fresh) = Listeners::bind_after(&snapshot, &mut self.listeners)
             .map_err(|errors| cannot_bind(&errors, &config.global))?;
         let forward_sockets =
             self.logs.bind(&snapshot.log_forwards).map_err(|errors| errors.join("\n") + "\n")?;

@@ -16,7 +16,8 @@ use super::log_writer::{LogWriter, Record};
 use crate::model::{ProxyId, ServerId};
 use crate::proxy::Snapshot;
 use crate::proxy::checks::{self, Hooks, Reporter};
-use crate::services::cli::{self, Admin, AdminSocket, server::Limits};
+use crate::services::cli::server::{Limits, SocketFile};
+use crate::services::cli::{self, Admin, AdminSocket};
 use crate::services::ocsp_update;
 use crate::services::report::Renderer;
 use crate::services::stats::info::Program;
@@ -39,7 +40,7 @@ pub struct Services {
     configurations: watch::Sender<Arc<Snapshot>>,
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
-    socket_paths: Vec<std::path::PathBuf>,
+    socket_files: Vec<SocketFile>,
 }
 
 impl Services {
@@ -77,7 +78,7 @@ impl Services {
         });
         let global = &snapshot.global;
         let limits = Limits { timeout: global.stats_timeout, connections_max: global.stats_maxconn };
-        let socket_paths = sockets.iter().filter_map(|socket| socket.path().map(ToOwned::to_owned)).collect();
+        let socket_files = sockets.iter().filter_map(|socket| socket.file().cloned()).collect();
         let (stop, stopped) = oneshot::channel();
         let (configurations, followed) = watch::channel(Arc::clone(snapshot));
         let thread_reporter = Arc::clone(&reporter);
@@ -104,7 +105,7 @@ impl Services {
         let _ = snapshot.process.observer.set(Arc::new(traffic));
         let main = move || tokio::task::LocalSet::new().block_on(&runtime, work());
         let thread = std::thread::Builder::new().name("proxyd/services".to_owned()).spawn(main)?;
-        Ok(Self { reporter, shared, configurations, stop, thread, socket_paths })
+        Ok(Self { reporter, shared, configurations, stop, thread, socket_files })
     }
 
     /// Goes over to a new configuration; `log` is for its state changes.
@@ -132,8 +133,8 @@ impl Services {
         if self.thread.join().is_err() {
             tracing::error!("the services thread panicked");
         }
-        for path in &self.socket_paths {
-            AdminSocket::remove(path);
+        for file in &self.socket_files {
+            file.remove();
         }
     }
 }

@@ -32,6 +32,12 @@ impl StateLog {
         }
     }
 
+    /// Listeners were paused or resumed by a signal.
+    pub(super) fn listening(&mut self, snapshot: &Snapshot, proxy: usize, text: &str) {
+        self.console(text);
+        self.send(snapshot, proxy, Level::Warning, text);
+    }
+
     /// Every server's and proxy's state.
     pub(super) fn dump(&mut self, snapshot: &Snapshot) {
         self.console("SIGHUP received, dumping servers states.");
@@ -43,7 +49,7 @@ impl StateLog {
         }
     }
 
-    /// At the end of a soft stop.
+    /// When a soft stop begins: from now on nobody listens.
     pub(super) fn stopped(&mut self, snapshot: &Snapshot) {
         for (proxy, line) in stopped_lines(snapshot) {
             self.console(&line);

@@ -6,6 +6,7 @@
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use socket2::Socket;
 
@@ -14,8 +15,10 @@ use super::inbox::Message;
 use super::listeners::ThreadListener;
 use super::question::{About, Question};
 use super::reload::Adoption;
-use crate::net::{Owner, Token, Woken, socket};
-use crate::proxy::{Listener, Server, StreamKey};
+use crate::model::Address;
+use crate::net::socket::{self, ListenOptions};
+use crate::net::{Owner, Token, Woken};
+use crate::proxy::{FrontendState, Listener, Server, StreamKey};
 use crate::services::report::Piece;
 use crate::stream::{Detail, Loan, Newborn, Session, identity};
 
@@ -33,6 +36,39 @@ struct Accepting {
     listener: Arc<Listener>,
     socket: Socket,
     paused: bool,
+    /// The socket does not listen: its frontend was paused or stopped, and the port is free for others.
+    held: bool,
+}
+
+impl Accepting {
+    /// A paused or stopped frontend gives its ports free (`disable frontend`, SIGTTOU), and takes them again. Unix sockets
+    /// could not be taken again; of those nobody accepts meanwhile.
+    fn hold_or_release(&mut self, core: &Core, slot: u32) {
+        let Some(frontend) = core.snapshot.frontend(self.listener.frontend) else { return };
+        let closed = matches!(frontend.state(), FrontendState::Paused | FrontendState::Stopped);
+        if closed == self.held || !matches!(self.listener.model.address, Address::Inet(_)) {
+            return;
+        }
+        if closed {
+            // The poller would tell of the end again and again.
+            let gone = core.poller.remove(&self.socket);
+            // Another thread may have done it to the same socket.
+            let _ = self.socket.shutdown(std::net::Shutdown::Read);
+            self.held = gone.is_ok();
+            return;
+        }
+        let options = ListenOptions { backlog: self.listener.model.backlog, ..ListenOptions::default() };
+        let again = self
+            .socket
+            .listen(socket::backlog(options))
+            .and_then(|()| core.poller.add_listener(&self.socket, Token { slot, generation: 0 }));
+        match again {
+            Ok(()) => (self.held, self.paused) = (false, false),
+            Err(error) => {
+                tracing::error!(listener = %self.listener.name, %error, "a paused listener cannot listen again");
+            }
+        }
+    }
 }
 
 /// A data-plane thread's state; [`Thread::run`] is its life.
@@ -50,6 +86,9 @@ pub struct Thread {
     woken: Vec<Woken>,
     due: Vec<Token>,
     housekeeping_ms: u64,
+    /// How long it waited since the last housekeeping, and when that was.
+    waited_us: u64,
+    window_us: u64,
     /// When listeners that a rate has paused are looked at again.
     resume_ms: u64,
     hard_stop: bool,
@@ -63,7 +102,7 @@ impl Thread {
         let mut accepting = Vec::with_capacity(listeners.len());
         for (slot, ThreadListener { id, listener, socket }) in (0u32..).zip(listeners) {
             core.poller.add_listener(&socket, Token { slot, generation: 0 })?;
-            accepting.push(Some(Accepting { id, listener, socket, paused: false }));
+            accepting.push(Some(Accepting { id, listener, socket, paused: false, held: false }));
         }
         let housekeeping_ms = core.clock.monotonic_ms() + HOUSEKEEPING_MS;
         Ok(Self {
@@ -78,6 +117,8 @@ impl Thread {
             woken: Vec::new(),
             due: Vec::new(),
             housekeeping_ms,
+            waited_us: 0,
+            window_us: 0,
             resume_ms: u64::MAX,
             hard_stop: false,
         })
@@ -98,8 +139,10 @@ impl Thread {
 
     fn turn(&mut self) -> io::Result<()> {
         let timeout = self.timeout_ms();
+        let before_us = self.core.process.now_us();
         let count = self.core.poller.wait(timeout)?;
         self.core.update_clock();
+        self.beat(before_us, count);
         for index in 0..count {
             let Some(event) = self.core.poller.event(index) else { break };
             if event.token.generation == 0 {
@@ -135,6 +178,29 @@ impl Thread {
         let next =
             self.core.wheel.next_ms().unwrap_or(u64::MAX).min(self.housekeeping_ms).min(self.resume_ms);
         Some(next.saturating_sub(now))
+    }
+
+    /// Tells that it lives, and how busy it is.
+    fn beat(&mut self, before_us: u64, events: usize) {
+        let now_us = self.core.clock.monotonic_us;
+        self.waited_us += now_us.saturating_sub(before_us);
+        let Some(pulse) = self.core.process.pulses.get(usize::from(self.core.thread)) else { return };
+        pulse.beat_ms.store(now_us / 1000, Relaxed);
+        pulse.turns.store(pulse.turns.load(Relaxed) + 1, Relaxed);
+        if events > 0 {
+            pulse.turns_with_events.store(pulse.turns_with_events.load(Relaxed) + 1, Relaxed);
+        }
+    }
+
+    /// What `Idle_pct` is made of.
+    fn measure_idleness(&mut self) {
+        let now_us = self.core.clock.monotonic_us;
+        let window_us = now_us.saturating_sub(self.window_us).max(1);
+        let percent = (self.waited_us * 100 / window_us).min(100);
+        (self.waited_us, self.window_us) = (0, now_us);
+        if let Some(pulse) = self.core.process.pulses.get(usize::from(self.core.thread)) {
+            pulse.idle_percent.store(percent as u32, Relaxed);
+        }
     }
 
     fn own_event(&mut self, slot: u32) {
@@ -220,7 +286,9 @@ impl Thread {
             });
             let token = Token { slot: at as u32, generation: 0 };
             match self.core.poller.add_listener(&socket, token) {
-                Ok(()) => self.listeners[at] = Some(Accepting { id, listener, socket, paused: false }),
+                Ok(()) => {
+                    self.listeners[at] = Some(Accepting { id, listener, socket, paused: false, held: false })
+                }
                 Err(error) => tracing::error!(listener = %listener.name, %error, "cannot watch a listener"),
             }
         }
@@ -335,6 +403,9 @@ impl Thread {
             Some(session) => {
                 self.sessions[slot as usize] = Some(Box::new(session));
                 self.active_sessions += 1;
+                if let Some(pulse) = self.core.process.pulses.get(usize::from(self.core.thread)) {
+                    pulse.accepted.store(pulse.accepted.load(Relaxed) + 1, Relaxed);
+                }
                 self.run_session(slot);
             }
             None => self.free_sessions.push(slot),
@@ -451,6 +522,7 @@ impl Thread {
         }
         if now >= self.housekeeping_ms {
             self.housekeeping_ms = now + HOUSEKEEPING_MS;
+            self.measure_idleness();
             self.core.purge_idle();
             crate::stream::serve_queues(&mut self.core);
             self.forget_older();
@@ -474,6 +546,10 @@ impl Thread {
     fn resume_listeners(&mut self) {
         for (slot, accepting) in (0u32..).zip(&mut self.listeners) {
             let Some(accepting) = accepting else { continue };
+            accepting.hold_or_release(&self.core, slot);
+            if accepting.held {
+                continue;
+            }
             if accepting.paused && !crate::stream::is_within_rates(&self.core, &accepting.listener) {
                 self.resume_ms = self.core.clock.monotonic_ms() + RATE_RETRY_MS;
             } else if accepting.paused && crate::stream::may_accept(&self.core, &accepting.listener) {

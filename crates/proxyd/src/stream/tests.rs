@@ -51,7 +51,7 @@ impl Proxyd {
     fn start_on(threads: usize, config: Config) -> Self {
         let process = Arc::new(Process::new(threads, 1000));
         let snapshot = Arc::new(Snapshot::build(&config, &process));
-        let listeners = Listeners::bind(&snapshot).unwrap();
+        let listeners = Listeners::bind(&snapshot, Vec::new()).unwrap();
         let runtime = Runtime::start(&snapshot, &listeners, "proxyd", &mut Default::default()).unwrap();
         Self { runtime: Some(runtime), snapshot }
     }

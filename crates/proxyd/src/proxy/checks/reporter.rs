@@ -239,6 +239,13 @@ impl Reporter {
         kept.port = port.or(kept.port);
     }
 
+    /// What [`Self::set_check_target`] set.
+    pub fn check_target(&self, server: &Server) -> (Option<IpAddr>, Option<u16>) {
+        let handle = self.handle(server);
+        let kept = handle.kept.lock();
+        (kept.address, kept.port)
+    }
+
     /// Ends all sessions on a server.
     pub fn shutdown_sessions(&self, backend: &Backend, server: &Server) {
         server.shutdown_epoch.fetch_add(1, Relaxed);

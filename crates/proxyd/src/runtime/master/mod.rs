@@ -39,6 +39,9 @@ use worker::{State, Worker};
 /// The variable that makes a process a worker; its value is the path of a socket that it opens for its master.
 pub const WORKER_SOCKET: &str = "PROXYD_WORKER_SOCKET";
 
+/// The variable with the socket of the worker before, whose listening sockets a new one takes; empty for none.
+pub const TRANSFER_SOCKET: &str = "PROXYD_TRANSFER_SOCKET";
+
 /// How long a new worker may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// A worker that dies this often in a row without having lived [`SHORT_LIFE`] is not started again.
@@ -50,6 +53,21 @@ const WAITING_MAX: usize = 16;
 /// Whether this process was started by a master.
 pub fn is_worker() -> bool {
     std::env::var_os(WORKER_SOCKET).is_some()
+}
+
+/// Whether this process is a worker that takes the place of another one.
+pub fn is_successor() -> bool {
+    std::env::var_os(TRANSFER_SOCKET).is_some()
+}
+
+/// At the end of a worker: removes the folder of its socket if its master, which should do that, is gone.
+pub fn leave() {
+    if let Some(folder) =
+        std::env::var_os(WORKER_SOCKET).as_deref().and_then(|path| std::path::Path::new(path).parent())
+    {
+        // As long as the master lives it holds another worker's socket, or is about to remove it itself.
+        let _ = std::fs::remove_dir(folder);
+    }
 }
 
 /// What a console client wants of the master itself.
@@ -81,6 +99,7 @@ struct Master {
     reloads: u32,
     failed_reloads: u32,
     short_lives: u32,
+    started_workers: u32,
     notifier: Option<Notifier>,
     /// What was said when the files were last read.
     messages: String,
@@ -160,6 +179,7 @@ fn try_run(config: Config, options: Options, program: &str, startup_logs: String
         reloads: 0,
         failed_reloads: 0,
         short_lives: 0,
+        started_workers: 0,
         notifier: Notifier::from_env(),
         messages: startup_logs,
         ending: None,
@@ -205,7 +225,10 @@ fn console_bind(address: &str) -> Result<Bind, String> {
 impl Master {
     fn start_worker(&mut self) -> Result<(), String> {
         let socket = self.folder.next_socket();
-        let worker = Worker::start(&self.program, &socket)
+        let before = self.workers.last().map(|worker| worker.socket.clone());
+        let before = (self.started_workers > 0).then(|| before.unwrap_or_default());
+        self.started_workers += 1;
+        let worker = Worker::start(&self.program, &socket, before.as_deref())
             .map_err(|error| format!("cannot start a worker: {error}"))?;
         say("NOTICE", &format!("New worker ({}) forked", worker.pid()));
         self.workers.push(worker);

@@ -31,14 +31,20 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    /// Starts the same program with the same arguments.
-    pub fn start(program: &str, socket: &Path) -> io::Result<Self> {
-        let child = Command::new(std::env::current_exe()?)
+    /// Starts the same program with the same arguments. A worker that follows others is told so: by the socket of the one
+    /// whose listening sockets it takes, or an empty path when that one is gone.
+    pub fn start(program: &str, socket: &Path, before: Option<&Path>) -> io::Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        if let Some(before) = before {
+            command.env(super::TRANSFER_SOCKET, before);
+        }
+        let child = command
             .arg0(program)
             .args(std::env::args_os().skip(1))
             .env(WORKER_SOCKET, socket)
             .env("HAPROXY_MWORKER", "1")
             .env_remove("NOTIFY_SOCKET")
+            .env_remove("WATCHDOG_USEC")
             .spawn()?;
         Ok(Self { child, socket: socket.to_owned(), started: Instant::now(), state: State::Serving })
     }

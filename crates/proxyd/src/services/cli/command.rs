@@ -82,6 +82,10 @@ pub enum Reply {
     Later(tokio::sync::oneshot::Receiver<String>),
     /// Data that may be long; made and sent piece by piece.
     Report(Box<Report>),
+    /// The listening sockets are handed over.
+    Sockets(tokio::sync::oneshot::Receiver<Vec<socket2::Socket>>),
+    /// The connection ends without a word.
+    Close,
 }
 
 impl Reply {

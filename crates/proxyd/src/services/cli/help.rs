@@ -41,7 +41,11 @@ fn lines(commands: &[&CommandDef]) -> String {
 fn matching<'a>(table: &'a [CommandDef], words: &[&str], level: Level) -> Vec<&'a CommandDef> {
     let mut visible: Vec<&CommandDef> = table
         .iter()
-        .filter(|def| def.restriction == Restriction::None && level >= def.level.min(Level::User))
+        .filter(|def| {
+            !def.usage.is_empty()
+                && def.restriction == Restriction::None
+                && level >= def.level.min(Level::User)
+        })
         .filter(|def| !ALWAYS.iter().any(|(usage, _)| usage.split(' ').next() == def.words.first().copied()))
         .collect();
     visible.sort_by_key(|def| def.usage);

@@ -5,8 +5,9 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -18,9 +19,10 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::command::{Admin, Level, SocketInfo};
-use super::session::{Session, Waiting};
+use super::session::{Session, SeverityOutput, Waiting};
 use crate::model::{Address, Bind};
 use crate::services::report::Report;
+use crate::runtime::transfer;
 
 /// A socket that cannot be opened, in one line.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +37,38 @@ pub struct AdminSocketError {
 pub struct AdminSocket {
     listener: Listener,
     pub info: SocketInfo,
+    /// `severity-output` of its line.
+    severity: SeverityOutput,
+    /// `expose-fd listeners`.
+    exposes_listeners: bool,
     /// Removed at the end.
-    path: Option<PathBuf>,
+    file: Option<SocketFile>,
+}
+
+/// The file of a Unix socket, as long as it is ours: another process may have put its own in the same place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SocketFile {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+impl SocketFile {
+    fn new(path: PathBuf) -> Self {
+        let identity = identity(&path);
+        Self { path, identity }
+    }
+
+    /// Removes it; after `chroot` it may be out of reach.
+    pub fn remove(&self) {
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::symlink_metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
 #[derive(Debug)]
@@ -67,7 +99,15 @@ impl AdminSocket {
             Address::Inet(address) => format!("ipv6@{address}"),
             _ => bind.text.clone(),
         };
-        Ok(Self { listener, info: SocketInfo { address, level }, path })
+        let severity =
+            bind.severity_output.as_deref().and_then(SeverityOutput::from_name).unwrap_or_default();
+        Ok(Self {
+            listener,
+            info: SocketInfo { address, level },
+            severity,
+            exposes_listeners: bind.expose_listeners,
+            file: path.map(SocketFile::new),
+        })
     }
 
     /// Where it listens, if that is an IP address.
@@ -101,14 +141,9 @@ impl AdminSocket {
         }
     }
 
-    /// Removes the socket's file; after `chroot` it may be out of reach.
-    pub fn remove(path: &Path) {
-        let _ = std::fs::remove_file(path);
-    }
-
     /// The file of a Unix socket.
-    pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+    pub fn file(&self) -> Option<&SocketFile> {
+        self.file.as_ref()
     }
 }
 
@@ -171,7 +206,13 @@ pub async fn serve(sockets: Vec<AdminSocket>, admin: Arc<Admin>, limits: Limits)
     let slots = Arc::new(Semaphore::new(limits.connections_max.max(1) as usize));
     let mut tasks = Vec::new();
     for socket in sockets {
-        let service = Rc::new(Service { admin: Arc::clone(&admin), level: socket.info.level, limits });
+        let service = Rc::new(Service {
+            admin: Arc::clone(&admin),
+            level: socket.info.level,
+            severity: socket.severity,
+            exposes_listeners: socket.exposes_listeners,
+            limits,
+        });
         let slots = Arc::clone(&slots);
         tasks.push(tokio::task::spawn_local(async move { service.accept(socket.listener, slots).await }));
     }
@@ -196,6 +237,8 @@ impl Drop for AbortOnDrop {
 struct Service {
     admin: Arc<Admin>,
     level: Level,
+    severity: SeverityOutput,
+    exposes_listeners: bool,
     limits: Limits,
 }
 
@@ -225,7 +268,7 @@ impl Service {
 
     async fn start<S>(self: &Rc<Self>, accepted: io::Result<S>, slot: OwnedSemaphorePermit)
     where
-        S: AsyncRead + AsyncWrite + Unpin + 'static,
+        S: AsyncRead + AsyncWrite + AsFd + Unpin + 'static,
     {
         /// How long to leave the listener alone when the process is out of descriptors.
         const PAUSE_AFTER_ERROR: Duration = Duration::from_millis(100);
@@ -274,8 +317,10 @@ impl Service {
         Ok(())
     }
 
-    async fn talk<S: AsyncRead + AsyncWrite + Unpin>(&self, mut stream: S) -> io::Result<()> {
+    async fn talk<S: AsyncRead + AsyncWrite + AsFd + Unpin>(&self, mut stream: S) -> io::Result<()> {
         let mut session = Session::new(Arc::clone(&self.admin), self.level, self.limits.timeout);
+        session.settings.severity_output = self.severity;
+        session.settings.exposes_listeners = self.exposes_listeners;
         let mut buffer = vec![0; 16 * 1024];
         let mut out = String::new();
         loop {
@@ -285,6 +330,12 @@ impl Service {
                     // Nobody answers any more when the process ends.
                     Waiting::Answer(answer) => out.push_str(&answer.await.unwrap_or_default()),
                     Waiting::Report(report) => self.write_report(report, &mut stream, &mut out).await?,
+                    Waiting::Sockets(sockets) => {
+                        let Ok(sockets) = sockets.await else { return Ok(()) };
+                        let stream = UnixStream::from(stream.as_fd().try_clone_to_owned()?);
+                        let gave = move || transfer::give(stream, &sockets);
+                        return tokio::task::spawn_blocking(gave).await.map_err(io::Error::other)?;
+                    }
                 }
                 session.resume(&mut out);
             }

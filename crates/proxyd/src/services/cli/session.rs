@@ -25,6 +25,18 @@ pub enum SeverityOutput {
     Text,
 }
 
+impl SeverityOutput {
+    /// `none`, `number`, `string`.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Some(match name {
+            "none" => Self::None,
+            "number" => Self::Number,
+            "string" => Self::Text,
+            _ => return None,
+        })
+    }
+}
+
 /// What the client changes with commands about the session itself.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -42,6 +54,8 @@ pub struct Settings {
     pub experimental: bool,
     /// `quit` was given.
     pub quit: bool,
+    /// The listening sockets may be had here (`expose-fd listeners`).
+    pub exposes_listeners: bool,
 }
 
 impl Settings {
@@ -56,6 +70,7 @@ impl Settings {
             expert: false,
             experimental: false,
             quit: false,
+            exposes_listeners: false,
         }
     }
 }
@@ -81,6 +96,8 @@ pub enum Waiting {
     Answer(tokio::sync::oneshot::Receiver<String>),
     /// Its pieces are to be written.
     Report(Box<Report>),
+    /// The client gets these sockets, and nothing more.
+    Sockets(tokio::sync::oneshot::Receiver<Vec<socket2::Socket>>),
 }
 
 struct Payload {
@@ -207,6 +224,14 @@ impl Session {
             }
             Reply::Report(report) => {
                 self.waiting = Some(Waiting::Report(report));
+                return;
+            }
+            Reply::Sockets(sockets) => {
+                self.waiting = Some(Waiting::Sockets(sockets));
+                return;
+            }
+            Reply::Close => {
+                self.closing = true;
                 return;
             }
         }

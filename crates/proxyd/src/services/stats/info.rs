@@ -153,7 +153,7 @@ fn value(name: &str, snapshot: &Snapshot, program: &Program) -> Option<Value> {
         "Tasks" => {
             Value::U32(process.connections.current().saturating_add(u32::try_from(process.threads).ok()?))
         }
-        "Idle_pct" => Value::U32(100),
+        "Idle_pct" => Value::U32(process.idle_percent()),
         "node" => Value::text(node(snapshot)),
         "description" => Value::text(snapshot.global.description.clone()?),
         "Stopping" => Value::U32(u32::from(process.is_stopping())),

@@ -259,7 +259,7 @@ fn listening_sockets_have_what_their_bind_asks_for() {
     (bind.defer_accept, bind.tcp_fast_open, bind.mss) = (true, true, Some(900));
     bind.tcp_user_timeout_ms = Some(4000);
     let proxyd = Proxyd::start(vec![proxy]);
-    let listeners = Listeners::bind(&proxyd.snapshot).unwrap();
+    let listeners = Listeners::bind(&proxyd.snapshot, Vec::new()).unwrap();
     let socket = listeners.of_thread(0).unwrap().pop().unwrap().socket;
     assert!(socket.keepalive().unwrap());
     assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(77));

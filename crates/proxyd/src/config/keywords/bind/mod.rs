@@ -43,8 +43,7 @@ pub const KEYWORDS: &[BindKeyword] = &[
     bind("backlog", "<backlog>", "The length of the accept queue.", backlog),
     bind("cc", "<algorithm>", "Congestion control.", cc),
     bind("defer-accept", "", "Waits for data before accepting.", defer_accept),
-    bind("expose-fd", "listeners", "Gives listening sockets to a new process.", expose_fd)
-        .later("listeners are not handed to another process yet"),
+    bind("expose-fd", "listeners", "Gives listening sockets to a new process.", expose_fd),
     bind("gid", "<gid>", "Group id of a Unix socket.", gid),
     bind("group", "<group>", "Group of a Unix socket.", group),
     bind("guid-prefix", "<string>", "Begins the listeners' unique names.", skip_one)
@@ -357,13 +356,14 @@ fn proto(bind: &mut Bind, line: &mut Line<'_>) -> Parsed {
     Ok(())
 }
 
-fn severity(_: &mut Bind, line: &mut Line<'_>) -> Parsed {
+fn severity(bind: &mut Bind, line: &mut Line<'_>) -> Parsed {
     let word = line.required("'none', 'number' or 'string'.")?;
     if !matches!(word.as_str(), "none" | "number" | "string") {
         return Err(
             line.alert_at(word, format!("'{}' only supports 'none', 'number', and 'string'.", line.name))
         );
     }
+    bind.severity_output = Some(word.as_str().to_owned());
     Ok(())
 }
 

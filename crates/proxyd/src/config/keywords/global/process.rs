@@ -1,9 +1,10 @@
 //! The process: identity, privileges, limits, threads.
 
+use hacore::process::privileges::ProcessCapability;
 use hacore::units::TimeUnit;
 
 use super::global;
-use crate::config::keyword::{Keyword, Line, Parsed, any, none, one};
+use crate::config::keyword::{Keyword, Line, Parsed, Prefix, any, none, one};
 use crate::config::loader::Loader;
 use crate::model::User;
 
@@ -18,8 +19,7 @@ pub const KEYWORDS: &[Keyword] = &[
         "[no-exit-on-failure]",
         "Runs a master process that watches the workers.",
         master_worker,
-    )
-    .later("this process serves by itself"),
+    ),
     global("mworker-max-reloads", "<number>", "Ends a worker that has survived this many reloads.", one)
         .no_effect("there are no workers to count"),
     global("quiet", "", "Shows no message at start.", quiet),
@@ -30,7 +30,7 @@ pub const KEYWORDS: &[Keyword] = &[
     global("uid", "<number>", "Changes to this user id after start.", uid).unlisted(),
     global("group", "<name>", "Changes to this group after start.", group).unlisted(),
     global("gid", "<number>", "Changes to this group id after start.", gid).unlisted(),
-    global("setcap", "<name>[,...]", "Keeps these capabilities.", one).later("capabilities are not kept"),
+    global("setcap", "<name>[,...]", "Keeps these capabilities.", setcap),
     global("maxconn", "<number>", "The most concurrent connections.", maxconn).unlisted(),
     global("maxconnrate", "<number>", "The most connections per second.", maxconnrate).unlisted(),
     global("maxsessrate", "<number>", "The most sessions per second.", maxsessrate).unlisted(),
@@ -47,9 +47,7 @@ pub const KEYWORDS: &[Keyword] = &[
     global("ulimit-n", "<number>", "Sets the limit of descriptors.", ulimit_n).unlisted(),
     global("fd-hard-limit", "<number>", "The most descriptors that are ever asked for.", fd_hard_limit)
         .unlisted(),
-    global("strict-limits", "", "Refuses to start when a limit cannot be set.", none)
-        .unlisted()
-        .no_effect("limits are always set as far as the system allows and said otherwise"),
+    global("strict-limits", "", "Refuses to start when a limit cannot be set.", strict_limits).unlisted(),
     global("node", "<name>", "The node's name in statistics.", node).unlisted(),
     global("description", "<text>", "A text for the statistics page.", description).unlisted(),
     global("nbthread", "<number>", "The number of threads.", nbthread),
@@ -67,8 +65,7 @@ pub const KEYWORDS: &[Keyword] = &[
     global("thread-hard-limit", "<number>", "The most threads.", number).no_effect(THREADS),
     global("max-threads-per-group", "<number>", "The most threads of a group.", number).no_effect(THREADS),
     global("hard-stop-after", "<time>", "Ends a soft stop after this time.", hard_stop_after),
-    global("grace", "<time>", "Keeps listening this long after a soft stop began.", grace)
-        .later("a soft stop begins at once"),
+    global("grace", "<time>", "Keeps listening this long after a soft stop began.", grace),
     global("close-spread-time", "<time>", "Spreads the closing of idle connections on a soft stop.", any)
         .later("idle connections are closed at once on a soft stop"),
     global("spread-checks", "<percent>", "Spreads health checks by up to this many percent.", spread_checks)
@@ -186,12 +183,8 @@ pub const KEYWORDS: &[Keyword] = &[
     global("quick-exit", "", "Ends without cleaning up.", none)
         .unlisted()
         .no_effect("the process always ends at once"),
-    global("server-state-base", "<directory>", "Where server-state files are.", server_state_base)
-        .later("servers' states are not kept over a restart yet")
-        .unlisted(),
-    global("server-state-file", "<file>", "The file with the servers' states.", server_state_file)
-        .later("servers' states are not kept over a restart yet")
-        .unlisted(),
+    global("server-state-base", "<directory>", "Where server-state files are.", server_state_base).unlisted(),
+    global("server-state-file", "<file>", "The file with the servers' states.", server_state_file).unlisted(),
     global(
         "unix-bind",
         "[prefix <p>] [mode <m>] [user <u>] [uid <n>] [group <g>] [gid <n>]",
@@ -396,6 +389,35 @@ fn nbproc(_: &mut Loader, line: &mut Line<'_>) -> Parsed {
 
 fn hard_stop_after(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     loader.global.hard_stop_after = Some(line.duration(TimeUnit::Milliseconds)?);
+    line.end()
+}
+
+fn strict_limits(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    loader.global.strict_limits = line.prefix != Prefix::No;
+    line.end()
+}
+
+/// Those that HAProxy takes (management manual, `setcap`).
+const CAPABILITIES: [(&str, ProcessCapability); 5] = [
+    ("cap_net_admin", ProcessCapability::CAP_NET_ADMIN),
+    ("cap_net_raw", ProcessCapability::CAP_NET_RAW),
+    ("cap_net_bind_service", ProcessCapability::CAP_NET_BIND_SERVICE),
+    ("cap_sys_admin", ProcessCapability::CAP_SYS_ADMIN),
+    ("none", ProcessCapability::CAP_NET_ADMIN),
+];
+
+fn setcap(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let word = line.required("a list of capability names.")?;
+    for name in word.as_str().split(',') {
+        let Some((_, capability)) = CAPABILITIES.iter().find(|(known, _)| *known == name) else {
+            return Err(line.alert_at(word, format!("'setcap' : unsupported capability '{name}'.")));
+        };
+        if name == "none" {
+            loader.global.kept_capabilities.clear();
+        } else {
+            loader.global.kept_capabilities.push(*capability);
+        }
+    }
     line.end()
 }
 

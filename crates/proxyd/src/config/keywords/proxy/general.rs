@@ -87,16 +87,14 @@ pub const KEYWORDS: &[Keyword] = &[
         "{ global | local | none }",
         "Where servers' states are read from.",
         load_state,
-    )
-    .later("servers' states are not kept over a restart yet"),
+    ),
     old(
         "server-state-file-name",
         Places::BACK,
         "[ { use-backend-name | <file> } ]",
         "The file with servers' states.",
         state_file,
-    )
-    .later("servers' states are not kept over a restart yet"),
+    ),
     listed("clitcpka-cnt", Places::FRONT, "<count>", "Keep-alive probes before a client is dead.", keepalive),
     listed(
         "clitcpka-idle",
@@ -198,7 +196,7 @@ fn id(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     }
     let draft = loader.draft()?;
     draft.proxy.numeric_id = value as u32;
-    draft.explicit_id = true;
+    draft.proxy.id_given = true;
     line.end()
 }
 

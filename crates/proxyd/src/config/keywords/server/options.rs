@@ -128,6 +128,7 @@ fn id(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
         return Err(line.alert_at(word, "custom id has to be > 0."));
     }
     server.numeric_id = value as u32;
+    server.id_given = true;
     Ok(())
 }
 

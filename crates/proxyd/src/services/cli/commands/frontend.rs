@@ -45,13 +45,13 @@ fn either(result: Result<Reply, Reply>) -> Reply {
 fn disable(context: &mut Context<'_>, words: &[&str]) -> Reply {
     either(find(context, words).map(|frontend| match frontend.state() {
         FrontendState::Stopped => Reply::error("Frontend was previously shut down, cannot disable."),
-        FrontendState::Paused => Reply::error("Frontend is already disabled."),
+        FrontendState::Paused => Reply::error("All sockets are already disabled."),
         FrontendState::Open | FrontendState::Full => {
             frontend.set_state(FrontendState::Paused);
-            context
-                .admin
-                .reporter
-                .warn_frontend(frontend.id, &format!("Paused frontend {}.", frontend.name()));
+            context.admin.reporter.warn_frontend(
+                frontend.id,
+                &format!("Paused {} {}.", frontend.model.kind.noun(), frontend.name()),
+            );
             Reply::Done
         }
     }))
@@ -63,10 +63,10 @@ fn enable(context: &mut Context<'_>, words: &[&str]) -> Reply {
         FrontendState::Open | FrontendState::Full => Reply::error("All sockets are already enabled."),
         FrontendState::Paused => {
             frontend.set_state(FrontendState::Open);
-            context
-                .admin
-                .reporter
-                .warn_frontend(frontend.id, &format!("Resumed frontend {}.", frontend.name()));
+            context.admin.reporter.warn_frontend(
+                frontend.id,
+                &format!("Resumed {} {}.", frontend.model.kind.noun(), frontend.name()),
+            );
             Reply::Done
         }
     }))

@@ -68,6 +68,8 @@ pub(super) const TABLE: &[CommandDef] = &[
     def(&["show", "plan"], "show plan", "tell what a reload would change", Level::Operator, |c, _| {
         ask(c, Wish::Plan)
     }),
+    // Spoken between processes only.
+    def(&["_getsocks"], "", "hand the listening sockets to another process", Level::User, get_sockets),
     def(&["show", "threads"], "show threads", "list the threads", Level::Operator, show_threads),
     def(&["show", "pools"], "show pools", "tell how memory is used", Level::User, show_pools),
     def(&["show", "libs"], "show libs", "list loaded libraries", Level::Operator, show_libs),
@@ -80,6 +82,19 @@ pub(super) fn ask(context: &Context<'_>, wish: Wish) -> Reply {
     match reloads.try_send(Request { wish, answer }) {
         Ok(()) => Reply::Later(answered),
         Err(_) => Reply::error("Too many reloads are waiting already."),
+    }
+}
+
+/// `-x` of another process.
+fn get_sockets(context: &mut Context<'_>, _: &[&str]) -> Reply {
+    let Some(reloads) = context.admin.reloads.as_ref().filter(|_| context.settings.exposes_listeners) else {
+        return Reply::Close;
+    };
+    let (sockets, taken) = tokio::sync::oneshot::channel();
+    let (answer, _) = tokio::sync::oneshot::channel();
+    match reloads.try_send(Request { wish: Wish::Sockets(sockets), answer }) {
+        Ok(()) => Reply::Sockets(taken),
+        Err(_) => Reply::Close,
     }
 }
 

@@ -4,12 +4,10 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Instant;
 
-use hacore::health::{AdminState, CheckStatus, Health, Operation, Verdict};
-
 use super::super::command::{CommandDef, Context, Level, Reply};
 use super::{def, find_server};
 use crate::model::Address;
-use crate::proxy::{Backend, Server};
+use crate::proxy::{Backend, Server, server_state};
 
 pub(super) const TABLE: &[CommandDef] = &[
     def(&["show", "backend"], "show backend", "list the backends", Level::User, show_backend),
@@ -162,156 +160,11 @@ fn backends<'a>(context: &'a Context<'_>, words: &[&str]) -> Result<Vec<&'a Arc<
     }
 }
 
-const STATE_HEADER: &str = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight \
-srv_iweight srv_time_since_last_change srv_check_status srv_check_result srv_check_health srv_check_state \
-srv_agent_state bk_f_forced_id srv_f_forced_id srv_fqdn srv_port srvrecord srv_use_ssl srv_check_port srv_check_addr \
-srv_agent_addr srv_agent_port\n";
-
 fn show_state(context: &mut Context<'_>, words: &[&str]) -> Reply {
     match backends(context, words) {
-        Ok(backends) => Reply::Data(state_file(&backends)),
+        Ok(backends) => Reply::Data(server_state::text(&backends, &context.admin.reporter)),
         Err(refusal) => refusal,
     }
-}
-
-/// The text of `show servers state`, which is also a server-state file (version 1).
-pub fn state_file(backends: &[&Arc<Backend>]) -> String {
-    let now = Instant::now();
-    let mut out = STATE_HEADER.to_owned();
-    for backend in backends {
-        for server in backend.servers.iter().filter(|server| !server.model.is_nameless()) {
-            state_line(backend, server, now, &mut out);
-        }
-    }
-    out
-}
-
-fn state_line(backend: &Backend, server: &Server, now: Instant, out: &mut String) {
-    let health = server.health.lock();
-    let address = server.address();
-    let (ip, port, name) = match &address {
-        Address::Inet(address) => (address.ip().to_string(), address.port(), "-"),
-        Address::Name { host, port } => ("-".to_owned(), *port, host.as_str()),
-        _ => ("-".to_owned(), 0, "-"),
-    };
-    // A server without check stands where a good check would have brought it, unless it is down for maintenance.
-    let unchecked = if operation_number(&health) == 0 { 0 } else { server.model.rise };
-    let check_health = health.check_fields(false).counters.map_or(unchecked, |[_, _, health]| health);
-    let status = health.last_check().map_or(CheckStatus::Initializing, |check| check.status);
-    let changed = now.saturating_duration_since(health.changed_at()).as_secs();
-    // Writing to a String cannot fail.
-    let _ = writeln!(
-        out,
-        "{} {} {} {} {ip} {} {} {} {} {changed} {} {} {check_health} {} {} 0 0 {name} {port} - 0 0 - - 0",
-        backend.model.numeric_id,
-        backend.model.name,
-        server.model.numeric_id,
-        server.model.name,
-        operation_number(&health),
-        admin_mask(&health, server),
-        health.weight(),
-        server.model.weight,
-        status_number(status),
-        result_number(status),
-        check_mask(&health, server),
-        agent_mask(&health, server),
-    );
-}
-
-/// Management manual, "show servers state", `srv_op_state`.
-fn operation_number(health: &Health) -> u8 {
-    if health.admin() == AdminState::Maintenance {
-        return 0;
-    }
-    match health.operation() {
-        Operation::Stopped => 0,
-        Operation::Starting => 1,
-        Operation::Running => 2,
-        Operation::Stopping => 3,
-    }
-}
-
-/// `srv_admin_state`: 1 forced and 2 inherited maintenance, 4 from the configuration, 8 forced and 16 inherited drain,
-/// 32 maintenance for want of an address.
-fn admin_mask(health: &Health, server: &Server) -> u8 {
-    let mut mask = match health.forced_admin() {
-        AdminState::Maintenance => 1,
-        AdminState::Drain => 8,
-        AdminState::Ready => 0,
-    };
-    if mask == 0 {
-        mask = match health.admin() {
-            AdminState::Maintenance => 2,
-            AdminState::Drain => 16,
-            AdminState::Ready => 0,
-        };
-    }
-    if server.model.disabled && !server.model.dynamic && health.forced_admin() == AdminState::Maintenance {
-        mask |= 4;
-    }
-    if health.is_unresolved() {
-        mask |= 32;
-    }
-    mask
-}
-
-/// `srv_check_status`; the numbers are what HAProxy prints for each status.
-fn status_number(status: CheckStatus) -> u8 {
-    match status {
-        CheckStatus::Unknown => 0,
-        CheckStatus::Initializing => 1,
-        CheckStatus::Checked => 3,
-        CheckStatus::HealthAnalyze => 4,
-        CheckStatus::SocketError => 5,
-        CheckStatus::Layer4Ok => 6,
-        CheckStatus::Layer4Timeout => 7,
-        CheckStatus::Layer4Connection => 8,
-        CheckStatus::Layer6Ok => 9,
-        CheckStatus::Layer6Timeout => 10,
-        CheckStatus::Layer6Response => 11,
-        CheckStatus::Layer7Timeout => 12,
-        CheckStatus::Layer7Response => 13,
-        CheckStatus::Layer7Ok => 15,
-        CheckStatus::Layer7OkConditionally => 16,
-        CheckStatus::Layer7Status => 17,
-        CheckStatus::ProcessError => 18,
-        CheckStatus::ProcessTimeout => 19,
-        CheckStatus::ProcessOk => 20,
-    }
-}
-
-/// `srv_check_result`: 0 none, 1 nothing said, 2 failed, 3 passed, 4 passed on condition.
-fn result_number(status: CheckStatus) -> u8 {
-    match status.verdict() {
-        Verdict::Unknown if status == CheckStatus::Checked => 1,
-        Verdict::Unknown => 0,
-        Verdict::Failed => 2,
-        Verdict::Passed => 3,
-        Verdict::ConditionallyPassed => 4,
-    }
-}
-
-const CHECK_CONFIGURED: u8 = 2;
-const CHECK_ENABLED: u8 = 4;
-const CHECK_PAUSED: u8 = 8;
-const CHECK_IS_AGENT: u8 = 16;
-
-/// `srv_check_state`.
-fn check_mask(health: &Health, server: &Server) -> u8 {
-    let paused = if health.admin() == AdminState::Maintenance { CHECK_PAUSED } else { 0 };
-    let enabled = if health.check_interval().is_some() || paused != 0 { CHECK_ENABLED } else { 0 };
-    match (server.model.check, server.model.disabled && !server.model.dynamic) {
-        (true, _) => CHECK_CONFIGURED | enabled | paused,
-        // `disabled` pauses a check that is not there; maintenance by a command does not.
-        (false, true) => paused,
-        (false, false) => 0,
-    }
-}
-
-/// `srv_agent_state`.
-fn agent_mask(health: &Health, server: &Server) -> u8 {
-    let enabled = if health.agent_interval().is_some() { CHECK_ENABLED } else { 0 };
-    if server.model.agent_check { CHECK_IS_AGENT | CHECK_CONFIGURED | enabled } else { 0 }
 }
 
 fn show_conn(context: &mut Context<'_>, words: &[&str]) -> Reply {
