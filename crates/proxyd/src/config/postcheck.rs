@@ -45,6 +45,8 @@ pub fn finish(loader: &mut Loader) -> Config {
         log_backend(loader, draft);
     }
     let (rings, log_forwards, log_profiles) = logs::finish(loader, &drafts, &mut cache);
+    loader.global.environment =
+        loader.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let config = Config {
         global: std::mem::take(&mut loader.global),
         proxies: drafts.into_iter().map(|draft| draft.proxy).collect(),

@@ -127,6 +127,9 @@ pub struct Global {
     /// `localpeer`, or the machine's name.
     pub local_peer: String,
     pub variables: Vec<GlobalVariable>,
+    /// The environment with what `setenv` and its kin made of it, for `show env`.
+    #[serde(skip)]
+    pub environment: BTreeMap<String, String>,
     /// TLS defaults by keyword, as written; the TLS layer reads them.
     pub tls: BTreeMap<String, String>,
     /// What the TLS lines share.
@@ -203,6 +206,7 @@ impl Default for Global {
             unix_bind: UnixBind::default(),
             local_peer: String::new(),
             variables: Vec::new(),
+            environment: BTreeMap::new(),
             tls: BTreeMap::new(),
             tls_files: crate::tls::files::TlsFiles::default().into(),
             max_accept: None,

@@ -4,6 +4,7 @@
 
 pub mod backend;
 pub mod balancing;
+pub mod captures;
 pub mod checks;
 pub mod counters;
 pub mod diff;

@@ -31,6 +31,8 @@ pub struct Process {
     pub tls: TlsFigures,
     /// What each data-plane thread tells of itself.
     pub pulses: Vec<Pulse>,
+    /// Messages that could not be read, for `show errors`.
+    pub captures: parking_lot::Mutex<super::captures::Captures>,
     /// A soft stop is under way.
     pub stopping: AtomicBool,
     /// `PipesUsed`, `PipesFree` of splice.
@@ -136,6 +138,7 @@ impl Process {
             request_rate: Rate::new(threads),
             tls: TlsFigures::new(threads),
             pulses: std::iter::repeat_with(Pulse::default).take(threads).collect(),
+            captures: parking_lot::Mutex::default(),
             stopping: AtomicBool::new(false),
             pipes: std::sync::Arc::default(),
             dropped_logs: AtomicU64::new(0),

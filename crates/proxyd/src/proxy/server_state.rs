@@ -55,6 +55,7 @@ fn line(backend: &Backend, server: &Server, reporter: &Reporter, now: Instant, o
     let status = health.last_check().map_or(CheckStatus::Initializing, |check| check.status);
     let changed = now.saturating_duration_since(health.changed_at()).as_secs();
     let (check_address, check_port) = reporter.check_target(server);
+    let (agent_address, agent_port) = reporter.agent_target_of(server);
     // Writing to a String cannot fail.
     let _ = writeln!(
         out,
@@ -78,8 +79,8 @@ fn line(backend: &Backend, server: &Server, reporter: &Reporter, now: Instant, o
         u8::from(model.tls),
         check_port.or(model.check_port).unwrap_or(0),
         shown(check_address.or(model.check_address)),
-        shown(model.agent_address),
-        model.agent_port.unwrap_or(0),
+        shown(agent_address.or(model.agent_address)),
+        agent_port.or(model.agent_port).unwrap_or(0),
     );
 }
 

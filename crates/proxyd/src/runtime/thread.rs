@@ -561,6 +561,10 @@ impl Thread {
     }
 
     fn soft_stop(&mut self) {
+        // Whoever waits in an accept queue would be reset with it.
+        for slot in 0..self.listeners.len() {
+            self.accept(slot as u32);
+        }
         self.core.stopping = true;
         self.listeners.clear();
         self.core.drop_all_idle();

@@ -25,9 +25,15 @@ impl ProcessVariables {
     /// What `set-var` and `set-var-fmt` of the `global` section make of them, in order.
     pub fn at_start(variables: &[GlobalVariable]) -> Self {
         let this = Self::default();
+        this.apply(variables);
+        this
+    }
+
+    /// Sets variables to what their expressions give without any traffic.
+    pub fn apply(&self, variables: &[GlobalVariable]) {
         let session = SessionInfo::default();
         let wall_us = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros() as u64;
-        let environment = StartEnvironment(&this);
+        let environment = StartEnvironment(self);
         let context = EvalCtx::new(&session, &environment, Now { wall_us, monotonic_us: 0 });
         for variable in variables {
             let Ok(name) = VarName::parse(&variable.name) else { continue };
@@ -40,10 +46,9 @@ impl ProcessVariables {
                 }
             };
             if value.is_some() {
-                this.set(&name, value);
+                self.set(&name, value);
             }
         }
-        this
     }
 
     pub fn get(&self, name: &VarName) -> Option<Sample<'static>> {

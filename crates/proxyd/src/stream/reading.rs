@@ -7,9 +7,10 @@ use super::multiplex::PREFACE;
 use super::rules::Stage;
 use super::session::{NEVER, Session};
 use super::state::Stream;
-use crate::http::h1::{Parsed, parse_request};
+use crate::http::h1::{ParseError, Parsed, parse_request};
 use crate::net::{Buffer, Received};
 use crate::proxy::Counter;
+use crate::proxy::captures::{Capture, Party, first_wrong};
 use crate::runtime::Core;
 use crate::txn::{Cause, Phase};
 
@@ -152,10 +153,28 @@ impl Session {
                 Parsing::Incomplete
             }
             Parsed::Error(error) => {
+                self.keep_bad_request(core, bytes, error);
                 self.stream = Some(stream);
                 Parsing::Bad(error.status())
             }
         }
+    }
+
+    /// Keeps a request that cannot be read for `show errors`.
+    fn keep_bad_request(&self, core: &mut Core, bytes: &[u8], error: ParseError) {
+        let Some(frontend) = self.snapshot.frontend(self.frontend) else { return };
+        let limits = self.policy().request_limits;
+        let mut probe = core.take_stream();
+        let position = first_wrong(bytes.len(), |length| {
+            let beginning = bytes.get(..length).unwrap_or(bytes);
+            matches!(parse_request(&mut probe.request, beginning, &limits), Parsed::Error(_))
+        });
+        core.give_back_stream(probe);
+        let party = Party { name: frontend.name().to_owned(), number: frontend.model.numeric_id };
+        let (now_us, source) = (core.clock.wall_us, self.info.source.clone());
+        let buffer = self.snapshot.global.bufsize_bytes;
+        let capture = Capture::new(now_us, party, None, source, bytes, position, error.state(false), buffer);
+        core.process.captures.lock().add(capture);
     }
 
     /// HTTP/2 may begin without having been agreed on (RFC 9113 §3.3).

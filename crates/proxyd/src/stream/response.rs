@@ -6,13 +6,14 @@ use super::session::Session;
 use super::state::Stream;
 use crate::http::cacheability::cacheability;
 use crate::http::h1::{
-    ConnectionField, EncodePlan, Limits, Parsed, ResponseContext, encode_response, parse_response,
+    ConnectionField, EncodePlan, Limits, ParseError, Parsed, ResponseContext, encode_response, parse_response,
 };
 use crate::http::h2;
 use crate::http::headers::HeaderList;
 use crate::http::{Framing, RequestHead, ResponseHead, Version};
 use crate::model::{Global, LogStep};
 use crate::net::Received;
+use crate::proxy::captures::{Capture, Party, first_wrong};
 use crate::rules::Verdict;
 use crate::runtime::Core;
 use crate::txn::{Cause, Phase};
@@ -90,7 +91,10 @@ impl Stream {
                     core.buffers.append(&mut self.server_input, bytes);
                     return Ok(false);
                 }
-                Parsed::Error(_) => return Err(Fault::BadResponse),
+                Parsed::Error(error) => {
+                    self.keep_bad_response(session, core, bytes, error);
+                    return Err(Fault::BadResponse);
+                }
                 Parsed::Head { consumed } => {
                     bytes = bytes.get(consumed..).unwrap_or_default();
                     if !self.response.is_interim() {
@@ -333,6 +337,29 @@ impl Stream {
                 self.reply_for(session, core, if other == Verdict::Failed { 500 } else { 502 });
             }
         }
+    }
+
+    /// Keeps a response that cannot be read for `show errors`.
+    fn keep_bad_response(&mut self, session: &Session, core: &mut Core, bytes: &[u8], error: ParseError) {
+        let Some(backend) = self.info.backend.and_then(|id| session.snapshot.backend(id)) else { return };
+        let limits = self.response_limits(session);
+        let position = first_wrong(bytes.len(), |length| {
+            let beginning = bytes.get(..length).unwrap_or(bytes);
+            let parsed =
+                parse_response(&mut self.response, beginning, ResponseContext::of(&self.request), &limits);
+            matches!(parsed, Parsed::Error(_))
+        });
+        let party = |name: &str, number| Party { name: name.to_owned(), number };
+        let server = self.info.server.and_then(|id| backend.server(id));
+        let server = server.map(|server| party(server.name(), server.model.numeric_id));
+        let frontend = session.snapshot.frontend(session.frontend);
+        let frontend = frontend.map_or(party("", 0), |front| party(front.name(), front.model.numeric_id));
+        let origin = Some((party(backend.name(), backend.model.numeric_id), server));
+        let (now_us, source) = (core.clock.wall_us, session.info.source.clone());
+        let buffer = session.snapshot.global.bufsize_bytes;
+        let capture =
+            Capture::new(now_us, frontend, origin, source, bytes, position, error.state(true), buffer);
+        core.process.captures.lock().add(capture);
     }
 
     pub(super) fn response_limits(&self, session: &Session) -> Limits {

@@ -40,6 +40,18 @@ pub enum ParseError {
 }
 
 impl ParseError {
+    /// Where reading stopped, in the words and numbers of `show errors`.
+    pub fn state(self, is_response: bool) -> &'static str {
+        match self {
+            ParseError::StartLine | ParseError::Version if !is_response => "MSG_RQURI(4)",
+            ParseError::HeaderName => "MSG_HDR_NAME(17)",
+            ParseError::HeaderValue => "MSG_HDR_VAL",
+            ParseError::LineEnd => "MSG_HDR_L2_LF",
+            ParseError::StartLine | ParseError::Version | ParseError::Status => "MSG_RPVER",
+            _ => "MSG_LAST_LF",
+        }
+    }
+
     /// The status of the reply when a request is refused; a refused response is always answered with 502.
     pub fn status(self) -> u16 {
         match self {

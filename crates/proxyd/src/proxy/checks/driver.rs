@@ -295,7 +295,9 @@ impl Task {
             if let Some(target) = self.agent_target() {
                 let place = self.place();
                 let timeouts = program::timeouts(&place.backend, &place.server);
-                let answer = probe::agent(&target, &timeouts, &place.server.model.agent_send).await;
+                let set = handle.kept.lock().agent_send.clone();
+                let send = set.as_deref().unwrap_or(&place.server.model.agent_send);
+                let answer = probe::agent(&target, &timeouts, send).await;
                 self.agent_answered(answer);
             }
             tokio::time::sleep_until(due).await;
@@ -313,7 +315,9 @@ impl Task {
     fn agent_target(&self) -> Option<Target> {
         let place = self.place();
         let model = &place.server.model;
-        let target = program::target(&place.backend, &place.server, model.agent_address, model.agent_port)?;
+        let (address, port) = self.reporter.agent_target_of(&place.server);
+        let (address, port) = (address.or(model.agent_address), port.or(model.agent_port));
+        let target = program::target(&place.backend, &place.server, address, port)?;
         Some(Target { send_proxy: None, ..target })
     }
 

@@ -53,6 +53,10 @@ pub(super) struct Kept {
     /// `set server … check-addr` and `check-port`.
     pub(super) address: Option<IpAddr>,
     pub(super) port: Option<u16>,
+    /// `agent-addr`, `agent-port`, `agent-send`.
+    pub(super) agent_address: Option<IpAddr>,
+    pub(super) agent_port: Option<u16>,
+    pub(super) agent_send: Option<Vec<u8>>,
     pub(super) history: History,
 }
 
@@ -237,6 +241,26 @@ impl Reporter {
         let mut kept = handle.kept.lock();
         kept.address = address.or(kept.address);
         kept.port = port.or(kept.port);
+    }
+
+    /// `set server … agent-addr`, `agent-port`: from the next question on.
+    pub fn set_agent_target(&self, server: &Server, address: Option<IpAddr>, port: Option<u16>) {
+        let handle = self.handle(server);
+        let mut kept = handle.kept.lock();
+        kept.agent_address = address.or(kept.agent_address);
+        kept.agent_port = port.or(kept.agent_port);
+    }
+
+    /// `set server … agent-send`.
+    pub fn set_agent_send(&self, server: &Server, text: &[u8]) {
+        self.handle(server).kept.lock().agent_send = Some(text.to_vec());
+    }
+
+    /// Where the agent is, if a command said so.
+    pub fn agent_target_of(&self, server: &Server) -> (Option<IpAddr>, Option<u16>) {
+        let handle = self.handle(server);
+        let kept = handle.kept.lock();
+        (kept.agent_address, kept.agent_port)
     }
 
     /// What [`Self::set_check_target`] set.

@@ -273,11 +273,11 @@ impl Session {
 
     /// The empty line behind every reply, and what comes next.
     fn end_reply(&mut self, out: &mut String) {
-        out.push('\n');
         if self.settings.quit {
             self.closing = true;
             return;
         }
+        out.push('\n');
         if self.pending.is_empty() {
             if self.settings.interactive {
                 self.write_prompt(out);

@@ -1,5 +1,6 @@
 //! The commands, by what they work on; each is one [`CommandDef`] next to its code.
 
+mod absent;
 mod backend;
 mod console;
 mod crt_list;
@@ -16,6 +17,7 @@ mod ssl;
 mod ssl_ocsp;
 mod ssl_tickets;
 mod ssl_trust;
+mod variables;
 
 use std::sync::LazyLock;
 
@@ -25,6 +27,7 @@ use crate::proxy::{Backend, Server};
 static ALL: LazyLock<Vec<CommandDef>> = LazyLock::new(|| {
     let mut all = Vec::new();
     for table in [
+        absent::TABLE,
         backend::TABLE,
         console::TABLE,
         dynamic::TABLE,
@@ -34,6 +37,7 @@ static ALL: LazyLock<Vec<CommandDef>> = LazyLock::new(|| {
         process::TABLE,
         server::TABLE,
         sessions::TABLE,
+        variables::TABLE,
     ] {
         all.extend(table.iter().map(CommandDef::copy));
     }

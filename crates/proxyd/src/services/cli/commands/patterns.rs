@@ -294,6 +294,12 @@ fn del(context: &mut Context<'_>, words: &[&str], family: Family) -> Reply {
 
 fn clear(context: &mut Context<'_>, words: &[&str], family: Family) -> Reply {
     either(version(words).and_then(|(version, words)| {
+        if words.is_empty() {
+            return Err(Reply::error(match family {
+                Map => "Missing map identifier.",
+                Acl => "Missing ACL identifier.",
+            }));
+        }
         let file = find(context, words.first(), family)?;
         change(&file, version, Vec::clear)
     }))

@@ -99,7 +99,8 @@ fn get_sockets(context: &mut Context<'_>, _: &[&str]) -> Reply {
 }
 
 const RATE_LIMIT_USAGE: &str = "'set rate-limit' only supports :\n   - 'connections global' to set the per-process maximum \
-connection rate\n   - 'sessions global' to set the per-process maximum session rate";
+connection rate\n   - 'sessions global' to set the per-process maximum session rate\n   - 'ssl-sessions global' to set the \
+per-process maximum SSL session rate\n   - 'http-compression global' to set the per-process maximum compression speed in kB/s";
 
 fn set_maxconn(context: &mut Context<'_>, words: &[&str]) -> Reply {
     let Some(value) = words.first() else { return Reply::error("Expects an integer value.") };
@@ -121,6 +122,7 @@ fn set_rate_limit(context: &mut Context<'_>, words: &[&str]) -> Reply {
         ["connections", "global", ..] => &process.connection_rate_limit,
         ["sessions", "global", ..] => &process.session_rate_limit,
         ["ssl-sessions", "global", ..] => &process.tls.rate_limit,
+        ["http-compression", "global", ..] => return Reply::error("Nothing is compressed here."),
         _ => return Reply::error(RATE_LIMIT_USAGE),
     };
     match words.get(2).map(|value| value.parse()) {
@@ -187,14 +189,13 @@ fn clear_counters(context: &mut Context<'_>, words: &[&str]) -> Reply {
     Reply::Done
 }
 
-fn show_env(_: &mut Context<'_>, words: &[&str]) -> Reply {
-    let line = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-        format!("{}={}\n", name.to_string_lossy(), value.to_string_lossy())
-    };
+fn show_env(context: &mut Context<'_>, words: &[&str]) -> Reply {
+    let variables = &context.snapshot.global.environment;
+    let line = |(name, value): (&String, &String)| format!("{name}={value}\n");
     match words.first() {
-        None => Reply::Data(std::env::vars_os().map(line).collect()),
-        Some(name) => match std::env::var_os(name) {
-            Some(value) => Reply::Data(line(((*name).into(), value))),
+        None => Reply::Data(variables.iter().map(line).collect()),
+        Some(name) => match variables.get_key_value(*name) {
+            Some(variable) => Reply::Data(line(variable)),
             None => Reply::error("Variable not found"),
         },
     }

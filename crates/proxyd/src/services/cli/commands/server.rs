@@ -83,8 +83,8 @@ pub(super) const TABLE: &[CommandDef] = &[
     ),
 ];
 
-const SET_SERVER_USAGE: &str = "usage: set server <backend>/<server> addr | agent | check-addr | check-port | health | \
-state | weight";
+const SET_SERVER_USAGE: &str = "usage: set server <backend>/<server> addr | agent | agent-addr | agent-port | agent-send | \
+check-addr | check-port | fqdn | health | ssl | state | weight";
 
 /// Runs `action` with the server that the first argument names, and the arguments behind it.
 fn with_server(
@@ -143,6 +143,13 @@ fn set_server(context: &Context<'_>, backend: &Backend, server: &Server, words: 
         ["addr", rest @ ..] => set_address(server, rest),
         ["check-port", rest @ ..] => set_check_port(context, server, rest.first().copied()),
         ["check-addr", rest @ ..] => set_check_address(context, server, rest),
+        ["agent-addr" | "agent-port" | "agent-send", ..] if !server.model.agent_check => {
+            bare("agent checks are not enabled on this server")
+        }
+        ["agent-addr", rest @ ..] => set_agent_address(context, server, rest),
+        ["agent-port", rest @ ..] => set_agent_port(context, server, rest.first().copied()),
+        ["agent-send", rest @ ..] => set_agent_send(context, server, rest.first().copied()),
+        ["fqdn"] => Reply::error("set server <b>/<s> fqdn requires a FQDN."),
         ["fqdn", ..] => Reply::error("set server <b>/<s> fqdn failed because no resolution is configured."),
         ["ssl", ..] => {
             Reply::error("'set server <srv> ssl' cannot be set.  default-server should define ssl settings")
@@ -237,8 +244,8 @@ fn set_maxconn(server: &Server, word: Option<&str>) -> Reply {
     let end = word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len());
     let (number, rest) = word.split_at(end);
     match number.parse::<u32>() {
-        Err(_) => Reply::error("maxconn string empty or preceded by garbage"),
-        Ok(_) if !rest.is_empty() => Reply::error("Trailing garbage in maxconn string"),
+        Err(_) => bare("maxconn string empty or preceded by garbage"),
+        Ok(_) if !rest.is_empty() => bare("Trailing garbage in maxconn string"),
         Ok(value) => {
             // A fixed limit: the configured minconn no longer makes it dynamic.
             server.maxconn.store(value, Relaxed);
@@ -246,6 +253,47 @@ fn set_maxconn(server: &Server, word: Option<&str>) -> Reply {
             Reply::Done
         }
     }
+}
+
+/// A refusal that HAProxy writes without a line break.
+fn bare(text: impl Into<String>) -> Reply {
+    Reply::Message(Severity::Error, text.into())
+}
+
+fn set_agent_address(context: &Context<'_>, server: &Server, words: &[&str]) -> Reply {
+    let Some(text) = words.first() else {
+        return Reply::error("set server <b>/<s> agent-addr requires an address and optionally a port.");
+    };
+    let Ok(address) = text.parse::<IpAddr>() else { return bare(format!("invalid addr '{text}'")) };
+    let port = match words.get(1..) {
+        None | Some([]) => None,
+        Some(["port", port]) => match port.parse::<u16>() {
+            Ok(port) if port > 0 => Some(port),
+            _ => return bare("provided port is not an integer"),
+        },
+        Some(_) => {
+            return Reply::error("set server <b>/<s> agent-addr requires an address and optionally a port.");
+        }
+    };
+    context.admin.reporter.set_agent_target(server, Some(address), port);
+    Reply::Done
+}
+
+fn set_agent_port(context: &Context<'_>, server: &Server, word: Option<&str>) -> Reply {
+    match word.map(str::parse::<u16>) {
+        None => Reply::error("set server <b>/<s> agent-port requires a port."),
+        Some(Ok(port)) if port > 0 => {
+            context.admin.reporter.set_agent_target(server, None, Some(port));
+            Reply::Done
+        }
+        Some(_) => bare("provided port is not an integer"),
+    }
+}
+
+fn set_agent_send(context: &Context<'_>, server: &Server, word: Option<&str>) -> Reply {
+    let Some(text) = word else { return Reply::error("'set server <srv> agent-send' expects a string.") };
+    context.admin.reporter.set_agent_send(server, text.as_bytes());
+    Reply::Done
 }
 
 /// `addr IP [port PORT]`; the answer says what changed.
@@ -270,6 +318,12 @@ fn set_address(server: &Server, words: &[&str]) -> Reply {
     };
     let port_text = match words.get(1..) {
         None | Some([]) => String::new(),
+        Some(["port", value]) if value.starts_with(['+', '-']) => {
+            return Reply::error(format!(
+                "{ip_text}, can't change <port> to port map because it is incompatible with \
+                current health check port configuration (use 'port' statement from the 'server' directive.{BY}"
+            ));
+        }
         Some(["port", value]) => match value.parse::<u16>() {
             Ok(value) if value == old_port => ", no need to change the port".to_owned(),
             Ok(value) => {
@@ -290,22 +344,26 @@ fn set_address(server: &Server, words: &[&str]) -> Reply {
 
 fn set_check_port(context: &Context<'_>, server: &Server, word: Option<&str>) -> Reply {
     if !server.model.check {
-        return Reply::error("health checks are not enabled on this server");
+        return bare("health checks are not enabled on this server");
     }
     match word.map(str::parse::<u16>) {
         Some(Ok(port)) if port > 0 => {
             context.admin.reporter.set_check_target(server, None, Some(port));
             Reply::Message(Severity::Notice, "health check port updated.\n".to_owned())
         }
-        _ => Reply::error("set server <b>/<s> check-port requires a port between 1 and 65535."),
+        None => Reply::error("set server <b>/<s> check-port requires a port."),
+        Some(_) => bare("provided port is not an integer"),
     }
 }
 
 fn set_check_address(context: &Context<'_>, server: &Server, words: &[&str]) -> Reply {
     if !server.model.check {
-        return Reply::error("health checks are not enabled on this server");
+        return bare("health checks are not enabled on this server");
     }
     let address = words.first().and_then(|word| word.parse::<IpAddr>().ok());
+    if let (Some(text), None) = (words.first(), address) {
+        return bare(format!("invalid addr '{text}'"));
+    }
     let port = match words.get(1..) {
         Some(["port", port]) => port.parse::<u16>().ok().map(Some),
         None | Some([]) => Some(None),

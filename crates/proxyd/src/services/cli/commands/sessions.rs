@@ -89,34 +89,23 @@ fn shutdown_server(context: &mut Context<'_>, words: &[&str]) -> Reply {
     }
 }
 
-/// Messages that cannot be read are counted, not kept: nothing is ever listed.
+/// `show errors [<iid>|<proxy>] [request|response]`.
 fn show_errors(context: &mut Context<'_>, words: &[&str]) -> Reply {
-    let known = |name: &str| {
-        let number: Option<i64> = name.parse().ok();
-        number == Some(-1)
-            || context
-                .snapshot
-                .proxies
-                .iter()
-                .any(|proxy| proxy.name == name || number == Some(i64::from(proxy.numeric_id)))
+    let proxies = &context.snapshot.proxies;
+    let proxy = match words.first() {
+        None | Some(&"-1") => None,
+        Some(name) => {
+            let number: Option<u32> = name.parse().ok();
+            let found = proxies.iter().find(|proxy| proxy.name == **name || Some(proxy.numeric_id) == number);
+            let Some(found) = found else { return Reply::error("No such proxy.") };
+            Some(found.numeric_id)
+        }
     };
-    if let Some(name) = words.first()
-        && !known(name)
-    {
-        return Reply::error("No such proxy.");
-    }
-    let wall_us = hacore::time::wall_us();
-    let t = hacore::time::local_time((wall_us / 1_000_000) as i64);
-    let total: u64 =
-        context.snapshot.frontends().map(|f| f.counters.value(crate::proxy::Counter::FailedRequests)).sum();
-    Reply::Data(format!(
-        "Total events captured on [{:02}/{}/{:04}:{:02}:{:02}:{:02}.{:03}] : {total}\n",
-        t.day,
-        t.month_name(),
-        t.year,
-        t.hour,
-        t.minute,
-        t.second,
-        wall_us / 1000 % 1000
-    ))
+    let is_response = match words.get(1) {
+        Some(&"request") => Some(false),
+        Some(&"response") => Some(true),
+        _ => None,
+    };
+    let captures = context.snapshot.process.captures.lock();
+    Reply::Data(captures.text(proxy, is_response, hacore::time::wall_us()))
 }
