@@ -124,7 +124,7 @@ fn semicolons_separate_commands_and_every_answer_ends_with_an_empty_line() {
 
 #[test]
 fn prompt_reads_line_after_line_until_quit() {
-    assert_eq!(answer("prompt\nshow version\n\nquit\nshow version\n"), "\n> 3.2.0\n\n> > \n");
+    assert_eq!(answer("prompt\nshow version\n\nquit\nshow version\n"), "\n> 3.2.0\n\n> > ");
     assert_eq!(answer("prompt i\nshow version\nshow version\n"), "\n3.2.0\n\n3.2.0\n\n");
 }
 
@@ -325,7 +325,9 @@ fn every_command_is_documented_once() {
     let mut seen = std::collections::HashSet::new();
     for def in commands() {
         assert!(seen.insert(def.words), "{:?}", def.words);
-        assert!(!def.doc.is_empty() && def.usage.starts_with(def.words[0]), "{:?}", def.words);
+        // What only programs say has no usage.
+        let shown = def.usage.starts_with(def.words[0]) || def.words[0].starts_with('_');
+        assert!(!def.doc.is_empty() && shown, "{:?}", def.words);
     }
 }
 

@@ -161,7 +161,7 @@ fn bare(text: &str) -> Reply {
 fn none_or(words: &[&str], refusal: &str) -> Reply {
     match words {
         [] => Reply::Data(String::new()),
-        _ => bare(refusal),
+        _ => Reply::error(refusal),
     }
 }
 
@@ -175,8 +175,8 @@ fn table(_: &mut Context<'_>, words: &[&str]) -> Reply {
 fn profiling(_: &mut Context<'_>, words: &[&str]) -> Reply {
     match words {
         ["tasks", "off", ..] | ["memory", "off", ..] => Reply::Done,
-        ["tasks", "on" | "auto", ..] => bare("Task profiling not compiled in."),
-        ["memory", "on", ..] => bare("Memory profiling not compiled in."),
+        ["tasks", "on" | "auto", ..] => Reply::error("Task profiling not compiled in."),
+        ["memory", "on", ..] => Reply::error("Memory profiling not compiled in."),
         ["tasks", ..] => Reply::error("Expects 'on', 'auto', or 'off'."),
         ["memory", ..] => Reply::error("Expects either 'on' or 'off'."),
         _ => Reply::error("Expects either 'tasks' or 'memory'."),

@@ -143,7 +143,10 @@ fn set_server(context: &Context<'_>, backend: &Backend, server: &Server, words: 
         ["addr", rest @ ..] => set_address(server, rest),
         ["check-port", rest @ ..] => set_check_port(context, server, rest.first().copied()),
         ["check-addr", rest @ ..] => set_check_address(context, server, rest),
-        ["agent-addr" | "agent-port" | "agent-send", ..] if !server.model.agent_check => {
+        ["agent-send", ..] if !server.model.agent_check => {
+            Reply::error("agent checks are not enabled on this server.")
+        }
+        ["agent-addr" | "agent-port", ..] if !server.model.agent_check => {
             bare("agent checks are not enabled on this server")
         }
         ["agent-addr", rest @ ..] => set_agent_address(context, server, rest),

@@ -66,7 +66,8 @@ fn show_sessions(context: &mut Context<'_>, words: &[&str]) -> Reply {
         },
         _ => About::List { detail: Detail::Line, older_than_s: 0 },
     };
-    ask(context, about, "")
+    let empty = if matches!(about, About::One(_)) { "Session not found.\n" } else { "" };
+    ask(context, about, empty)
 }
 
 fn shutdown_session(context: &mut Context<'_>, words: &[&str]) -> Reply {
