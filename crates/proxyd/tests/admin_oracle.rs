@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use proxyd::model::{Address, Config, Location, Mode, Proxy, ProxyKind, Server};
 use proxyd::proxy::{Process, Snapshot};
 use proxyd::services::stats::encode::{self, Encoding, RowEncoder};
+use proxyd::services::stats::walk::{Filter, Position};
 use proxyd::services::stats::{collect, info};
 
 /// The genuine program with two checked and unchecked servers and an admin socket.
@@ -106,7 +107,12 @@ fn snapshot() -> Snapshot {
 fn stat(encoding: Encoding) -> String {
     let mut out = String::new();
     let mut encoder = RowEncoder::begin(encoding, false, &mut out);
-    collect::rows(&snapshot(), &collect::Filter::default(), |row| encoder.row(&row, &mut out));
+    let snapshot = snapshot();
+    let (filter, clock) = (Filter::default(), collect::Clock::of(&snapshot));
+    let mut at = Position::default();
+    while let Some(row) = at.next_row(&snapshot, &filter, &clock) {
+        encoder.row(&row, &mut out);
+    }
     encoder.end(&mut out);
     out
 }

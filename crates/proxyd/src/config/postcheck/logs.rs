@@ -21,7 +21,7 @@ pub(super) fn finish(
     let mut rings = BTreeMap::new();
     for (mut ring, mut draft) in std::mem::take(&mut loader.logs.rings) {
         resolve::server_ids(loader, &mut draft);
-        resolve::server_addresses(loader, &mut draft, cache);
+        resolve::server_addresses(loader, &mut draft, cache, &mut crate::model::StateFiles::default());
         server_tls(loader, &mut draft);
         if ring.length_max_bytes > ring.size_bytes {
             let message = format!(

@@ -21,8 +21,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::command::{Admin, Level, SocketInfo};
 use super::session::{Session, SeverityOutput, Waiting};
 use crate::model::{Address, Bind};
-use crate::services::report::Report;
 use crate::runtime::transfer;
+use crate::services::report::Report;
 
 /// A socket that cannot be opened, in one line.
 #[derive(Debug, thiserror::Error)]
