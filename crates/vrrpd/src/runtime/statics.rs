@@ -55,14 +55,15 @@ impl Actor {
 
     /// A static address was removed, not by us.
     pub(super) async fn restore_static_address(&mut self, ifindex: u32, address: IpAddr) {
+        let Some(name) = self.interfaces.by_index(ifindex).map(|link| link.name.clone()) else { return };
         let placed = self.placed_static_addresses(&self.config);
         let is_it =
             |(at, spec): &&(u32, AddressSpec)| *at == ifindex && spec.address == address && !spec.no_track;
-        if let Some((_, spec)) = placed.iter().find(is_it).filter(|_| self.is_there(ifindex)) {
-            let dev = spec.dev.as_ref().or(Some(&self.config.global.default_interface));
-            let text = status::address_text(spec, dev, true);
+        if let Some((_, spec)) = placed.iter().find(is_it) {
+            let text = status::address_text(spec, Some(&name), true);
             self.log.info(&format!("Restoring deleted static address {text}"));
-            self.add_address("static", ifindex, spec, None).await;
+            // The kernel drops the routes that lead through an address with it, and says nothing.
+            self.restore_static_things_of(ifindex, &name).await;
         }
     }
 
@@ -99,9 +100,5 @@ impl Actor {
             // Some may still be there, others still have no way to their gateway.
             self.add_paths_quietly(spec).await;
         }
-    }
-
-    fn is_there(&self, ifindex: u32) -> bool {
-        self.interfaces.by_index(ifindex).is_some()
     }
 }
