@@ -126,6 +126,20 @@ impl Judge {
         Self { anchors, revocations, algorithms, leaf_ignored, authorities_ignored }
     }
 
+    /// The same for the same authorities, revocations and tolerance, in whatever order they came.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        use sha2::Digest as _;
+        let anchors = self.anchors.iter().map(AsRef::as_ref);
+        let lists = self.revocations.iter().map(AsRef::as_ref);
+        let mut digests: Vec<_> = anchors.chain(lists).map(|der: &[u8]| sha2::Sha256::digest(der)).collect();
+        digests.sort();
+        let ignored = format!("{:?} {:?}", self.leaf_ignored, self.authorities_ignored);
+        let mut all = sha2::Sha256::new();
+        digests.iter().for_each(|digest| all.update(digest));
+        all.update(ignored.as_bytes());
+        all.finalize().into()
+    }
+
     pub fn algorithms(&self) -> &WebPkiSupportedAlgorithms {
         &self.algorithms
     }

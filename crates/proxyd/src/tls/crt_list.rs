@@ -2,12 +2,15 @@
 //!
 //! Configuration manual, "crt-list": `<crtfile> [\[<sslbindconf>…\]] [[!]<snifilter> …]`.
 
+use std::path::PathBuf;
+
+use super::pem::Parts;
 use crate::model::TlsSetting;
 
 /// Words of `[…]` that stand alone.
 const FLAGS: [&str; 4] = ["allow-0rtt", "no-alpn", "no-ca-names", "no-tls-tickets"];
 /// Words that have a value.
-const WITH_VALUE: [&str; 14] = [
+const WITH_VALUE: [&str; 18] = [
     "alpn",
     "ca-file",
     "ca-verify-file",
@@ -17,8 +20,12 @@ const WITH_VALUE: [&str; 14] = [
     "crl-file",
     "curves",
     "ecdhe",
+    "issuer",
+    "key",
     "npn",
+    "ocsp",
     "ocsp-update",
+    "sctl",
     "sigalgs",
     "ssl-max-ver",
     "ssl-min-ver",
@@ -81,9 +88,31 @@ fn settings(text: &str) -> Result<Vec<TlsSetting>, String> {
         } else {
             return Err(format!("unknown ssl keyword {name}"));
         };
+        if name == "ocsp-update" && !matches!(value, "on" | "off") {
+            return Err(format!("'{name}' : expects 'on' or 'off', not '{value}'"));
+        }
         found.push(TlsSetting { name: name.to_owned(), value: value.to_owned() });
     }
     Ok(found)
+}
+
+/// Words that say what is loaded, and nothing about handshakes.
+pub fn is_about_loading(word: &TlsSetting) -> bool {
+    matches!(word.name.as_str(), "issuer" | "key" | "ocsp" | "ocsp-update" | "sctl")
+}
+
+/// The files that an entry names beside its certificate; `None` when it leaves them to their usual places.
+pub fn parts(options: &[TlsSetting], resolve: impl Fn(&str, &str) -> PathBuf) -> Option<Parts> {
+    let named = |name: &str, base: &str| {
+        options.iter().rev().find(|word| word.name == name).map(|word| resolve(base, &word.value))
+    };
+    let parts = Parts {
+        key: named("key", "key-base"),
+        ocsp: named("ocsp", "crt-base"),
+        issuer: named("issuer", "crt-base"),
+        sctl: named("sctl", "crt-base"),
+    };
+    (parts != Parts::default()).then_some(parts)
 }
 
 /// The options as `show ssl crt-list` shows them, with brackets; nothing without any.
@@ -123,10 +152,11 @@ mod tests {
 
     #[test]
     fn bad_options_are_named_with_their_line() {
-        let (entries, errors) = parse("a.pem [alpn\nb.pem [verify]\nc.pem [what 1]\n");
+        let (entries, errors) =
+            parse("a.pem [alpn\nb.pem [verify]\nc.pem [what 1]\nd.pem [ocsp-update maybe]\n");
         assert!(entries.is_empty());
         let lines: Vec<usize> = errors.iter().map(|(line, _)| *line).collect();
-        assert_eq!(lines, [1, 2, 3]);
+        assert_eq!(lines, [1, 2, 3, 4]);
         assert_eq!(errors[2].1, "unknown ssl keyword what");
     }
 }

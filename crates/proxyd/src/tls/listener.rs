@@ -231,7 +231,19 @@ fn list(
     };
     problems.extend(errors.iter().map(bad_line));
     for entry in entries {
-        let (certificates, errors) = store.load(&settings.path("crt-base", &entry.file));
+        let path = settings.path("crt-base", &entry.file);
+        // Keys without a base of their own stand where certificates do.
+        let has_own = settings.global.contains_key("key-base");
+        let under = |base: &str, name: &str| {
+            settings.path(if base == "key-base" && !has_own { "crt-base" } else { base }, name)
+        };
+        if let Some(parts) = crt_list::parts(&entry.options, under).filter(|_| !store.is_loaded(&path))
+            && let Err(problem) = store.load_parts(&path, Vec::new(), &parts, None)
+        {
+            problems.push(Problem::Word(format!("'crt-list' : {problem}")));
+            continue;
+        }
+        let (certificates, errors) = store.load(&path);
         problems.extend(errors.iter().map(|error: &PemError| Problem::Word(format!("'crt-list' : {error}"))));
         let origin = Origin { list: file.into(), line: entry.line, options: entry.options.clone() };
         let named = |certificate| Loaded {
@@ -364,7 +376,7 @@ fn own_tls(
     certificates: &Arc<Certificates>,
     problems: &mut Vec<Problem>,
 ) -> Option<Arc<OwnTls>> {
-    if options.iter().all(|word| word.name == "ocsp-update") {
+    if options.iter().all(crt_list::is_about_loading) {
         return None;
     }
     let words: Vec<TlsSetting> = settings.words.iter().chain(options).cloned().collect();

@@ -19,7 +19,7 @@ use super::generate::Generator;
 use super::parameters::{self, Versions};
 use super::pinned::{Authorities, Clients};
 use super::sni::{Candidate, SniTable};
-use super::tickets::TicketKeys;
+use super::tickets::{TicketKeys, Tickets};
 use super::{secrets, sigalgs};
 
 /// Sessions that can be resumed without a ticket, unless `tune.ssl.cachesize` says otherwise; tickets need no memory.
@@ -108,6 +108,15 @@ pub struct Verification {
 }
 
 impl ClientVerification {
+    /// What a shared ticket has to agree on: how clients are verified, and against what.
+    fn scope(&self) -> Vec<u8> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Optional(with) => [&b"optional"[..], &with.judge.fingerprint()].concat(),
+            Self::Required(with) => [&b"required"[..], &with.judge.fingerprint()].concat(),
+        }
+    }
+
     pub fn judge(&self) -> Option<&Arc<Judge>> {
         match self {
             Self::None => None,
@@ -231,7 +240,9 @@ pub fn configuration(
         configuration.send_half_rtt_data = true;
     } else if parameters.tickets {
         configuration.ticketer = match &parameters.ticket_keys {
-            Some(keys) => Arc::clone(keys) as _,
+            Some(keys) => {
+                Arc::new(Tickets { keys: Arc::clone(keys), scope: parameters.verification.scope() })
+            }
             None => rustls::crypto::aws_lc_rs::Ticketer::new()?,
         };
     } else if parameters.sessions_max == 0 {

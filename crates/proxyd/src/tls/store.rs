@@ -28,6 +28,11 @@ pub struct CertificateStore {
 }
 
 impl CertificateStore {
+    /// Whether this file was read already, by whatever line.
+    pub fn is_loaded(&self, path: &Path) -> bool {
+        self.loaded.contains_key(path)
+    }
+
     /// Takes certificates that are in memory already.
     pub fn preload(&mut self, certificates: &[Arc<Certificate>]) {
         let by_path = certificates.iter().map(|known| (known.path.clone(), Arc::clone(known)));

@@ -104,22 +104,31 @@ impl TicketKeys {
     }
 }
 
-impl ProducesTickets for TicketKeys {
+/// A file's keys for one way to verify clients: a session that began without a certificate is worth nothing where one is
+/// required, although both listeners name the same file.
+#[derive(Debug)]
+pub struct Tickets {
+    pub keys: Arc<TicketKeys>,
+    /// The same on every machine that verifies in the same way; see [`super::server::ClientVerification`].
+    pub scope: Vec<u8>,
+}
+
+impl ProducesTickets for Tickets {
     fn enabled(&self) -> bool {
         true
     }
 
     fn lifetime(&self) -> u32 {
-        self.lifetime_s
+        self.keys.lifetime_s
     }
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
-        let keys = self.keys.load();
+        let keys = self.keys.keys.load();
         let key = keys.get(ENCRYPTING)?;
         let mut nonce = [0; NONCE_LEN];
         rand::fill(&mut nonce).ok()?;
         let mut sealed = plain.to_vec();
-        let aad = Aad::from(key.name());
+        let aad = Aad::from([key.name(), &self.scope].concat());
         key.seal.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut sealed).ok()?;
         Some([key.name(), &nonce, &sealed].concat())
     }
@@ -127,11 +136,12 @@ impl ProducesTickets for TicketKeys {
     fn decrypt(&self, ticket: &[u8]) -> Option<Vec<u8>> {
         let (name, rest) = ticket.split_at_checked(NAME_BYTES)?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE_LEN>()?;
-        let keys = self.keys.load();
+        let keys = self.keys.keys.load();
         let key = keys.iter().find(|key| key.name() == name)?;
         let mut plain = sealed.to_vec();
         let nonce = Nonce::assume_unique_for_key(*nonce);
-        let length = key.seal.open_in_place(nonce, Aad::from(name), &mut plain).ok()?.len();
+        let aad = Aad::from([name, &self.scope].concat());
+        let length = key.seal.open_in_place(nonce, aad, &mut plain).ok()?.len();
         plain.truncate(length);
         Some(plain)
     }
@@ -146,16 +156,30 @@ mod tests {
         STANDARD.encode(vec![byte; size]) + "\n"
     }
 
-    fn keys(bytes: &[u8]) -> TicketKeys {
+    fn keys(bytes: &[u8]) -> Tickets {
+        scoped(bytes, b"")
+    }
+
+    fn scoped(bytes: &[u8], scope: &[u8]) -> Tickets {
         let text: String = bytes.iter().map(|byte| line(*byte, 48)).collect();
-        TicketKeys::parse("keys", &text, 300).unwrap()
+        let keys = Arc::new(TicketKeys::parse("keys", &text, 300).unwrap());
+        Tickets { keys, scope: scope.to_vec() }
+    }
+
+    #[test]
+    fn a_session_is_worth_nothing_where_clients_are_verified_in_another_way() {
+        let ticket = scoped(&[1, 2, 3], b"").encrypt(b"session").unwrap();
+        assert_eq!(scoped(&[1, 2, 3], b"required").decrypt(&ticket), None);
+        let ticket = scoped(&[1, 2, 3], b"required").encrypt(b"session").unwrap();
+        assert_eq!(scoped(&[1, 2, 3], b"required").decrypt(&ticket).unwrap(), b"session");
+        assert_eq!(scoped(&[1, 2, 3], b"").decrypt(&ticket), None);
     }
 
     #[test]
     fn the_last_three_keys_decrypt_and_the_last_but_one_encrypts() {
         let here = keys(&[1, 2, 3, 4]);
         assert_eq!(
-            here.shown().concat(),
+            here.keys.shown().concat(),
             line(2, 48).trim().to_owned() + line(3, 48).trim() + line(4, 48).trim()
         );
         let ticket = here.encrypt(b"session").unwrap();
@@ -168,10 +192,10 @@ mod tests {
     #[test]
     fn a_key_pushed_replaces_the_oldest() {
         let keys = keys(&[1, 2, 3]);
-        assert!(keys.push(line(4, 48).trim()));
+        assert!(keys.keys.push(line(4, 48).trim()));
         assert_eq!(keys.encrypt(b"x").unwrap()[..16], [3; 16]);
-        assert!(!keys.push(line(4, 80).trim()), "another size");
-        assert!(!keys.push("!!!"));
+        assert!(!keys.keys.push(line(4, 80).trim()), "another size");
+        assert!(!keys.keys.push("!!!"));
     }
 
     #[test]

@@ -172,7 +172,7 @@ fn extras(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 
 fn passphrase(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let mut command = vec![line.required("a command.")?.as_str().to_owned()];
-    while let Some(word) = line.words.next() {
+    for word in line.words.by_ref() {
         command.push(word.as_str().to_owned());
     }
     loader.certificates.extras.passphrase_command = Some(command);
