@@ -2,7 +2,7 @@
 //!
 //! Where a line stands in its file makes no difference, nor the place of a proxy among the others.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 
 use serde_json::Value;
@@ -95,14 +95,22 @@ impl Plan {
         for name in new.pattern_files.edited_since(&old.pattern_files) {
             plan.add('~', format!("file {name} (read again)"));
         }
+        let (before, after) = (by_name(old), by_name(new));
+        // Where numbers mean the same proxies in both, equal models are equal without a closer look.
+        let names =
+            |config: &Config| config.proxies.iter().map(|proxy| proxy.name.clone()).collect::<Vec<_>>();
+        let same_numbers = names(old) == names(new);
         for proxy in &new.proxies {
-            match old.proxies.iter().find(|before| is_counterpart(before, proxy)) {
+            match counterpart(&before, proxy) {
                 None => plan.whole('+', proxy),
-                Some(before) => plan.proxy(old, before, new, proxy),
+                Some(known) if same_numbers && known == proxy => {
+                    plan.unchanged.insert(proxy.name.clone());
+                }
+                Some(known) => plan.proxy(old, known, new, proxy),
             }
         }
         for proxy in &old.proxies {
-            if !new.proxies.iter().any(|after| is_counterpart(proxy, after)) {
+            if counterpart(&after, proxy).is_none() {
                 plan.whole('-', proxy);
             }
         }
@@ -227,6 +235,18 @@ impl std::fmt::Display for Plan {
         write!(summary, "{} to add, {} to change, {} to remove", count('+'), count('~'), count('-'))?;
         writeln!(f, "{summary}; {} proxies unchanged", self.unchanged.len())
     }
+}
+
+fn by_name(config: &Config) -> HashMap<&str, Vec<&Proxy>> {
+    let mut named: HashMap<&str, Vec<&Proxy>> = HashMap::new();
+    for proxy in &config.proxies {
+        named.entry(&proxy.name).or_default().push(proxy);
+    }
+    named
+}
+
+fn counterpart<'a>(named: &HashMap<&str, Vec<&'a Proxy>>, proxy: &Proxy) -> Option<&'a Proxy> {
+    named.get(proxy.name.as_str())?.iter().copied().find(|other| is_counterpart(other, proxy))
 }
 
 fn is_counterpart(old: &Proxy, new: &Proxy) -> bool {

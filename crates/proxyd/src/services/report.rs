@@ -16,7 +16,7 @@ use super::stats::walk::{Filter, Position};
 use crate::proxy::Snapshot;
 
 /// A piece ends with the row or sample that makes it this long.
-pub const PIECE_BYTES: usize = 32 * 1024;
+pub const PIECE_BYTES: usize = 64 * 1024;
 /// Room for the rest of the row or sample that makes a piece full.
 const PIECE_ROOM_BYTES: usize = PIECE_BYTES + 4096;
 

@@ -1,6 +1,6 @@
 //! Replies whose body is made piece by piece beside the data plane (`services::report`): the statistics page, metrics.
 //!
-//! The stream asks for a piece when the one before has gone to the client, so that a slow client costs one piece of memory.
+//! While a piece is sent the next one is made, and no more: a slow client costs two pieces of memory.
 
 use super::Step;
 use super::body::Incoming;
@@ -89,20 +89,12 @@ impl Stream {
             }
             Some(Rendering::Ready(report)) => {
                 self.client_active_ms = now_ms;
-                let process = std::sync::Arc::clone(&core.process);
-                let Some(renderer) = process.renderer.get() else {
-                    self.report = Some(Rendering::Made(report.piece()));
-                    return Step::Again;
+                let (next, step) = match ask(session, core, report) {
+                    Rendering::Ready(report) => (Rendering::Made(report.piece()), Step::Again),
+                    asked => (asked, Step::Wait),
                 };
-                self.report = Some(Rendering::Asked(report.number()));
-                let (inboxes, stream) = (std::sync::Arc::clone(&core.inboxes), session.key());
-                renderer.submit(report, move |piece| {
-                    inboxes.send(
-                        usize::from(stream.thread),
-                        Message::Rendered { stream, piece: Box::new(piece) },
-                    );
-                });
-                Step::Wait
+                self.report = Some(next);
+                step
             }
             Some(Rendering::Made(piece)) => {
                 self.client_active_ms = now_ms;
@@ -110,7 +102,7 @@ impl Stream {
                 out.clear();
                 // Text of our own is never a malformed body.
                 let _ = self.down.take(piece.text.as_bytes(), &mut out);
-                self.report = piece.rest.map(Rendering::Ready);
+                self.report = piece.rest.map(|rest| ask(session, core, rest));
                 if self.report.is_none() {
                     self.down.sender_closed(b"", &mut out);
                     self.down.incoming = Incoming::Nothing;
@@ -130,4 +122,15 @@ impl Stream {
             }
         }
     }
+}
+
+/// Has the next piece made beside the data plane; gives the report back where nobody does that.
+fn ask(session: &Session, core: &Core, report: Box<Report>) -> Rendering {
+    let Some(renderer) = core.process.renderer.get() else { return Rendering::Ready(report) };
+    let asked = Rendering::Asked(report.number());
+    let (inboxes, stream) = (std::sync::Arc::clone(&core.inboxes), session.key());
+    renderer.submit(report, move |piece| {
+        inboxes.send(usize::from(stream.thread), Message::Rendered { stream, piece: Box::new(piece) });
+    });
+    asked
 }

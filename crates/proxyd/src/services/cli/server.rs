@@ -22,7 +22,7 @@ use super::command::{Admin, Level, SocketInfo};
 use super::session::{Session, SeverityOutput, Waiting};
 use crate::model::{Address, Bind};
 use crate::runtime::transfer;
-use crate::services::report::Report;
+use crate::services::report::{Piece, Report};
 
 /// A socket that cannot be opened, in one line.
 #[derive(Debug, thiserror::Error)]
@@ -295,26 +295,29 @@ impl Service {
         stream: &mut S,
         out: &mut String,
     ) -> io::Result<()> {
-        let mut next = Some(report);
-        while let Some(report) = next.take() {
-            if !out.is_empty() {
+        let mut asked = Some(self.next_piece(report));
+        while let Some(piece) = asked.take() {
+            let piece = piece.await.map_err(io::Error::other)?;
+            asked = piece.rest.map(|rest| self.next_piece(rest));
+            out.push_str(&piece.text);
+            // While this one is written the next one is made.
+            if asked.is_some() {
                 tokio::time::timeout(self.limits.timeout, stream.write_all(out.as_bytes())).await??;
                 out.clear();
             }
-            let process = Arc::clone(&self.admin.snapshot.load().process);
-            let piece = match process.renderer.get() {
-                Some(renderer) => {
-                    let (done, piece) = tokio::sync::oneshot::channel();
-                    // Whoever asked may have gone.
-                    renderer.submit(report, move |piece| drop(done.send(piece)));
-                    piece.await.map_err(io::Error::other)?
-                }
-                None => report.piece(),
-            };
-            out.push_str(&piece.text);
-            next = piece.rest;
         }
         Ok(())
+    }
+
+    /// Has a piece made, beside this thread too: checks shall not wait for it.
+    fn next_piece(&self, report: Box<Report>) -> tokio::sync::oneshot::Receiver<Piece> {
+        let (done, piece) = tokio::sync::oneshot::channel();
+        match self.admin.snapshot.load().process.renderer.get() {
+            // Whoever asked may have gone.
+            Some(renderer) => renderer.submit(report, move |piece| drop(done.send(piece))),
+            None => drop(done.send(report.piece())),
+        }
+        piece
     }
 
     async fn talk<S: AsyncRead + AsyncWrite + AsFd + Unpin>(&self, mut stream: S) -> io::Result<()> {

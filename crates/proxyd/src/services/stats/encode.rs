@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::columns::COLUMNS;
+use super::columns::{COLUMNS, Column};
 use super::info::InfoField;
 use super::row::{ObjectKind, StatRow, Value};
 
@@ -56,18 +56,27 @@ impl RowEncoder {
     }
 }
 
-/// `# pxname,svname,…,-,` and a line break. The column `-` separates the modules' columns, of which there are none.
+/// Where HAProxy's modules have their columns; `-` stands before them.
+const MODULES_START: usize = Column::SplicedIn as usize;
+
+/// `# pxname,svname,…,-,…,` and a line break.
 fn csv_header(out: &mut String) {
     out.push_str("# ");
-    for info in &COLUMNS {
+    for (place, info) in COLUMNS.iter().enumerate() {
+        if place == MODULES_START {
+            out.push_str("-,");
+        }
         out.push_str(info.name);
         out.push(',');
     }
-    out.push_str("-,\n");
+    out.push('\n');
 }
 
 fn csv_row(row: &StatRow, out: &mut String) {
-    for (_, value) in row.values() {
+    for (place, (_, value)) in row.values().enumerate() {
+        if place == MODULES_START {
+            out.push_str("-,");
+        }
         match value {
             Some(Value::Text(text)) => csv_text(text, out),
             Some(value) => {
@@ -78,7 +87,7 @@ fn csv_row(row: &StatRow, out: &mut String) {
         }
         out.push(',');
     }
-    out.push_str("-,\n");
+    out.push('\n');
 }
 
 /// Quotes a text that would break the row (RFC 4180).
@@ -239,7 +248,6 @@ pub fn info(fields: &[InfoField], encoding: Encoding, with_description: bool, ou
 
 #[cfg(test)]
 mod tests {
-    use super::super::Column;
     use super::*;
 
     fn server() -> StatRow {
@@ -268,7 +276,8 @@ mod tests {
         assert!(lines[0].starts_with("# pxname,svname,qcur,qmax,scur,"));
         assert!(lines[1].starts_with("b,s1,,,7,"), "{}", lines[1]);
         assert!(lines[1].contains(",\"he said \"\"no\"\", twice\","));
-        assert!(lines.iter().all(|line| line.ends_with("-,")));
+        assert!(lines[0].ends_with(",proto,-,h1_spliced_bytes_in,h1_spliced_bytes_out,"), "{}", lines[0]);
+        assert!(lines.iter().all(|line| line.ends_with(',')));
         let commas = |line: &str| line.replace("\"\"no\"\", twice", "").matches(',').count();
         assert_eq!(commas(lines[0]), commas(lines[1]));
         assert!(commas(lines[0]) > 51, "hatop wants more than 51 fields");

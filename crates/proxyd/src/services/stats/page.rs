@@ -273,9 +273,9 @@ impl Page {
             false => String::new(),
         };
         let _ = write!(out, "<section data-p=\"{name}\"><h2 id=\"{name}\"{legend}>{name}</h2>");
-        let model = snapshot.proxies.iter().find(|proxy| proxy.numeric_id == row.proxy_number);
-        let description = model.and_then(|proxy| proxy.description.as_deref());
-        match description.filter(|_| page.show_description.is_some()) {
+        let shown = page.show_description.as_ref();
+        let model = shown.and_then(|_| snapshot.proxies.iter().find(|p| p.numeric_id == row.proxy_number));
+        match model.and_then(|proxy| proxy.description.as_deref()) {
             Some(text) => {
                 let _ = writeln!(out, "<p class=\"dim\">{}</p>", escaped(text));
             }
