@@ -26,4 +26,4 @@ pub use local_time::{BrokenDownTime, local_time};
 pub use priority::{PriorityError, ignore_signal, set_nice, set_round_robin_priority};
 pub use readiness::Watched;
 pub use signal_wait::{HeldSignals, send_signal};
-pub use tcp_option::{TcpOption, set_tcp_option};
+pub use tcp_option::{TcpFacts, TcpOption, set_tcp_option, tcp_facts};

@@ -1,4 +1,4 @@
-//! TCP options that `nix` and `socket2` lack.
+//! TCP options that `nix` and `socket2` lack, and `TCP_INFO`.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -33,6 +33,44 @@ pub fn set_tcp_option(socket: BorrowedFd<'_>, option: TcpOption, value: i32) -> 
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// What the kernel knows of a connection (`TCP_INFO`): times in microseconds, else numbers of segments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TcpFacts {
+    pub rtt_us: u32,
+    pub rtt_variance_us: u32,
+    pub unacked: u32,
+    pub sacked: u32,
+    pub lost: u32,
+    pub retransmitted: u32,
+    pub fackets: u32,
+    pub reordering: u32,
+}
+
+/// Asks about the socket with this number; none where it is not open, or no TCP connection.
+pub fn tcp_facts(number: i32) -> Option<TcpFacts> {
+    let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
+    let mut info = std::mem::MaybeUninit::<libc::tcp_info>::zeroed();
+    // SAFETY: the kernel checks the number, and writes at most `length` bytes into `info`, which is that large.
+    let result = unsafe {
+        libc::getsockopt(number, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length)
+    };
+    if result != 0 {
+        return None;
+    }
+    // SAFETY: it consists of integers, all of which are zeroes or what the kernel wrote.
+    let info = unsafe { info.assume_init() };
+    Some(TcpFacts {
+        rtt_us: info.tcpi_rtt,
+        rtt_variance_us: info.tcpi_rttvar,
+        unacked: info.tcpi_unacked,
+        sacked: info.tcpi_sacked,
+        lost: info.tcpi_lost,
+        retransmitted: info.tcpi_retrans,
+        fackets: info.tcpi_fackets,
+        reordering: info.tcpi_reordering,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
@@ -52,5 +90,16 @@ mod tests {
         set_tcp_option(client.as_fd(), TcpOption::FastOpenConnect, 1).unwrap();
         let other = UnixDatagram::unbound().unwrap();
         assert!(set_tcp_option(other.as_fd(), TcpOption::DeferAccept, 1).is_err());
+    }
+
+    #[test]
+    fn the_kernel_tells_facts_of_tcp_connections_only() {
+        use std::os::fd::AsRawFd;
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let facts = tcp_facts(client.as_raw_fd()).unwrap();
+        assert!(facts.rtt_us > 0 && facts.reordering > 0, "{facts:?}");
+        let other = UnixDatagram::unbound().unwrap();
+        assert_eq!((tcp_facts(other.as_raw_fd()), tcp_facts(-1)), (None, None));
     }
 }

@@ -236,9 +236,9 @@ pub trait Environment {
         None
     }
 
-    /// A `TCP_INFO` fact by the fetch's name (`fc_rtt`…), in microseconds or counts.
-    fn tcp_info(&self, name: &str) -> Option<i64> {
-        let _ = name;
+    /// What the kernel knows of the TCP connection on this socket.
+    fn tcp_info(&self, socket: i32) -> Option<hacore::sys::TcpFacts> {
+        let _ = socket;
         None
     }
 

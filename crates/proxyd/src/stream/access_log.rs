@@ -1,7 +1,10 @@
 //! The log line of a request or connection: whether there is one, its level, its text.
 
 use std::io::Write as _;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
+
+use nix::sys::socket::{MsgFlags, recv};
 
 use super::session::Session;
 use super::state::Stream;
@@ -42,7 +45,7 @@ impl Stream {
             return;
         }
         let is_null = !self.has_request && self.info.bytes_uploaded == 0 && self.info.status == 0;
-        if is_null && proxy.options.dontlognull && session.input.is_empty() {
+        if is_null && proxy.options.dontlognull && session.input.is_empty() && !session.has_unread(core) {
             return;
         }
         let failed = self.is_failure(proxy);
@@ -130,6 +133,15 @@ impl Stream {
         info.connections_backend = backend.map_or(0, |backend| backend.sessions.current());
         let server = backend.and_then(|backend| backend.server(info.server?));
         info.connections_server = server.map_or(0, |server| server.sessions.current());
+    }
+}
+
+impl Session {
+    /// Whether the client has sent something that nobody has read: such a connection is no probe.
+    fn has_unread(&self, core: &Core) -> bool {
+        let Some(client) = core.connections.get(self.client) else { return false };
+        let flags = MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT;
+        recv(client.socket().as_raw_fd(), &mut [0; 1], flags).is_ok_and(|length| length > 0)
     }
 }
 

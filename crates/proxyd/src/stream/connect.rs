@@ -1,5 +1,6 @@
 //! The connection to the server: reused or new, its failures, retries and redispatch.
 
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 
 use hacore::proxy_protocol::find_tlv;
@@ -193,6 +194,8 @@ impl Stream {
         self.info.timing.connect_done_us = Some(core.clock.monotonic_us);
         self.observed(session, core, hacore::health::Observation::Connected);
         self.server_active_ms = now_ms;
+        let connection = self.server_connection.and_then(|key| core.connections.get(key));
+        self.info.server_socket = connection.map(|connection| connection.socket().as_raw_fd());
         let _ = backend;
         self.log_step(session, core, LogStep::Connect);
         if server.model.tls {

@@ -170,6 +170,10 @@ impl ThreadEnvironment {
 }
 
 impl Environment for ThreadEnvironment {
+    fn tcp_info(&self, socket: i32) -> Option<hacore::sys::TcpFacts> {
+        hacore::sys::tcp_facts(socket)
+    }
+
     fn process(&self) -> ProcessView<'_> {
         ProcessView {
             hostname: &self.hostname,

@@ -220,8 +220,8 @@ impl Stream {
             Activity::Borrow | Activity::Connecting => after(self.activity_since_ms, backend.connect_ms),
             Activity::Exchange => {
                 let (client_ms, server_ms) = self.timeouts_ms(client, backend);
-                let client_works = !self.up.is_received() || self.down.has_unsent();
-                let server_works = !self.down.is_received() || self.up.has_unsent() || !self.response_started;
+                let client_works = !self.up.is_received() && !self.up.has_unsent() || self.down.has_unsent();
+                let server_works = self.server_is_awaited();
                 let client = if client_works { after(self.client_active_ms, client_ms) } else { u64::MAX };
                 let server = if server_works { after(self.server_active_ms, server_ms) } else { u64::MAX };
                 client.min(server).min(self.response_wait_end_ms.unwrap_or(u64::MAX))
@@ -231,6 +231,11 @@ impl Stream {
                 after(self.client_active_ms, self.timeouts_ms(client, backend).0)
             }
         }
+    }
+
+    /// Whether the server's time runs: not while its answer waits for a client that takes nothing.
+    fn server_is_awaited(&self) -> bool {
+        !self.down.is_received() && !self.down.has_unsent() || self.up.has_unsent() || !self.response_started
     }
 
     /// Those of client and server, as `set-timeout` left them; milliseconds.
@@ -257,6 +262,12 @@ impl Stream {
             server_ms = backend.server_fin_ms;
         }
         let rules_ms = self.response_wait_end_ms.unwrap_or(u64::MAX);
+        // Who is not read because the other side takes nothing is not late.
+        match (self.up.has_unsent(), self.down.has_unsent()) {
+            (true, false) => client_ms = None,
+            (false, true) => server_ms = None,
+            _ => {}
+        }
         after(self.client_active_ms, client_ms).min(after(self.server_active_ms, server_ms)).min(rules_ms)
     }
 
@@ -268,7 +279,11 @@ impl Stream {
         let backend = self.info.backend.and_then(|id| policies.policies.get(id.0 as usize)).unwrap_or(client);
         let (client_ms, server_ms) = self.timeouts_ms(client, backend);
         let client_late = client_ms.is_some_and(|ms| self.client_active_ms + ms <= now_ms);
-        let server_late = server_ms.is_some_and(|ms| self.server_active_ms + ms <= now_ms);
+        let server_late = server_ms.is_some_and(|ms| self.server_active_ms + ms <= now_ms)
+            && match self.activity {
+                Activity::Relay => self.up.has_unsent() || !self.down.has_unsent(),
+                _ => self.server_is_awaited(),
+            };
         let fault = match self.activity {
             Activity::Inspect => {
                 self.wait_expired = true;
@@ -279,7 +294,10 @@ impl Stream {
                 return;
             }
             Activity::Tarpit => return self.leave_tarpit(session, core),
-            Activity::Queue => Fault::QueueTimeout,
+            Activity::Queue => {
+                self.info.timing.queue_done_us = Some(core.clock.monotonic_us);
+                Fault::QueueTimeout
+            }
             Activity::Pause => {
                 self.enter(Activity::Connect, now_ms);
                 return;

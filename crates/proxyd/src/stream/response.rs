@@ -152,7 +152,13 @@ impl Stream {
         self.note_private(session);
         match self.response_content_rules(session, core) {
             Verdict::Continue | Verdict::Allow | Verdict::Wait => {}
-            _ => return Err(Fault::Denied),
+            _ => {
+                // Nothing of the answer is passed on, so that it has neither status nor time.
+                self.info.timing.response_head_us = None;
+                (self.info.status, self.info.bytes_sent) = (0, 0);
+                self.info.termination.set_once(Cause::Proxy, Phase::Data);
+                return Err(Fault::Denied);
+            }
         }
         let limits = self.response_limits(session);
         self.down.start(self.response.framing(), false, limits);
@@ -321,6 +327,9 @@ impl Stream {
             core.close(key);
         }
         self.server_keep_alive = false;
+        if verdict == Verdict::Deny {
+            self.info.timing.response_head_us = None;
+        }
         match verdict {
             Verdict::Deny | Verdict::Return => {
                 let cause = if verdict == Verdict::Deny { Cause::Proxy } else { Cause::Local };

@@ -264,6 +264,8 @@ impl Stream {
                 }
                 self.count_denied(session, of);
                 self.info.termination.set_once(Cause::Proxy, Phase::Request);
+                // The request was not taken: it has no time (`TR` is -1).
+                self.info.timing.request_done_us = None;
                 self.client_keep_alive = false;
                 return Flow::Stop(self.finish(session, core));
             }
@@ -393,6 +395,9 @@ impl Stream {
     /// The tarpit's time is over: the reply at last.
     pub(super) fn leave_tarpit(&mut self, session: &mut Session, core: &mut Core) {
         self.info.termination.set_once(Cause::Proxy, Phase::Tarpit);
+        // The time in the tarpit shows as time in a queue (manual, section 8.5, "PT").
+        self.info.timing.request_done_us = None;
+        self.info.timing.queue_done_us = Some(core.clock.monotonic_us);
         self.send_rule_reply(session, core);
     }
 

@@ -119,6 +119,7 @@ impl Session {
         let destination = local_end(listener, &client);
         let mut connection = Connection::accepted(client);
         connection.owner = Owner::Client(key.slot);
+        let socket = Some(std::os::fd::AsRawFd::as_raw_fd(&connection.socket()));
         let client = core.connections.insert(&core.poller, connection).ok()?;
         count_accept(core, frontend, listener);
         let now_us = core.clock.monotonic_us;
@@ -127,6 +128,7 @@ impl Session {
             destination,
             kept: None,
             frontend: Some(frontend.id),
+            socket,
             listener_index: listener.index,
             listener_id: listener.id,
             listener_name: listener.model.name.is_some().then(|| Arc::clone(&listener.name)),

@@ -57,6 +57,11 @@ impl Stream {
         let options = options.to_vec();
         let has = |word: &[u8]| options.split(|byte| *byte == b';').any(|option| option == word);
         let is_admin = self.may_change(session, core, page);
+        self.info.service = Some("<STATS>");
+        let now_us = Some(core.clock.monotonic_us);
+        let timing = &mut self.info.timing;
+        // The page is its own server: chosen, connected and answering at once.
+        (timing.queue_done_us, timing.connect_done_us, timing.response_head_us) = (now_us, now_us, now_us);
         if matches!(self.request.method(), Method::Post) {
             return Some(self.submit_form(
                 session,

@@ -51,6 +51,8 @@ pub struct SessionInfo {
     /// The ends as they were before something changed them, if something did.
     pub kept: Option<Box<KeptEnds>>,
     pub frontend: Option<ProxyId>,
+    /// The connection's socket, about which the kernel is asked (`fc_rtt`).
+    pub socket: Option<i32>,
     /// Index of the listener within its frontend, and its number (`so_id`) and name.
     pub listener_index: usize,
     pub listener_id: u32,

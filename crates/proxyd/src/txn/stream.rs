@@ -83,6 +83,8 @@ pub struct StreamInfo {
     pub server_status: u16,
     /// What answered in a server's place: `<STATS>`, `<PROMEX>`…; without it the log shows `<NOSRV>`.
     pub service: Option<&'static str>,
+    /// The server connection's socket, about which the kernel is asked (`bc_rtt`).
+    pub server_socket: Option<i32>,
     /// The server connection served another request before.
     pub server_reused: bool,
     /// File and line of the last rule that ended evaluation.

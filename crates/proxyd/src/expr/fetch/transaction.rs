@@ -316,7 +316,20 @@ fn check_time_unit(
 
 /// Times are in milliseconds unless `us` is asked for; the environment gives microseconds.
 fn ask_kernel<'a>(args: &'a Args, ctx: &EvalCtx<'a>, _: &mut FetchState) -> Option<Sample<'a>> {
-    let value = ctx.env.tcp_info(args.keyword)?;
+    let is_server = args.keyword.starts_with("bc_");
+    let socket = if is_server { ctx.stream?.server_socket } else { ctx.session.socket };
+    let facts = ctx.env.tcp_info(socket?)?;
+    let value = i64::from(match args.keyword.get(3..).unwrap_or_default() {
+        "rtt" => facts.rtt_us,
+        "rttvar" => facts.rtt_variance_us,
+        "unacked" => facts.unacked,
+        "sacked" => facts.sacked,
+        "retrans" => facts.retransmitted,
+        "fackets" => facts.fackets,
+        "lost" => facts.lost,
+        "reordering" => facts.reordering,
+        _ => return None,
+    });
     let is_time = args.keyword.contains("_rtt");
     Some(Sample::Int(if is_time && args.text(0) != Some("us") { value / 1000 } else { value }))
 }
