@@ -256,7 +256,8 @@ fn forwarded_messages_look_as_the_genuine_program_makes_them() {
     let results = programs.map(|program| {
         let catchers: Vec<LogCatcher> = formats.iter().map(|_| LogCatcher::new().unwrap()).collect();
         let port = port::free_udp().unwrap();
-        let mut text = format!("global\n  nbthread 1\n  log 127.0.0.1:9 local0\nlog-forward all\n  dgram-bind {port}\n");
+        let mut text =
+            format!("global\n  nbthread 1\n  log 127.0.0.1:9 local0\nlog-forward all\n  dgram-bind {port}\n");
         if program.ends_with("proxyd") {
             // What the genuine 2.6 does; newer ones know the option and fill in the sender.
             text.push_str("  option host keep\n");

@@ -56,7 +56,7 @@ impl Fault {
     /// The status of the reply when nothing of an answer was sent yet; `None`: no reply, the client is gone.
     pub fn status(self, phase: Phase) -> Option<u16> {
         Some(match self {
-            Fault::ClientGone if phase == Phase::Data => return None,
+            Fault::ClientGone if matches!(phase, Phase::Data | Phase::Queue) => return None,
             Fault::Denied => return None,
             Fault::ClientGone | Fault::BadRequestBody => 400,
             Fault::ClientTimeout => 408,

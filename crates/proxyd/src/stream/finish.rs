@@ -40,6 +40,9 @@ impl Stream {
         };
         let phase = if fault == Fault::NoServer { Phase::Connect } else { phase };
         self.info.termination.set_once(cause, phase);
+        if self.activity == Activity::Queue {
+            self.info.timing.queue_done_us = Some(core.clock.monotonic_us);
+        }
         self.count_fault(session, fault);
         self.leave_queue(session);
         self.server_keep_alive = false;
@@ -294,10 +297,7 @@ impl Stream {
                 return;
             }
             Activity::Tarpit => return self.leave_tarpit(session, core),
-            Activity::Queue => {
-                self.info.timing.queue_done_us = Some(core.clock.monotonic_us);
-                Fault::QueueTimeout
-            }
+            Activity::Queue => Fault::QueueTimeout,
             Activity::Pause => {
                 self.enter(Activity::Connect, now_ms);
                 return;

@@ -136,7 +136,8 @@ impl Stream {
     fn wait(&mut self, core: &mut Core, waiting: Waiting) -> Step {
         self.waiting = Some(waiting);
         self.enter(Activity::Queue, core.clock.monotonic_ms());
-        Step::Wait
+        // The client may have left before it got here.
+        Step::Again
     }
 
     fn slot_taken(
