@@ -57,7 +57,10 @@ pub fn set_cookie(headers: &HeaderList, name: &[u8]) -> Option<(usize, std::ops:
         if let Some(pair) = pairs(value).next()
             && value.get(pair.name.clone()) == Some(name)
         {
-            return Some((index, pair.value));
+            // A comma ends it: another cookie may follow in the same field.
+            let length = value.get(pair.value.clone()).and_then(|value| memchr::memchr(b',', value));
+            let end = length.map_or(pair.value.end, |length| pair.value.start + length);
+            return Some((index, pair.value.start..end));
         }
         from = index + 1;
     }

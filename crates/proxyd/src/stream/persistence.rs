@@ -95,12 +95,18 @@ impl Stream {
     ) -> Result<(), HeadFull> {
         let name = cookie.name.as_bytes();
         let Some(value) = cookie::request_cookie(&self.request.headers, name) else {
-            self.info.cookie_seen = CookieSeen::None;
+            self.cookie_ignored = persistence == Persistence::Ignored;
+            if is_active(cookie) {
+                self.info.cookie_seen = CookieSeen::None;
+            }
             return Ok(());
         };
         let delimiter = if cookie.prefix { cookie::PREFIX_DELIMITER } else { b'|' };
         let id = value.split(|byte| *byte == delimiter).next().unwrap_or_default();
+        self.cookie_first_s = date_in(value, cookie, 2);
+        self.cookie_last_s = date_in(value, cookie, 1);
         let seen = match dates(value, cookie, core.clock.wall_us / 1_000_000) {
+            _ if persistence == Persistence::Ignored => CookieSeen::Unused,
             Some(outdated) => outdated,
             None => match backend
                 .servers
@@ -108,16 +114,21 @@ impl Stream {
                 .find(|server| cookie_of(server, &backend.model).is_some_and(|own| own.as_bytes() == id))
             {
                 None => CookieSeen::Invalid,
-                Some(_) if self.is_persistent || persistence == Persistence::Ignored => CookieSeen::Unused,
+                Some(_) if self.is_persistent => CookieSeen::Unused,
                 Some(server) if may_be_bound(server, &backend.model, persistence) => {
                     self.info.server = Some(server.id);
                     self.is_persistent = true;
-                    CookieSeen::Valid
+                    self.cookie_bound = true;
+                    if server.is_stopped() { CookieSeen::Down } else { CookieSeen::Valid }
                 }
                 Some(_) => CookieSeen::Down,
             },
         };
         self.info.cookie_seen = seen;
+        self.cookie_ignored = persistence == Persistence::Ignored;
+        if !is_active(cookie) {
+            self.info.cookie_seen = CookieSeen::NotApplicable;
+        }
         if cookie.prefix {
             cookie::strip_prefix(&mut self.request.headers, name)
         } else if cookie.indirect {
@@ -143,10 +154,21 @@ impl Stream {
         let server = self.info.server.and_then(|id| backend.server(id));
         let id = server.and_then(|server| cookie_of(server, &backend.model));
         let name = cookie.name.as_bytes();
-        let provided = cookie::set_cookie(&self.response.headers, name);
+        if !is_active(cookie) {
+            return Ok(());
+        }
         self.info.cookie_set = CookieSet::None;
-        let Some(id) = id else { return Ok(()) };
+        if self.cookie_ignored {
+            return Ok(());
+        }
+        let provided = cookie::set_cookie(&self.response.headers, name);
         if cookie.rewrite || cookie.prefix {
+            let Some(id) = id else {
+                if provided.is_some() {
+                    self.info.cookie_set = CookieSet::Provided;
+                }
+                return Ok(());
+            };
             if cookie::rewrite_set_cookie(&mut self.response.headers, name, id.as_bytes(), cookie.prefix)? {
                 self.info.cookie_set = CookieSet::Rewritten;
             }
@@ -164,14 +186,18 @@ impl Stream {
             Some(_) => self.info.cookie_set = CookieSet::Provided,
             None => {}
         }
-        let known = self.info.cookie_seen == CookieSeen::Valid && cookie.maxidle.is_none();
+        // The date of the first use is asked for and missing, or there though nobody asks for it.
+        let first_is_odd = cookie.maxlife.is_some() != self.cookie_first_s.is_some();
+        let last_is_odd = cookie.maxidle.is_some() || self.cookie_last_s.is_some();
+        let known = self.cookie_bound && !last_is_odd && !first_is_odd;
         let wrong_method = cookie.postonly && self.request.method() != crate::http::Method::Post;
         if !cookie.insert || known || wrong_method {
             return Ok(());
         }
-        let updated = self.info.cookie_seen == CookieSeen::Valid;
-        self.info.cookie_set = if updated { CookieSet::Updated } else { CookieSet::Inserted };
-        let line = set_cookie_value(cookie, &id, core.clock.wall_us / 1_000_000);
+        self.info.cookie_set = if self.cookie_bound { CookieSet::Updated } else { CookieSet::Inserted };
+        let now_s = core.clock.wall_us / 1_000_000;
+        let first_s = self.cookie_first_s.filter(|_| self.cookie_bound).unwrap_or(now_s);
+        let line = set_cookie_value(cookie, id.as_deref(), now_s, first_s);
         self.response.headers.add(b"set-cookie", line.as_bytes())?;
         if cookie.nocache && cacheable {
             self.response.headers.add(b"cache-control", b"private")?;
@@ -252,16 +278,35 @@ fn dates(value: &[u8], cookie: &Cookie, now_s: u64) -> Option<CookieSeen> {
     }
 }
 
-fn set_cookie_value(cookie: &Cookie, id: &str, now_s: u64) -> String {
-    let mut line = format!("{}={id}", cookie.name);
-    if cookie.maxidle.is_some() || cookie.maxlife.is_some() {
-        let date = cookie::encode_date(now_s);
-        let date = String::from_utf8_lossy(&date);
+/// `insert`, `rewrite` or `prefix`; without them the cookie is only read, and logs say nothing of it.
+fn is_active(cookie: &Cookie) -> bool {
+    cookie.insert || cookie.rewrite || cookie.prefix
+}
+
+/// One of the dates in a cookie (1: of its last use, 2: of its first), seconds since the epoch.
+fn date_in(value: &[u8], cookie: &Cookie, place: usize) -> Option<u64> {
+    if cookie.prefix {
+        return None;
+    }
+    value.split(|byte| *byte == b'|').nth(place).and_then(cookie::decode_date)
+}
+
+/// Without an `id` the line makes the client forget the cookie: its server has none.
+fn set_cookie_value(cookie: &Cookie, id: Option<&str>, now_s: u64, first_s: u64) -> String {
+    let mut line = format!("{}={}", cookie.name, id.unwrap_or_default());
+    let mut add_date = |date_s: u64| {
         line.push('|');
-        line.push_str(&date);
-        if cookie.maxlife.is_some() {
-            line.push('|');
-            line.push_str(&date);
+        line.push_str(&String::from_utf8_lossy(&cookie::encode_date(date_s)));
+    };
+    match id {
+        None => line.push_str("; Expires=Thu, 01-Jan-1970 00:00:01 GMT"),
+        Some(_) => {
+            if cookie.maxidle.is_some() || cookie.maxlife.is_some() {
+                add_date(now_s);
+            }
+            if cookie.maxlife.is_some() {
+                add_date(first_s);
+            }
         }
     }
     line.push_str("; path=/");

@@ -98,6 +98,11 @@ pub struct Stream {
     pub avoid: Option<ServerId>,
     /// The server came from persistence or `use-server`.
     pub is_persistent: bool,
+    /// The cookie has led to the server; it is not to be looked at; the dates of its first and last use, seconds.
+    pub cookie_bound: bool,
+    pub cookie_ignored: bool,
+    pub cookie_first_s: Option<u64>,
+    pub cookie_last_s: Option<u64>,
     /// Client to server, server to client.
     pub up: Transfer,
     pub down: Transfer,
