@@ -103,6 +103,9 @@ pub enum FormatUse {
     Variable,
     /// `set-proxy-v2-tlv-fmt`.
     ProxyHeader,
+    /// A field of `http-error`, and its body.
+    ErrorField,
+    ErrorBody,
 }
 
 /// One word as a log format.
@@ -122,6 +125,8 @@ pub fn log_format(
         FormatUse::Name => (LogFormatOptions::STRING, Contexts::FE_SWITCHING),
         FormatUse::Variable => (LogFormatOptions::STRING, Contexts::CONFIG_PARSER),
         FormatUse::ProxyHeader => (LogFormatOptions::STRING, Contexts::BE_CONNECT),
+        FormatUse::ErrorField => (LogFormatOptions::HTTP, Contexts::HTTP_REQUEST | Contexts::HTTP_RESPONSE),
+        FormatUse::ErrorBody => (LogFormatOptions::STRING, Contexts::HTTP_REQUEST | Contexts::HTTP_RESPONSE),
     };
     scoped(loader, contexts, |scope, _| LogFormat::parse(word, options, scope)).map(Arc::new).map_err(
         |mut diagnostic| {

@@ -172,6 +172,50 @@ fn error_locations_replace_error_pages() {
 }
 
 #[test]
+fn http_error_takes_texts_files_and_formats() {
+    let start = format!("defaults\n mode http\n{TIMEOUTS}frontend f\n bind :8081\n");
+    let config = model(&format!(
+        "{start} http-error status 503 content-type text/plain hdr X-A \"%[path]\" lf-string \"gone: %[src]\"\n \
+         http-error status 404 content-type text/plain hdr x-a b lf-string constant\n http-error status 500\n"
+    ));
+    let replies = &config.proxies[0].error_replies;
+    let ErrorReply::Described(reply) = &replies[&503] else { panic!("{replies:?}") };
+    assert_eq!((reply.status, reply.headers[0].0.as_str()), (503, "x-a"));
+    let message =
+        b"HTTP/1.1 404 Not Found\r\nx-a: b\r\ncontent-length: 8\r\ncontent-type: text/plain\r\n\r\nconstant";
+    assert!(matches!(&replies[&404], ErrorReply::File { bytes, .. } if **bytes == message[..]));
+    assert!(matches!(&replies[&500], ErrorReply::File { .. }));
+    for (line, said) in [
+        ("status 503 lf-string x", "a content type must be defined when non-empty payload is configured"),
+        ("status 503 string a lf-string b", "unexpected 'lf-string' argument, 'string' already defined"),
+        ("status 503 hdr content-length 1", "header 'content-length' is forbidden"),
+        ("status 503 strin a", "unknown keyword 'strin'"),
+        ("status 503 content-type a/b lf-string %[nope]", "unknown fetch method 'nope'"),
+        ("status 503 errorfiles nowhere", "nowhere"),
+        ("string a", "expects at least a <status> as arguments"),
+    ] {
+        let loaded = load(&format!("{start} http-error {line}\n"));
+        let alerts: Vec<_> = loaded.diagnostics.iter().filter(|d| d.severity == Severity::Alert).collect();
+        assert!(alerts[0].message.contains(said), "{line}: {alerts:#?}");
+        assert!(alerts[0].span.is_some());
+    }
+}
+
+#[test]
+fn http_error_takes_a_page_of_an_http_errors_section() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("503.http");
+    std::fs::write(&page, "HTTP/1.1 503 Own\r\ncontent-length: 3\r\n\r\nown").unwrap();
+    let config = model(&format!(
+        "defaults\n mode http\n{TIMEOUTS}http-errors pages\n errorfile 503 {}\nfrontend f\n bind :8081\n \
+         http-error status 503 errorfiles pages\n",
+        page.display()
+    ));
+    let reply = &config.proxies[0].error_replies[&503];
+    assert!(matches!(reply, ErrorReply::File { bytes, .. } if bytes.ends_with(b"own")), "{reply:?}");
+}
+
+#[test]
 fn conditionals_choose_what_is_read() {
     let config = model(&format!(
         ".if defined(NOPE)\n garbage here\n.elif 1\nfrontend yes\n bind :8081\n timeout client 1s\n.else\n more garbage\n.endif\nglobal\n setenv X 5\n.if streq(\"$X\",5)\n maxconn 77\n.endif\nbackend \"b${{X}}\"\n{TIMEOUTS}"

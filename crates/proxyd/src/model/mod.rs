@@ -25,9 +25,9 @@ pub use log::{
     LogTarget, LogTransport, Ring, SampleRange,
 };
 pub use proxy::{
-    Balance, BalanceAlgorithm, ConnectionMode, Cookie, ErrorReply, ForwardFor, Forwarded, ForwardedValue,
-    HashFunction, HashKind, HashType, HttpReuse, Mode, Proxy, ProxyId, ProxyKind, ProxyOptions,
-    RestrictNames, ServerSwitch, TcpKeepAlive, Timeouts, UseBackend, UseBackendTarget,
+    Balance, BalanceAlgorithm, ConnectionMode, Cookie, DescribedBody, DescribedReply, ErrorReply, ForwardFor,
+    Forwarded, ForwardedValue, HashFunction, HashKind, HashType, HttpReuse, Mode, Proxy, ProxyId, ProxyKind,
+    ProxyOptions, RestrictNames, ServerSwitch, TcpKeepAlive, Timeouts, UseBackend, UseBackendTarget,
 };
 pub use server::{InitialState, NAMELESS, OnError, OnMarkedDown, OnMarkedUp, ProxyTlv, Server, ServerId};
 pub use server_state::{

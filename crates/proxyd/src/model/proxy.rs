@@ -299,6 +299,25 @@ pub enum ErrorReply {
     File { path: String, bytes: Arc<[u8]> },
     /// `errorloc`/`errorloc302` (302) and `errorloc303` (303).
     Location { status: u16, url: String },
+    /// `http-error` with formats: made anew for each error.
+    Described(Arc<DescribedReply>),
+}
+
+/// An error reply whose fields or body have something to evaluate.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DescribedReply {
+    pub status: u16,
+    /// Names in lower case; a field without a value is left out.
+    pub headers: Vec<(String, Arc<LogFormat>)>,
+    pub content_type: Option<String>,
+    pub body: DescribedBody,
+}
+
+/// The body of a [`DescribedReply`].
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum DescribedBody {
+    Constant(Arc<[u8]>),
+    Format(Arc<LogFormat>),
 }
 
 /// One `frontend`, `backend` or `listen` after `defaults` were applied.

@@ -158,7 +158,9 @@ impl Txn<'_> {
     /// Puts the proxy's error page of this status into the reply.
     pub fn reply_page(&mut self, status: u16) {
         let page = self.pages.page(status);
-        page.write_to(&mut self.reply.head, &mut self.reply.body);
-        self.reply.is_silent = page.is_silent();
+        let mut reply = std::mem::take(self.reply);
+        page.render(&self.ctx(), &mut reply.head, &mut reply.body);
+        reply.is_silent = page.is_silent();
+        *self.reply = reply;
     }
 }

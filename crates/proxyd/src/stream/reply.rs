@@ -86,7 +86,10 @@ impl Stream {
             return self.start_reply(core);
         }
         let mut body = Vec::new();
-        page.write_to(&mut self.response, &mut body);
+        let mut head = std::mem::take(&mut self.response);
+        head.clear();
+        page.render(&self.context(session, core), &mut head, &mut body);
+        self.response = head;
         self.info.status = page.status();
         self.after_response(session, core);
         self.info.status = self.response.status();

@@ -14,8 +14,10 @@ use thiserror::Error;
 
 use super::framing::Framing;
 use super::h1::{Limits, ParseError, Parsed, ResponseContext, parse_response};
-use super::head::ResponseHead;
-use crate::model::ErrorReply;
+use super::head::{ResponseHead, Version};
+use super::headers::HeadFull;
+use crate::expr::EvalCtx;
+use crate::model::{DescribedBody, DescribedReply, ErrorReply};
 
 pub use builtin::{builtin, has_page};
 pub use reason::reason;
@@ -26,6 +28,8 @@ pub struct StaticReply {
     raw: Arc<[u8]>,
     head: ResponseHead,
     body: Range<usize>,
+    /// What is made anew each time; the rest says nothing then but the status.
+    described: Option<Arc<DescribedReply>>,
 }
 
 /// Why a file cannot be an error page; HAProxy's words, to which the caller puts the file's name in front.
@@ -84,7 +88,7 @@ impl StaticReply {
                 Err(ErrorFileError::Length { actual, announced })
             }
             Framing::None if actual > 0 => Err(ErrorFileError::PayloadNotExpected),
-            _ => Ok(StaticReply { raw, head, body }),
+            _ => Ok(StaticReply { raw, head, body, described: None }),
         }
     }
 
@@ -105,6 +109,10 @@ impl StaticReply {
                 Self::parse_within(Arc::clone(bytes), usize::MAX).unwrap_or_default()
             }
             ErrorReply::Location { status, url } => Self::location(*status, url),
+            ErrorReply::Described(described) => StaticReply {
+                described: Some(Arc::clone(described)),
+                ..StaticReply::clone(builtin(described.status))
+            },
         }
     }
 
@@ -132,6 +140,60 @@ impl StaticReply {
         body.clear();
         body.extend_from_slice(self.body());
     }
+
+    /// As [`Self::write_to`], with the formats of `http-error`. One that does not fit gives the built-in page.
+    pub fn render(&self, ctx: &EvalCtx<'_>, head: &mut ResponseHead, body: &mut Vec<u8>) {
+        let is_whole = self.described.as_ref().is_none_or(|reply| describe(reply, ctx, head, body).is_err());
+        if is_whole {
+            self.write_to(head, body);
+        }
+    }
+}
+
+fn describe(
+    reply: &DescribedReply,
+    ctx: &EvalCtx<'_>,
+    head: &mut ResponseHead,
+    body: &mut Vec<u8>,
+) -> Result<(), HeadFull> {
+    head.clear();
+    body.clear();
+    head.set_start_line(Version::HTTP_11, reply.status, reason(reply.status).as_bytes())?;
+    let mut text = Vec::new();
+    for (name, format) in &reply.headers {
+        text.clear();
+        format.render(ctx, &mut text);
+        if !text.is_empty() {
+            head.headers.add(name.as_bytes(), &text)?;
+        }
+    }
+    match &reply.body {
+        DescribedBody::Constant(bytes) => body.extend_from_slice(bytes),
+        DescribedBody::Format(format) => format.render(ctx, body),
+    }
+    finish(head, body, reply.content_type.as_deref().map(str::as_bytes))
+}
+
+/// Adds length and type of the body, as HAProxy orders them, and decides the framing.
+pub fn finish(
+    head: &mut ResponseHead,
+    body: &mut Vec<u8>,
+    content_type: Option<&[u8]>,
+) -> Result<(), HeadFull> {
+    if matches!(head.status(), 204 | 304) {
+        body.clear();
+        head.set_framing(Framing::None);
+        return Ok(());
+    }
+    let length = body.len();
+    head.headers.add(b"content-length", itoa::Buffer::new().format(length).as_bytes())?;
+    if length > 0
+        && let Some(content_type) = content_type
+    {
+        head.headers.add(b"content-type", content_type)?;
+    }
+    head.set_framing(Framing::Length(length as u64));
+    Ok(())
 }
 
 /// The first byte that makes the head wrong.

@@ -6,7 +6,7 @@ use hacore::diag::{Diagnostic, Word};
 
 use crate::expr::LogFormat;
 use crate::http::reply::{StaticReply, reason};
-use crate::http::{Framing, HeadFull, Version};
+use crate::http::{HeadFull, Version};
 use crate::rules::action_def::{ActionDef, ActionWords, HTTP_FIRST, HTTP_REQUEST};
 use crate::rules::{Action, Reply, RuleSet, Txn, Verdict};
 
@@ -105,22 +105,9 @@ pub(super) fn start(reply: &mut Reply, status: u16, reason: &str) -> Result<(), 
     reply.head.set_start_line(Version::HTTP_11, status, reason.as_bytes())
 }
 
-/// Adds length and type of the body, as HAProxy orders them, and decides the framing.
+/// [`crate::http::reply::finish`] of a reply.
 pub(super) fn finish(reply: &mut Reply, content_type: Option<&[u8]>) -> Result<(), HeadFull> {
-    if matches!(reply.head.status(), 204 | 304) {
-        reply.body.clear();
-        reply.head.set_framing(Framing::None);
-        return Ok(());
-    }
-    let length = reply.body.len();
-    reply.head.headers.add(b"content-length", itoa::Buffer::new().format(length).as_bytes())?;
-    if length > 0
-        && let Some(content_type) = content_type
-    {
-        reply.head.headers.add(b"content-type", content_type)?;
-    }
-    reply.head.set_framing(Framing::Length(length as u64));
-    Ok(())
+    crate::http::reply::finish(&mut reply.head, &mut reply.body, content_type)
 }
 
 /// What the words of a reply said, in the order they may come.

@@ -1,13 +1,16 @@
 //! `errorfile`, `errorloc`, `errorfiles`, `http-error`.
 
+use std::sync::Arc;
+
 use hacore::diag::{Diagnostic, Word};
 
 use super::listed;
 use crate::config::expression::{self, FormatUse};
 use crate::config::keyword::{Keyword, Line, Parsed, Places};
 use crate::config::loader::Loader;
+use crate::expr::LogFormat;
 use crate::http::reply::StaticReply;
-use crate::model::ErrorReply;
+use crate::model::{DescribedBody, DescribedReply, ErrorReply};
 
 pub const KEYWORDS: &[Keyword] = &[
     listed(
@@ -117,17 +120,24 @@ fn errorloc(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
 
 /// What an `http-error` line has said so far.
 #[derive(Default)]
-struct Described {
+struct Described<'w> {
     status: Option<u16>,
     content_type: Option<String>,
-    headers: Vec<(String, String)>,
-    body: Option<Vec<u8>>,
-    /// A whole reply from elsewhere instead of a described one.
-    ready: Option<ErrorReply>,
-    default: bool,
+    headers: Vec<(String, Arc<LogFormat>)>,
+    /// The word that named the payload, and the payload.
+    payload: Option<(&'w str, Payload)>,
 }
 
-/// `http-error status CODE …`: a page that is described by its parts; texts with `%[…]` are refused by name.
+enum Payload {
+    Body(DescribedBody),
+    /// A whole reply from elsewhere instead of a described one.
+    Ready(ErrorReply),
+    /// `errorfiles NAME`: looked up when everything was read.
+    Section(Word),
+    DefaultPages,
+}
+
+/// `http-error status CODE …`: a page that is described by its parts.
 fn http_error(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let mut reply = Described::default();
     while let Some(word) = line.words.next() {
@@ -136,19 +146,29 @@ fn http_error(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let Some(code) = reply.status else {
         return Err(line.alert("http-error : expects at least a <status> as arguments."));
     };
-    if reply.default {
-        loader.proxy()?.error_replies.remove(&code);
-        return Ok(());
-    }
-    let made = match reply.ready.take() {
-        Some(ready) => ready,
-        None => describe(line, code, &reply)?,
+    let made = match reply.payload.take() {
+        Some((_, Payload::DefaultPages)) => {
+            loader.proxy()?.error_replies.remove(&code);
+            return Ok(());
+        }
+        Some((_, Payload::Section(name))) => {
+            loader.draft()?.errorfiles.push((name, vec![code]));
+            return Ok(());
+        }
+        Some((_, Payload::Ready(ready))) => ready,
+        Some((_, Payload::Body(body))) => described(line, code, reply, body)?,
+        None => described(line, code, reply, DescribedBody::Constant(Arc::default()))?,
     };
     loader.proxy()?.error_replies.insert(code, made);
     Ok(())
 }
 
-fn http_error_word(loader: &mut Loader, line: &mut Line<'_>, word: &Word, reply: &mut Described) -> Parsed {
+fn http_error_word<'w>(
+    loader: &mut Loader,
+    line: &mut Line<'w>,
+    word: &'w Word,
+    reply: &mut Described<'w>,
+) -> Parsed {
     let expects = |line: &Line<'_>, what: &str| {
         line.alert_at(word, format!("http-error : '{}' expects {what} as argument", word.as_str()))
     };
@@ -167,66 +187,139 @@ fn http_error_word(loader: &mut Loader, line: &mut Line<'_>, word: &Word, reply:
             let (Some(name), Some(value)) = (line.words.next(), line.words.next()) else {
                 return Err(line.alert_at(word, "http-error : 'hdr' expects <name> and <value> as arguments"));
             };
-            if value.as_str().contains("%[") {
-                return Err(not_yet(line, value, "headers with expressions"));
+            let lower = name.as_str().to_ascii_lowercase();
+            if matches!(&*lower, "content-length" | "transfer-encoding" | "content-type" | "connection") {
+                return Err(
+                    line.alert_at(name, format!("http-error : header '{}' is forbidden", name.as_str()))
+                );
             }
-            let format = expression::log_format(loader, line, value, FormatUse::Variable)?;
-            let Some(constant) = format.as_constant() else {
-                return Err(not_yet(line, value, "headers with expressions"));
-            };
-            let constant = String::from_utf8_lossy(&constant).into_owned();
-            reply.headers.push((name.as_str().to_owned(), constant));
+            let format = expression::log_format(loader, line, value, FormatUse::ErrorField)?;
+            reply.headers.push((lower, format));
         }
-        "string" => {
-            let value = line.words.next().ok_or_else(|| expects(line, "<str>"))?;
-            reply.body = Some(value.bytes().to_vec());
+        "string" | "file" | "lf-string" | "lf-file" | "errorfile" | "errorfiles" | "default-errorfiles" => {
+            if let Some((earlier, _)) = &reply.payload {
+                let message = format!(
+                    "http-error : unexpected '{}' argument, '{earlier}' already defined",
+                    word.as_str()
+                );
+                return Err(line.alert_at(word, message));
+            }
+            let payload = payload(loader, line, word)?;
+            reply.payload = Some((word.as_str(), payload));
         }
-        "file" => {
-            let path = line.words.next().ok_or_else(|| expects(line, "<file>"))?;
-            let message = || format!("http-error : error opening file '{}'", path.as_str());
-            let body = std::fs::read(loader.path(path.as_str()));
-            reply.body = Some(body.map_err(|_| line.alert_at(path, message()))?);
+        other => {
+            let message = format!("http-error : unknown keyword '{other}'.");
+            return Err(line.alert_at(word, message).did_you_mean(other, WORDS.iter().copied()));
         }
-        "errorfile" => {
-            let path = line.words.next().ok_or_else(|| expects(line, "<file>"))?;
-            reply.ready = Some(read(loader, line, path)?);
-        }
-        "default-errorfiles" => reply.default = true,
-        "lf-string" | "lf-file" | "errorfiles" => {
-            return Err(not_yet(line, word, &format!("'{}'", word.as_str())));
-        }
-        other => return Err(line.alert_at(word, format!("http-error : unknown keyword '{other}'."))),
     }
     Ok(())
 }
 
-fn not_yet(line: &Line<'_>, word: &Word, what: &str) -> Diagnostic {
-    let message =
-        format!("'http-error' is not supported yet with {what}: it will come with a later release.");
-    line.alert_at(word, message).help("'http-request return' and 'http-response return' have them")
+/// All words of an `http-error` line.
+const WORDS: &[&str] = &[
+    "status",
+    "content-type",
+    "hdr",
+    "string",
+    "file",
+    "lf-string",
+    "lf-file",
+    "errorfile",
+    "errorfiles",
+    "default-errorfiles",
+];
+
+fn payload(loader: &mut Loader, line: &mut Line<'_>, keyword: &Word) -> Result<Payload, Diagnostic> {
+    if keyword.as_str() == "default-errorfiles" {
+        return Ok(Payload::DefaultPages);
+    }
+    let what = match keyword.as_str() {
+        "string" => "<str>",
+        "lf-string" => "<fmt>",
+        "errorfiles" => "<name>",
+        _ => "<file>",
+    };
+    let Some(value) = line.words.next() else {
+        let message = format!("http-error : '{}' expects {what} as argument", keyword.as_str());
+        return Err(line.alert_at(keyword, message));
+    };
+    Ok(match keyword.as_str() {
+        "string" => Payload::Body(DescribedBody::Constant(value.bytes().into())),
+        "lf-string" => Payload::Body(DescribedBody::Format(expression::log_format(
+            loader,
+            line,
+            value,
+            FormatUse::ErrorBody,
+        )?)),
+        "errorfiles" => Payload::Section(value.clone()),
+        "errorfile" => Payload::Ready(read(loader, line, value)?),
+        kind => {
+            let bytes = std::fs::read(loader.path(value.as_str())).map_err(|_| {
+                line.alert_at(value, format!("http-error : error opening file '{}'", value.as_str()))
+            })?;
+            if kind == "file" {
+                Payload::Body(DescribedBody::Constant(bytes.into()))
+            } else {
+                let text = Word::new(bytes, value.span);
+                let format = expression::log_format(loader, line, &text, FormatUse::ErrorBody)?;
+                Payload::Body(DescribedBody::Format(format))
+            }
+        }
+    })
 }
 
-/// The message of a described reply, headers in the original's order.
-fn describe(line: &Line<'_>, status: u16, reply: &Described) -> Result<ErrorReply, Diagnostic> {
-    let body = reply.body.clone().unwrap_or_default();
-    let content_type = match &reply.content_type {
-        Some(content_type) => Some(content_type),
-        None if body.is_empty() => None,
-        None => {
-            let message = "http-error : a content type must be defined when non-empty payload is configured";
-            return Err(line.alert(message));
-        }
+/// A described reply; one without anything to evaluate becomes a message at once.
+fn described(
+    line: &Line<'_>,
+    status: u16,
+    reply: Described<'_>,
+    body: DescribedBody,
+) -> Result<ErrorReply, Diagnostic> {
+    let constant = match &body {
+        DescribedBody::Constant(bytes) => Some(bytes.to_vec()),
+        DescribedBody::Format(format) => format.as_constant(),
     };
-    let mut head = format!("HTTP/1.1 {status} {}\r\n", crate::http::reply::reason(status));
-    for (name, value) in &reply.headers {
-        head += &format!("{name}: {value}\r\n");
+    if constant.as_ref().is_none_or(|bytes| !bytes.is_empty()) && reply.content_type.is_none() {
+        let message = "http-error : a content type must be defined when non-empty payload is configured";
+        return Err(line.alert(message));
     }
-    head += &format!("content-length: {}\r\n", body.len());
+    let headers: Option<Vec<(&str, Vec<u8>)>> =
+        reply.headers.iter().map(|(name, format)| Some((name.as_str(), format.as_constant()?))).collect();
+    match (constant, headers) {
+        (Some(body), Some(headers)) => {
+            constant_reply(line, status, &headers, reply.content_type.as_deref(), &body)
+        }
+        _ => Ok(ErrorReply::Described(Arc::new(DescribedReply {
+            status,
+            headers: reply.headers,
+            content_type: reply.content_type,
+            body,
+        }))),
+    }
+}
+
+/// The message of a reply that is known at load, headers in the original's order.
+fn constant_reply(
+    line: &Line<'_>,
+    status: u16,
+    headers: &[(&str, Vec<u8>)],
+    content_type: Option<&str>,
+    body: &[u8],
+) -> Result<ErrorReply, Diagnostic> {
+    let mut message = format!("HTTP/1.1 {status} {}\r\n", crate::http::reply::reason(status)).into_bytes();
+    for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+        message.extend_from_slice(name.as_bytes());
+        message.extend_from_slice(b": ");
+        message.extend_from_slice(value);
+        message.extend_from_slice(b"\r\n");
+    }
+    message.extend(format!("content-length: {}\r\n", body.len()).into_bytes());
     if let Some(content_type) = content_type.filter(|_| !body.is_empty()) {
-        head += &format!("content-type: {content_type}\r\n");
+        message.extend(format!("content-type: {content_type}\r\n").into_bytes());
     }
-    let bytes = [head.as_bytes(), b"\r\n", &body].concat();
-    StaticReply::parse_within(bytes.clone(), usize::MAX)
+    message.extend_from_slice(b"\r\n");
+    message.extend_from_slice(body);
+    StaticReply::parse_within(message.clone(), usize::MAX)
         .map_err(|error| line.alert(format!("http-error : {error}.")))?;
-    Ok(ErrorReply::File { path: format!("http-error {status}"), bytes: bytes.into() })
+    Ok(ErrorReply::File { path: format!("http-error {status}"), bytes: message.into() })
 }
