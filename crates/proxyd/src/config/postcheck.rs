@@ -47,6 +47,7 @@ pub fn finish(loader: &mut Loader) -> Config {
     let (rings, log_forwards, log_profiles) = logs::finish(loader, &drafts, &mut cache);
     loader.global.environment =
         loader.environment.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    loader.global.reads_server_ends = loader.expressions.reads_server_ends.get();
     let config = Config {
         global: std::mem::take(&mut loader.global),
         proxies: drafts.into_iter().map(|draft| draft.proxy).collect(),

@@ -49,6 +49,8 @@ pub struct ParseScope<'a> {
     pub warnings: &'a std::cell::RefCell<Diagnostics>,
     /// The ACLs that `acl(…)` may name.
     pub acls: Option<&'a AclTable>,
+    /// Set by what reads the addresses of server connections; see [`crate::model::Global::reads_server_ends`].
+    pub reads_server_ends: &'a std::cell::Cell<bool>,
 }
 
 impl<'a> ParseScope<'a> {
@@ -75,6 +77,7 @@ pub struct LoadState {
     pub references: References,
     pub pattern_files: Arc<PatternFiles>,
     pub warnings: std::cell::RefCell<Diagnostics>,
+    pub reads_server_ends: std::cell::Cell<bool>,
 }
 
 impl LoadState {
@@ -94,6 +97,7 @@ impl LoadState {
             pattern_files: &self.pattern_files,
             warnings: &self.warnings,
             acls: None,
+            reads_server_ends: &self.reads_server_ends,
         }
     }
 }

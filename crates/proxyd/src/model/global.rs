@@ -130,6 +130,9 @@ pub struct Global {
     /// The environment with what `setenv` and its kin made of it, for `show env`.
     #[serde(skip)]
     pub environment: BTreeMap<String, String>,
+    /// Some expression or log line reads the addresses of server connections (`bc_src`, `%si`…).
+    #[serde(skip)]
+    pub reads_server_ends: bool,
     /// TLS defaults by keyword, as written; the TLS layer reads them.
     pub tls: BTreeMap<String, String>,
     /// What the TLS lines share.
@@ -207,6 +210,7 @@ impl Default for Global {
             local_peer: String::new(),
             variables: Vec::new(),
             environment: BTreeMap::new(),
+            reads_server_ends: false,
             tls: BTreeMap::new(),
             tls_files: crate::tls::files::TlsFiles::default().into(),
             max_accept: None,

@@ -326,6 +326,12 @@ pub fn local_endpoint(socket: BorrowedFd<'_>) -> Endpoint {
     SockRef::from(&socket).local_addr().map_or(Endpoint::Unknown, |address| endpoint(&address))
 }
 
+/// The local and the other end of a socket.
+pub fn ends(socket: BorrowedFd<'_>) -> (Endpoint, Endpoint) {
+    let peer = SockRef::from(&socket).peer_addr().map_or(Endpoint::Unknown, |address| endpoint(&address));
+    (local_endpoint(socket), peer)
+}
+
 /// A socket address as the transaction data has it; IPv4 in IPv6 becomes IPv4, as HAProxy shows it.
 pub fn endpoint(address: &SockAddr) -> Endpoint {
     match address.as_socket() {

@@ -108,6 +108,9 @@ impl Snapshot {
     pub fn settle(&self, old: &Snapshot) {
         let now = Instant::now();
         self.pattern_files.inherit(&old.pattern_files);
+        if let Some(variables) = self.process.variables.get() {
+            variables.restart(&self.global.variables);
+        }
         let rates = |global: &Global| (global.max_connection_rate, global.max_session_rate);
         if rates(&self.global) != rates(&old.global) {
             self.process.limit_rates(self.global.max_connection_rate, self.global.max_session_rate);

@@ -197,6 +197,11 @@ impl Stream {
         let connection = self.server_connection.and_then(|key| core.connections.get(key));
         self.info.server_socket = connection.map(|connection| connection.socket().as_raw_fd());
         let _ = backend;
+        if session.snapshot.global.reads_server_ends
+            && let Some(connection) = self.server_connection.and_then(|key| core.connections.get(key))
+        {
+            (self.info.server_local, self.info.server_peer) = socket::ends(connection.socket());
+        }
         self.log_step(session, core, LogStep::Connect);
         if server.model.tls {
             let connection = self.server_connection.and_then(|key| core.connections.get(key));

@@ -8,7 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use parking_lot::Mutex;
 
 use crate::expr::{
-    BackendView, Data, Environment, EvalCtx, FrontendView, Now, ProcessView, Sample, ServerView, VarName,
+    BackendView, Data, Direction, Environment, EvalCtx, FrontendView, Now, ProcessView, Sample, ServerView,
+    VarName,
 };
 use crate::model::{GlobalValue, GlobalVariable, ProxyId, ServerId};
 use crate::proxy::{Backend, Process, server_view};
@@ -51,9 +52,20 @@ impl ProcessVariables {
         }
     }
 
+    /// Makes them what they would be in a new process: everything else is forgotten.
+    pub fn restart(&self, variables: &[GlobalVariable]) {
+        let fresh = Self::at_start(variables).values.into_inner();
+        *self.values.lock() = fresh;
+    }
+
     pub fn get(&self, name: &VarName) -> Option<Sample<'static>> {
         let values = self.values.lock();
         values.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
+    }
+
+    /// All of them.
+    pub fn list(&self) -> Vec<(VarName, Sample<'static>)> {
+        self.values.lock().clone()
     }
 
     /// Sets it, or forgets it.
@@ -267,6 +279,19 @@ impl Environment for ThreadEnvironment {
         self.variables.set(name, value);
     }
 
+    fn process_variables(&self) -> Vec<(VarName, Sample<'static>)> {
+        self.variables.list()
+    }
+
+    fn capture_length(&self, frontend: ProxyId, direction: Direction, slot: usize) -> Option<usize> {
+        let model = &self.snapshot.frontend(frontend)?.model;
+        let slots = match direction {
+            Direction::Request => &model.request_captures,
+            Direction::Response => &model.response_captures,
+        };
+        slots.get(slot).map(|(_, length)| *length)
+    }
+
     fn authenticate(&self, user_list: u32, user: &[u8], password: &[u8], group: Option<&[u8]>) -> bool {
         let user = self.snapshot.userlists.get(user_list as usize).and_then(|list| {
             let name = std::str::from_utf8(user).ok()?;
@@ -324,10 +349,16 @@ mod tests {
     fn global_set_var_and_set_var_fmt_make_process_wide_variables_in_order() {
         let text = "global\n set-var proc.a int(12),add(3)\n set-var-fmt proc.b \"%[var(proc.a)]-x\"\n set-var proc.c var(proc.none)\n";
         let loaded = load_text("t.cfg", text, LoadOptions::default(), Variables::default());
-        let variables = ProcessVariables::at_start(&loaded.config.unwrap().global.variables);
+        let variables = ProcessVariables::at_start(&loaded.config.as_ref().unwrap().global.variables);
         let value = |name: &str| variables.get(&VarName::parse(name).unwrap());
         assert_eq!(value("proc.a"), Some(Sample::Int(15)));
         assert_eq!(value("proc.b"), Some(Sample::str(b"15-x".to_vec())));
         assert_eq!(value("proc.c"), None);
+        let name = |text: &str| VarName::parse(text).unwrap();
+        variables.set(&name("proc.a"), Some(Sample::Int(1)));
+        variables.set(&name("proc.d"), Some(Sample::Int(1)));
+        variables.restart(&loaded.config.unwrap().global.variables);
+        let value = |text: &str| variables.get(&name(text));
+        assert_eq!((value("proc.a"), value("proc.d")), (Some(Sample::Int(15)), None));
     }
 }

@@ -118,6 +118,11 @@ impl Client {
         Self { stream: BufReader::new(stream) }
     }
 
+    /// The other end's address.
+    fn peer(&self) -> SocketAddr {
+        self.stream.get_ref().peer_addr().unwrap()
+    }
+
     fn send(&mut self, text: &str) {
         self.stream.get_mut().write_all(text.as_bytes()).unwrap();
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::{Fetch, fetch};
-use crate::expr::{Contexts, EvalCtx, Sample, SampleType};
+use crate::expr::{Args, Contexts, EvalCtx, ParseScope, Sample, SampleType};
 use crate::txn::Endpoint;
 
 const CLIENT: Contexts = Contexts::CLIENT;
@@ -116,29 +116,39 @@ pub(super) const FETCHES: &[Fetch] = &[
         SERVER,
         |_, c, _| ip(&c.stream?.server_local),
         "source address of the server connection",
-    ),
+    )
+    .check(note_use),
     fetch(
         "bc_src_port",
         SampleType::Int,
         SERVER,
         |_, c, _| port(&c.stream?.server_local),
         "source port of the server connection",
-    ),
+    )
+    .check(note_use),
     fetch(
         "bc_dst",
         SampleType::Addr,
         SERVER,
         |_, c, _| ip(&c.stream?.server_peer),
         "destination address of the server connection",
-    ),
+    )
+    .check(note_use),
     fetch(
         "bc_dst_port",
         SampleType::Int,
         SERVER,
         |_, c, _| port(&c.stream?.server_peer),
         "destination port of the server connection",
-    ),
+    )
+    .check(note_use),
 ];
+
+/// The data plane looks up these addresses only where something reads them.
+fn note_use(_: &mut Args, scope: &ParseScope<'_>, _: hacore::diag::Span) -> Result<(), String> {
+    scope.reads_server_ends.set(true);
+    Ok(())
+}
 
 fn ip<'a>(endpoint: &Endpoint) -> Option<Sample<'a>> {
     Some(match endpoint.ip()? {

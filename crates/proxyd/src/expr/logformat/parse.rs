@@ -205,6 +205,9 @@ impl Reader<'_, '_> {
                 .did_you_mean(&text, known));
         };
         self.check_mode(alias)?;
+        if matches!(&*text, "bi" | "bp" | "si" | "sp") {
+            self.scope.reads_server_ends.set(true);
+        }
         self.items.push(Item::Alias(alias, flags, name));
         Ok(())
     }

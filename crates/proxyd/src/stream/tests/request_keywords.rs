@@ -12,9 +12,13 @@ pub(super) fn configured(text: &str) -> Proxy {
     );
     let loaded = crate::config::load_text("t.cfg", &text, Default::default(), Default::default());
     let config = loaded.config.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
-    let mut proxy = config.proxies.into_iter().next().unwrap();
-    proxy.binds[0].address = Address::Inet(([127, 0, 0, 1], 0).into());
-    proxy
+    anywhere(config).proxies.remove(0)
+}
+
+/// The same configuration with a port of the kernel's choice.
+fn anywhere(mut config: Config) -> Config {
+    config.proxies[0].binds[0].address = Address::Inet(([127, 0, 0, 1], 0).into());
+    config
 }
 
 #[test]
@@ -365,4 +369,51 @@ fn proto_h1_refuses_the_preface_of_http_2() {
     let mut client = proxyd.client();
     client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     assert!(client.rest().starts_with("HTTP/1.1 405 "));
+}
+
+#[test]
+fn http_error_describes_the_error_of_each_request() {
+    let proxy = configured(
+        " http-error status 403 content-type text/plain hdr x-path %[path] lf-string \"no %[path] for you\"\n \
+         http-error status 503 content-type application/json lf-string \"{\\\"path\\\":\\\"%[path]\\\"}\"\n \
+         http-request deny if { path /secret }\n",
+    );
+    let proxyd = Proxyd::start(vec![proxy]);
+    let mut client = proxyd.client();
+    client.send("GET /secret HTTP/1.1\r\nhost: h\r\n\r\n");
+    assert_eq!(
+        client.head(),
+        "HTTP/1.1 403 Forbidden\r\nx-path: /secret\r\ncontent-length: 18\r\ncontent-type: text/plain\r\n\r\n"
+    );
+    assert_eq!(client.bytes(18), "no /secret for you");
+    // There is no server: the page of the stream's own error.
+    client.send("GET /other HTTP/1.1\r\nhost: h\r\nconnection: close\r\n\r\n");
+    let answer = client.rest();
+    assert!(answer.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n{\"path\":\"/other\"}"), "{answer}");
+}
+
+#[test]
+fn bc_src_and_bc_dst_are_the_ends_of_the_server_connection_reused_or_not() {
+    let origin = Origin::new();
+    let text = format!(
+        "defaults\n mode http\n timeout client 10s\n timeout server 10s\n timeout connect 10s\nlisten web\n bind 127.0.0.1:1\n \
+         server s {}\n http-response set-header x-ends %[bc_src]:%[bc_src_port]>%[bc_dst]:%[bc_dst_port]\n",
+        origin.address()
+    );
+    let loaded = crate::config::load_text("t.cfg", &text, Default::default(), Default::default());
+    let proxyd = Proxyd::start_with(anywhere(loaded.config.unwrap()));
+    let mut client = proxyd.client();
+    client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
+    let mut server = origin.accept();
+    let expected = format!("x-ends: {}>{}\r\n", server.peer(), origin.address());
+    for turn in 0..2 {
+        if turn > 0 {
+            client.send("GET / HTTP/1.1\r\nhost: h\r\n\r\n");
+        }
+        server.head();
+        server.send(EMPTY_ANSWER);
+        let head = client.head();
+        assert!(head.contains(&expected), "{head} lacks {expected}");
+    }
 }
