@@ -79,6 +79,15 @@ impl<'a> From<&'a str> for Data<'a> {
     }
 }
 
+impl<'a> From<std::borrow::Cow<'a, [u8]>> for Data<'a> {
+    fn from(bytes: std::borrow::Cow<'a, [u8]>) -> Self {
+        match bytes {
+            std::borrow::Cow::Borrowed(bytes) => Data::Borrowed(bytes),
+            std::borrow::Cow::Owned(bytes) => Data::Owned(bytes),
+        }
+    }
+}
+
 impl From<Vec<u8>> for Data<'_> {
     fn from(bytes: Vec<u8>) -> Self {
         Data::Owned(bytes)

@@ -255,6 +255,17 @@ pub trait Environment {
         None
     }
 
+    /// All `proc.` variables, in no particular order.
+    fn process_variables(&self) -> Vec<(VarName, Sample<'static>)> {
+        Vec::new()
+    }
+
+    /// How many bytes a declared capture slot of a frontend takes; `None` when there is no such slot.
+    fn capture_length(&self, frontend: ProxyId, direction: Direction, slot: usize) -> Option<usize> {
+        let _ = (frontend, direction, slot);
+        None
+    }
+
     /// Seconds that local time is ahead of UTC at this moment, for the log's local dates.
     fn utc_offset_s(&self, wall_us: u64) -> i32 {
         let _ = wall_us;

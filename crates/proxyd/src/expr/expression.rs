@@ -252,8 +252,10 @@ fn parse_fetch(
         return Err(alert("missing fetch method".to_owned()));
     }
     let Some(fetch) = fetch::find(name) else {
-        if fetch::UNSUPPORTED.contains(&name) {
-            return Err(alert(format!("fetch method '{name}' is not supported yet")));
+        if let Some((_, feature)) = fetch::UNSUPPORTED.iter().find(|(known, _)| *known == name) {
+            return Err(alert(format!(
+                "fetch method '{name}' is not supported yet: {feature} will come with a later release."
+            )));
         }
         let fitting = fetch::all().filter(|f| f.contexts.intersects(scope.contexts)).map(|f| f.name);
         return Err(alert(format!("unknown fetch method '{name}'")).did_you_mean(name, fitting));
@@ -293,7 +295,10 @@ fn ident_length(text: &[u8]) -> usize {
 
 fn unknown_converter(name: &str, input: SampleType, span: Span) -> Diagnostic {
     if conv::UNSUPPORTED.contains(&name) {
-        return Diagnostic::alert(format!("converter '{name}' is not supported yet")).at(span);
+        let message = format!(
+            "converter '{name}' is not supported yet: JSON Web Encryption will come with a later release."
+        );
+        return Diagnostic::alert(message).at(span);
     }
     let fitting = conv::all().filter(|c| input.casts_to(c.input)).map(|c| c.name);
     Diagnostic::alert(format!("unknown converter '{name}'")).at(span).did_you_mean(name, fitting)

@@ -2,9 +2,15 @@
 
 use std::cell::RefCell;
 
-use super::{BackendView, Data, Environment, FrontendView, ProcessView, Sample, ServerView, VarName};
+use hacore::diag::{FileId, Span};
+
+use super::{
+    BackendView, Contexts, Data, Direction, Environment, EvalCtx, Expr, FrontendView, LoadState, NoFiles,
+    Now, ProcessView, Sample, ServerView, VarName, Vars,
+};
 use crate::http::{RequestHead, Version};
-use crate::model::{ProxyId, ServerId};
+use crate::model::{Mode, ProxyId, ServerId};
+use crate::txn::SessionInfo;
 
 /// Knows one frontend and one backend with one server, and process-wide variables.
 #[derive(Default)]
@@ -59,12 +65,34 @@ impl Environment for TestEnvironment {
         self.variables.borrow().iter().find(|(n, _)| n == name).map(|(_, value)| value.clone())
     }
 
+    fn process_variables(&self) -> Vec<(VarName, Sample<'static>)> {
+        self.variables.borrow().clone()
+    }
+
+    fn capture_length(&self, _: ProxyId, direction: Direction, slot: usize) -> Option<usize> {
+        (direction == Direction::Request && slot < 2).then_some(4)
+    }
+
     fn set_process_variable(&self, name: &VarName, value: Option<Sample<'static>>) {
         let mut variables = self.variables.borrow_mut();
         variables.retain(|(n, _)| n != name);
         variables.extend(value.map(|value| (name.clone(), value)));
     }
 }
+
+/// The value of an expression in a request rule of the frontend `fe`, as text.
+pub(crate) fn parse_and_eval(text: &str, environment: &TestEnvironment) -> Option<String> {
+    let load = LoadState::default();
+    let scope = load.scope(Contexts::HTTP_REQUEST, Mode::Http, Some("fe"), &NoFiles);
+    let expr = Expr::parse_str(text, SPAN, &scope).unwrap_or_else(|d| panic!("{text}: {}", d.message));
+    let (session, vars) = (SessionInfo::default(), Vars::default());
+    let mut ctx = EvalCtx::new(&session, environment, Now::default());
+    ctx.vars = Some(&vars);
+    let value = expr.eval(&ctx)?.into_text()?;
+    Some(String::from_utf8_lossy(&value).into_owned())
+}
+
+const SPAN: Span = Span { file: FileId(0), line: 1, start: 0, end: 0 };
 
 /// A request head without its wire form.
 pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)]) -> RequestHead {

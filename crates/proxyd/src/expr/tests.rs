@@ -91,6 +91,103 @@ fn converters_of_newer_versions() {
 }
 
 #[test]
+fn dump_all_vars_writes_each_type_in_its_own_way() {
+    let load = LoadState::default();
+    let scope = load.scope(Contexts::HTTP_REQUEST, Mode::Http, Some("fe"), &NoFiles);
+    let (environment, session, vars) = (TestEnvironment::default(), SessionInfo::default(), Vars::default());
+    let mut ctx = EvalCtx::new(&session, &environment, Now::default());
+    ctx.vars = Some(&vars);
+    for setting in [
+        "str('John \"Doe\"\\'),set-var(txn.name)",
+        "bin(48656c6c6f),set-var(txn.data)",
+        "int(42),set-var(sess.count)",
+        "bool(true),set-var(txn.user_active)",
+        "ipv4(192.168.0.1),set-var(req.client)",
+        "meth(GET),set-var(res.method)",
+        "int(7),set-var(proc.global)",
+    ] {
+        Expr::parse_str(setting, SPAN, &scope).unwrap().eval(&ctx);
+    }
+    let dump = |text: &str| {
+        let expr = Expr::parse_str(text, SPAN, &scope).unwrap_or_else(|d| panic!("{text}: {}", d.message));
+        String::from_utf8(expr.eval(&ctx).unwrap().into_text().unwrap().into_vec()).unwrap()
+    };
+    assert_eq!(
+        dump("dump_all_vars"),
+        "sess.count=42, txn.name=\"John \\\"Doe\\\"\\\\\", txn.data=x48656c6c6f, txn.user_active=true, \
+         req.client=192.168.0.1, res.method=\"GET\", proc.global=7"
+    );
+    assert_eq!(dump("dump_all_vars(txn,user_)"), "txn.user_active=true");
+    assert_eq!(dump("dump_all_vars(,c,;)"), "sess.count=42;req.client=192.168.0.1");
+    assert!(refusal("dump_all_vars(check)").message.contains("invalid scope 'check'"));
+}
+
+#[test]
+fn capture_req_stores_what_fits_and_passes_the_value_on() {
+    let load = LoadState::default();
+    let scope = load.scope(Contexts::HTTP_REQUEST, Mode::Http, Some("fe"), &NoFiles);
+    let (environment, vars) = (TestEnvironment::default(), Vars::default());
+    let session = SessionInfo { frontend: Some(ProxyId(0)), ..SessionInfo::default() };
+    let stream =
+        StreamInfo { request_captures: vec![Some(b"old".to_vec()), None].into(), ..StreamInfo::default() };
+    let mut ctx = EvalCtx::new(&session, &environment, Now::default());
+    (ctx.vars, ctx.stream) = (Some(&vars), Some(&stream));
+    let eval =
+        |text: &str| Expr::parse_str(text, SPAN, &scope).unwrap().eval(&ctx).map(|value| value.into_static());
+    assert_eq!(eval("capture.req.hdr(0)"), Some(Sample::str("old")));
+    assert_eq!(eval("str(abcdef),capture-req(0)"), Some(Sample::str("abcdef")));
+    assert_eq!(eval("capture.req.hdr(0)"), Some(Sample::str("abcd")));
+    assert_eq!(eval("str(abcdef),capture-req(5)"), Some(Sample::str("abcdef")));
+    assert_eq!(eval("str(abcdef),capture-res(0)"), Some(Sample::str("abcdef")));
+    assert_eq!((eval("capture.req.hdr(1)"), stream.request_captures.len()), (None, 2));
+}
+
+#[test]
+fn when_lets_a_value_pass_under_its_condition() {
+    use crate::txn::{Cause, Phase, Termination};
+    let load = LoadState::default();
+    let acls = AclTable::default();
+    let base = load.scope(Contexts::LOG, Mode::Http, Some("fe"), &NoFiles);
+    let scope = super::ParseScope { acls: Some(&acls), ..base };
+    let name = Word::new(b"slow".to_vec(), SPAN);
+    let list = words("int(3) ge 2");
+    acls.define(&name, &mut Words::new(&list, SPAN), &scope).unwrap();
+    let environment = TestEnvironment::default();
+    let session = SessionInfo { frontend: Some(ProxyId(0)), ..SessionInfo::default() };
+    let passes = |condition: &str, stream: &StreamInfo| {
+        let text = format!("int(1),when({condition})");
+        let expr = Expr::parse_str(&text, SPAN, &scope).unwrap_or_else(|d| panic!("{text}: {}", d.message));
+        let mut ctx = EvalCtx::new(&session, &environment, Now::default());
+        ctx.stream = Some(stream);
+        expr.eval(&ctx).is_some()
+    };
+    let fine = StreamInfo { status: 200, server: Some(crate::model::ServerId(0)), ..StreamInfo::default() };
+    let termination = Termination { cause: Cause::ServerTimeout, phase: Phase::Headers };
+    let failed = StreamInfo { status: 504, termination, ..StreamInfo::default() };
+    let applet = StreamInfo { status: 200, service: Some("<STATS>"), ..StreamInfo::default() };
+    for (condition, expected) in [
+        ("normal", [true, false, true]),
+        ("error", [false, true, false]),
+        ("!error", [true, false, true]),
+        ("!normal", [false, true, false]),
+        ("forwarded", [true, false, false]),
+        ("toapplet", [false, false, true]),
+        ("processed", [true, false, true]),
+        ("stopping", [false, false, false]),
+        ("acl,slow", [true, true, true]),
+        ("!acl,slow", [false, false, false]),
+    ] {
+        assert_eq!(
+            [&fine, &failed, &applet].map(|stream| passes(condition, stream)),
+            expected,
+            "{condition}"
+        );
+    }
+    assert!(refusal("int(1),when(never)").message.contains("unknown condition 'never'"));
+    assert!(refusal("int(1),when(acl,none)").message.contains("no such ACL : 'none'"));
+}
+
+#[test]
 fn aes_gcm_round_trip() {
     let key = "Zm9vb2Zvb29mb29wZm9vbw==";
     let nonce = "AAAAAAAAAAAAAAAA";
@@ -281,7 +378,7 @@ fn render(format: &str, options: LogFormatOptions) -> String {
     let stream = StreamInfo {
         request_line: b"GET /a\x01\"b?q=1 HTTP/1.1".to_vec(),
         status: 200,
-        request_captures: vec![Some(b"a|b".to_vec()), None],
+        request_captures: vec![Some(b"a|b".to_vec()), None].into(),
         timing: crate::txn::Timing {
             start_us: 1_000_000,
             request_first_byte_us: Some(1_005_000),

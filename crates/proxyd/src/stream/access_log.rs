@@ -13,7 +13,7 @@ use crate::model::{LogProfile, LogStep, Mode, Proxy};
 use crate::rules::RuleSet;
 use crate::runtime::Core;
 use crate::runtime::log_writer::{LogWriter, Record};
-use crate::txn::{Cause, Endpoint};
+use crate::txn::Endpoint;
 
 /// Syslog's numbers.
 const LEVEL_ERR: u8 = 3;
@@ -48,7 +48,7 @@ impl Stream {
         if is_null && proxy.options.dontlognull && session.input.is_empty() && !session.has_unread(core) {
             return;
         }
-        let failed = self.is_failure(proxy);
+        let failed = self.info.is_failure(proxy.mode == Mode::Http);
         if !failed && proxy.options.dontlog_normal {
             return;
         }
@@ -111,16 +111,6 @@ impl Stream {
         if proxy.is_some_and(|proxy| proxy.options.logasap) {
             self.write_log(session, core);
         }
-    }
-
-    /// What `dontlog-normal` and `log-separate-errors` call an error.
-    fn is_failure(&self, proxy: &Proxy) -> bool {
-        let info = &self.info;
-        let cause = info.termination.cause;
-        info.redispatched
-            || !matches!(cause, Cause::Normal | Cause::Local)
-            || cause == Cause::Normal && info.retries > 0
-            || proxy.mode == Mode::Http && info.status >= 500
     }
 
     /// `%ac/%fc/%bc/%sc`: this request's own places in backend and server are given back by now.

@@ -4,13 +4,14 @@ use super::session::Session;
 use super::state::Stream;
 use crate::http::cookie;
 use crate::http::headers::HeaderList;
+use crate::txn::Captures;
 
 impl Stream {
     /// Takes the request's captures; slots without a header name are rules'.
     pub(super) fn capture_request(&mut self, session: &Session) {
         let Some(proxy) = session.snapshot.proxies.get(session.frontend.0 as usize) else { return };
         capture(&self.request.headers, &proxy.request_captures, &mut self.info.request_captures);
-        self.info.response_captures.resize_with(proxy.response_captures.len(), || None);
+        self.info.response_captures.reserve(proxy.response_captures.len());
         if let Some((name, length)) = &proxy.cookie_capture {
             self.info.request_cookie = cookie_of(&self.request.headers, b"cookie", name, *length);
         }
@@ -25,14 +26,14 @@ impl Stream {
     }
 }
 
-fn capture(headers: &HeaderList, wanted: &[(String, usize)], into: &mut Vec<Option<Vec<u8>>>) {
-    into.resize_with(wanted.len(), || None);
-    for ((name, length), slot) in wanted.iter().zip(into) {
+fn capture(headers: &HeaderList, wanted: &[(String, usize)], into: &mut Captures) {
+    into.reserve(wanted.len());
+    for (slot, (name, length)) in wanted.iter().enumerate() {
         if name.is_empty() {
             continue;
         }
         if let Some(value) = headers.last(name.as_bytes()) {
-            *slot = Some(value.get(..*length).unwrap_or(value).to_vec());
+            into.set(slot, value.get(..*length).unwrap_or(value).to_vec());
         }
     }
 }

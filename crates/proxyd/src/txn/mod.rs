@@ -3,6 +3,7 @@
 //! Expressions, rules and the access log read it; the data plane writes it. One value of each per connection,
 //! reset between requests, so that nothing is allocated per request.
 
+mod captures;
 mod ip_text;
 mod session;
 mod stream;
@@ -10,6 +11,7 @@ mod termination;
 mod timing;
 mod tls;
 
+pub use captures::Captures;
 pub use ip_text::{IP_TEXT_BYTES, ip_text};
 pub use session::{Endpoint, SessionInfo};
 pub use stream::{CookieSeen, CookieSet, StreamInfo, TimeoutOverrides};

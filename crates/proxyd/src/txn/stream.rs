@@ -2,7 +2,7 @@
 
 use crate::model::{ProxyId, ServerId};
 
-use super::{Termination, Timing};
+use super::{Captures, Cause, Termination, Timing};
 
 /// Third letter of the termination state: the persistence cookie the client came with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -72,8 +72,8 @@ pub struct StreamInfo {
     pub queue_server: u32,
     pub queue_backend: u32,
     /// `capture request header` and `capture response header` slots, in declaration order.
-    pub request_captures: Vec<Option<Vec<u8>>>,
-    pub response_captures: Vec<Option<Vec<u8>>>,
+    pub request_captures: Captures,
+    pub response_captures: Captures,
     /// `capture cookie` from request and response.
     pub request_cookie: Option<Vec<u8>>,
     pub response_cookie: Option<Vec<u8>>,
@@ -118,5 +118,14 @@ impl StreamInfo {
         fresh.request_captures.clear();
         fresh.response_captures.clear();
         *self = fresh;
+    }
+
+    /// What `dontlog-normal`, `log-separate-errors` and `when(error)` call an error.
+    pub fn is_failure(&self, is_http: bool) -> bool {
+        let cause = self.termination.cause;
+        self.redispatched
+            || !matches!(cause, Cause::Normal | Cause::Local)
+            || cause == Cause::Normal && self.retries > 0
+            || is_http && self.status >= 500
     }
 }

@@ -36,6 +36,15 @@ pub(super) const CONVERTERS: &[Converter] = &[
     conv("jwt_verify", SampleType::Bin, SampleType::Int, verify, "checks the signature of a JWT")
         .args(2, QUERY)
         .check(check_verify),
+    conv(
+        "jwt_verify_cert",
+        SampleType::Bin,
+        SampleType::Int,
+        verify,
+        "checks the signature of a JWT with a certificate",
+    )
+    .args(2, QUERY)
+    .check(check_verify_cert),
 ];
 
 fn check_query(args: &mut Args, _: &ParseScope<'_>, _: hacore::diag::Span) -> Result<(), String> {
@@ -58,13 +67,14 @@ fn query<'a>(sample: Sample<'a>, args: &'a Args, part: usize) -> Option<Sample<'
 const FAILURE: i64 = 0;
 const SUCCESS: i64 = 1;
 const UNKNOWN_ALGORITHM: i64 = -1;
+const UNMANAGED_ALGORITHM: i64 = -2;
 const INVALID_TOKEN: i64 = -3;
 const UNKNOWN_CERTIFICATE: i64 = -5;
 
 /// A public key for `RS…`, `PS…` and `ES…`.
 #[derive(Debug)]
 pub struct PublicKey {
-    /// SubjectPublicKeyInfo (RFC 5280, section 4.1).
+    /// SubjectPublicKeyInfo (RFC 5280, section 4.1) or RSAPublicKey (RFC 8017, appendix A.1.1).
     der: Vec<u8>,
 }
 
@@ -73,7 +83,7 @@ impl PublicKey {
     fn parse(pem: &[u8]) -> Option<PublicKey> {
         let blocks = x509_parser::pem::Pem::iter_from_buffer(pem).filter_map(Result::ok);
         blocks.into_iter().find_map(|block| match block.label.as_str() {
-            "PUBLIC KEY" => Some(PublicKey { der: block.contents }),
+            "PUBLIC KEY" | "RSA PUBLIC KEY" => Some(PublicKey { der: block.contents }),
             "CERTIFICATE" => {
                 let der = block.parse_x509().ok()?.public_key().raw.to_vec();
                 Some(PublicKey { der })
@@ -144,9 +154,31 @@ fn check_verify(args: &mut Args, scope: &ParseScope<'_>, span: hacore::diag::Spa
     Ok(())
 }
 
+/// As `jwt_verify`, with a certificate that is known at load; methods with a secret make no sense.
+fn check_verify_cert(
+    args: &mut Args,
+    scope: &ParseScope<'_>,
+    span: hacore::diag::Span,
+) -> Result<(), String> {
+    check_verify(args, scope, span)?;
+    let (name, path) = (args.text(0).unwrap_or_default(), args.text(1).unwrap_or_default());
+    let ConverterState::Jwt(names, key) = &args.state else { return Ok(()) };
+    if matches!(method(name.as_bytes()), Some(Method::Secret(_))) {
+        return Err(format!("algorithm '{name}' takes a secret, not a certificate"));
+    }
+    match (names.get(1), key) {
+        (Some(Some(_)), _) => Err("certificates named by variables are not supported yet".to_owned()),
+        (_, None) => Err(format!("failed to load the certificate '{path}'")),
+        _ => Ok(()),
+    }
+}
+
 fn verify<'a>(sample: Sample<'a>, args: &'a Args, ctx: &EvalCtx<'a>) -> Option<Sample<'a>> {
     let token = data(sample)?;
     let name = text_or_variable(args, 0, ctx)?;
+    if args.keyword == "jwt_verify_cert" && matches!(method(&name), Some(Method::Secret(_))) {
+        return Some(Sample::Int(UNMANAGED_ALGORITHM));
+    }
     let secret = text_or_variable(args, 1, ctx)?;
     let key = match &args.state {
         ConverterState::Jwt(_, key) => key.as_deref(),

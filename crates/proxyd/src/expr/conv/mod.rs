@@ -1,5 +1,6 @@
 //! Converters (configuration manual, section 7.3.1), one file per noun.
 
+mod capture;
 mod digest;
 pub(crate) mod encode;
 mod fix;
@@ -10,6 +11,7 @@ mod map;
 mod mqtt;
 pub(crate) mod net;
 mod number;
+mod packet;
 mod protobuf;
 mod regsub;
 mod strftime;
@@ -18,6 +20,7 @@ mod text;
 mod time;
 mod url;
 mod variable;
+mod when;
 mod word;
 
 use std::collections::HashMap;
@@ -48,6 +51,7 @@ pub enum ConverterState {
     SetVar(Arc<variable::SetVar>),
     /// Named ACLs, and whether each is negated.
     Acls(Vec<(Arc<super::acl::Acl>, bool)>),
+    When(Box<when::When>),
     /// Per argument the variable it names, and the public key in the file that the last one names.
     Jwt(Vec<Option<VarName>>, Option<Arc<jwt::PublicKey>>),
 }
@@ -71,6 +75,7 @@ impl std::fmt::Debug for Converter {
 }
 
 const TABLES: &[&[Converter]] = &[
+    capture::CONVERTERS,
     digest::CONVERTERS,
     encode::CONVERTERS,
     fix::CONVERTERS,
@@ -81,6 +86,7 @@ const TABLES: &[&[Converter]] = &[
     mqtt::CONVERTERS,
     net::CONVERTERS,
     number::CONVERTERS,
+    packet::CONVERTERS,
     protobuf::CONVERTERS,
     regsub::CONVERTERS,
     table::CONVERTERS,
@@ -88,6 +94,7 @@ const TABLES: &[&[Converter]] = &[
     time::CONVERTERS,
     url::CONVERTERS,
     variable::CONVERTERS,
+    when::CONVERTERS,
     word::CONVERTERS,
 ];
 
@@ -104,43 +111,7 @@ pub fn find(name: &str) -> Option<&'static Converter> {
 }
 
 /// Names that HAProxy knows and this daemon does not carry out yet; using one is refused by name.
-pub(crate) const UNSUPPORTED: &[&str] = &[
-    "capture-req",
-    "capture-res",
-    "eth.data",
-    "eth.dst",
-    "eth.hdr",
-    "eth.proto",
-    "eth.src",
-    "eth.vlan",
-    "ip.data",
-    "ip.df",
-    "ip.dst",
-    "ip.fp",
-    "ip.hdr",
-    "ip.proto",
-    "ip.src",
-    "ip.tos",
-    "ip.ttl",
-    "ip.ver",
-    "jwt_decrypt_cert",
-    "jwt_decrypt_jwk",
-    "jwt_decrypt_secret",
-    "jwt_verify_cert",
-    "tcp.dst",
-    "tcp.flags",
-    "tcp.options.mss",
-    "tcp.options.sack",
-    "tcp.options.tsopt",
-    "tcp.options.tsval",
-    "tcp.options.wscale",
-    "tcp.options.wsopt",
-    "tcp.options_list",
-    "tcp.seq",
-    "tcp.src",
-    "tcp.win",
-    "when",
-];
+pub(crate) const UNSUPPORTED: &[&str] = &["jwt_decrypt_cert", "jwt_decrypt_jwk", "jwt_decrypt_secret"];
 
 // Short forms for the tables.
 

@@ -5,6 +5,7 @@ mod client;
 mod constant;
 mod cookie;
 mod distcc;
+mod dump;
 mod header;
 mod internal;
 mod message_blocks;
@@ -70,6 +71,7 @@ const TABLES: &[&[Fetch]] = &[
     constant::FETCHES,
     cookie::FETCHES,
     distcc::FETCHES,
+    dump::FETCHES,
     header::FETCHES,
     internal::FETCHES,
     message_blocks::FETCHES,
@@ -117,39 +119,43 @@ pub(crate) fn source_name(fetch: &Fetch) -> &'static str {
     }
 }
 
-/// Names that HAProxy knows and this daemon has no data for; using one is refused by name.
-pub(crate) const UNSUPPORTED: &[&str] = &[
-    "bc_glitches",
-    "bc_nb_streams",
-    "bc_settings_streams_limit",
-    "bs.aborted",
-    "bs.debug_str",
-    "bs.id",
-    "bs.rst_code",
-    "cpu_usage_grp",
-    "cpu_usage_proc",
-    "cpu_usage_thr",
-    "dump_all_vars",
-    "fc_glitches",
-    "fc_nb_streams",
-    "fc_saved_syn",
-    "fc_settings_streams_limit",
-    "fcgi.docroot",
-    "fcgi.index",
-    "fs.aborted",
-    "fs.debug_str",
-    "fs.id",
-    "fs.rst_code",
-    "last_entity",
-    "req.bytes_out",
-    "res.bytes_in",
-    "res.cache_hit",
-    "res.cache_name",
-    "res.comp",
-    "res.comp_algo",
-    "spoe.engine-id",
-    "term_events",
-    "waiting_entity",
+/// Names that HAProxy knows and this daemon has no data for, with what they need; using one is refused by name.
+pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
+    ("bc_glitches", "the state of protocol multiplexers"),
+    ("bc_nb_streams", "the state of protocol multiplexers"),
+    ("bc_settings_streams_limit", "the state of protocol multiplexers"),
+    ("bs.aborted", "the state of protocol multiplexers"),
+    ("bs.debug_str", "the state of protocol multiplexers"),
+    ("bs.id", "the state of protocol multiplexers"),
+    ("bs.rst_code", "the state of protocol multiplexers"),
+    ("cpu_calls", "accounting of CPU time"),
+    ("cpu_ns_avg", "accounting of CPU time"),
+    ("cpu_ns_tot", "accounting of CPU time"),
+    ("cpu_usage_grp", "accounting of CPU time"),
+    ("cpu_usage_proc", "accounting of CPU time"),
+    ("cpu_usage_thr", "accounting of CPU time"),
+    ("fc_glitches", "the state of protocol multiplexers"),
+    ("fc_nb_streams", "the state of protocol multiplexers"),
+    ("fc_saved_syn", "saved SYNs"),
+    ("fc_settings_streams_limit", "the state of protocol multiplexers"),
+    ("fcgi.docroot", "FastCGI"),
+    ("fcgi.index", "FastCGI"),
+    ("fs.aborted", "the state of protocol multiplexers"),
+    ("fs.debug_str", "the state of protocol multiplexers"),
+    ("fs.id", "the state of protocol multiplexers"),
+    ("fs.rst_code", "the state of protocol multiplexers"),
+    ("last_entity", "the history of a stream"),
+    ("lat_ns_avg", "accounting of CPU time"),
+    ("lat_ns_tot", "accounting of CPU time"),
+    ("req.bytes_out", "counting of bytes on the server's side"),
+    ("res.bytes_in", "counting of bytes on the server's side"),
+    ("res.cache_hit", "the HTTP cache"),
+    ("res.cache_name", "the HTTP cache"),
+    ("res.comp", "compression"),
+    ("res.comp_algo", "compression"),
+    ("spoe.engine-id", "filters"),
+    ("term_events", "the history of a stream"),
+    ("waiting_entity", "the history of a stream"),
 ];
 
 // Short forms for the tables.

@@ -262,5 +262,5 @@ fn captured<'a>(ctx: &EvalCtx<'a>, index: usize) -> Option<Sample<'a>> {
 
 fn capture<'a>(args: &'a Args, ctx: &EvalCtx<'a>, _: &mut FetchState) -> Option<Sample<'a>> {
     let slot = usize::try_from(args.int(0)?).ok()?;
-    ctx.stream?.request_captures.get(slot)?.as_deref().map(Sample::str)
+    ctx.stream?.request_captures.get(slot).map(|text| Sample::Str(text.into()))
 }

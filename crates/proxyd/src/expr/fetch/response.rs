@@ -55,5 +55,5 @@ fn sent_status<'a>(_: &'a Args, ctx: &EvalCtx<'a>, _: &mut FetchState) -> Option
 
 fn capture<'a>(args: &'a Args, ctx: &EvalCtx<'a>, _: &mut FetchState) -> Option<Sample<'a>> {
     let slot = usize::try_from(args.int(0)?).ok()?;
-    ctx.stream?.response_captures.get(slot)?.as_deref().map(Sample::str)
+    ctx.stream?.response_captures.get(slot).map(|text| Sample::Str(text.into()))
 }

@@ -10,7 +10,7 @@ use super::{Flags, LogFormatOptions};
 use crate::expr::eval::TlsSide;
 use crate::expr::{Args, Data, EvalCtx, Sample};
 use crate::http::Uri;
-use crate::txn::{CookieSeen, CookieSet, Endpoint, IP_TEXT_BYTES, Timing, ip_text};
+use crate::txn::{Captures, CookieSeen, CookieSet, Endpoint, IP_TEXT_BYTES, Timing, ip_text};
 
 /// An alias, as an index into [`aliases`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,16 +133,16 @@ const ALIASES: &[AliasDef] = &[
     any("fi", |c, _| client_address(c, &c.session.destination), "address the client came to"),
     any("fp", |c, _| client_port(c, &c.session.destination), "port the client came to"),
     any("ft", |c, _| frontend_name(c, true), "frontend, with '~' for TLS"),
-    any("hr", |c, _| captured(c.stream.map(|s| &s.request_captures[..])), "captured request headers"),
+    any("hr", |c, _| captured(c.stream.map(|s| &s.request_captures)), "captured request headers"),
     any(
         "hrl",
-        |c, f| captured_list(c.stream.map(|s| &s.request_captures[..]), f),
+        |c, f| captured_list(c.stream.map(|s| &s.request_captures), f),
         "captured request headers, CLF",
     ),
-    any("hs", |c, _| captured(c.stream.map(|s| &s.response_captures[..])), "captured response headers"),
+    any("hs", |c, _| captured(c.stream.map(|s| &s.response_captures)), "captured response headers"),
     any(
         "hsl",
-        |c, f| captured_list(c.stream.map(|s| &s.response_captures[..]), f),
+        |c, f| captured_list(c.stream.map(|s| &s.response_captures), f),
         "captured response headers, CLF",
     ),
     any(
@@ -416,7 +416,7 @@ fn unique_id<'a>(ctx: &EvalCtx<'a>) -> Value<'a> {
 }
 
 /// `{first|second}`; nothing at all when no header is captured.
-fn captured<'a>(slots: Option<&[Option<Vec<u8>>]>) -> Value<'a> {
+fn captured<'a>(slots: Option<&Captures>) -> Value<'a> {
     let Some(slots) = slots.filter(|slots| !slots.is_empty()) else { return Value::Absent };
     let mut out = vec![b'{'];
     for (index, slot) in slots.iter().enumerate() {
@@ -430,7 +430,7 @@ fn captured<'a>(slots: Option<&[Option<Vec<u8>>]>) -> Value<'a> {
 }
 
 /// The slots separated by blanks, `-` for an empty one; with `Q` every one in quotes.
-fn captured_list<'a>(slots: Option<&[Option<Vec<u8>>]>, flags: Flags) -> Value<'a> {
+fn captured_list<'a>(slots: Option<&Captures>, flags: Flags) -> Value<'a> {
     let Some(slots) = slots.filter(|slots| !slots.is_empty()) else { return Value::Absent };
     let mut out = Vec::new();
     for (index, slot) in slots.iter().enumerate() {

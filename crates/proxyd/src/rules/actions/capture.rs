@@ -74,12 +74,7 @@ impl Action for Capture {
         if let (Some(value), Some(stream)) = (value, txn.stream.as_deref_mut()) {
             let slots =
                 if self.in_response { &mut stream.response_captures } else { &mut stream.request_captures };
-            if slots.len() <= self.slot {
-                slots.resize(self.slot + 1, None);
-            }
-            if let Some(place) = slots.get_mut(self.slot) {
-                *place = Some(value);
-            }
+            slots.set(self.slot, value);
         }
         Verdict::Continue
     }
