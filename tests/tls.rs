@@ -183,7 +183,7 @@ fn ocsp_update_asks_the_responder_and_staples_what_it_says() {
         "{seen}"
     );
 
-    let path = crt;
+    let path = pki.path("site.pem").display().to_string();
     let shown = ask(&daemon, &format!("show ssl ocsp-response {path}"));
     assert!(shown.contains("Serial Number: 1001\n    Cert Status: good\n"), "{shown}");
     // Revoked meanwhile: asked for by command, and shown by it.
