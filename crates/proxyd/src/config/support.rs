@@ -127,7 +127,7 @@ mod tests {
         let fields = model.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "));
         let forgotten: Vec<&str> = fields
             .map(|(name, _)| name)
-            .filter(|name| !name.contains('('))
+            .filter(|name| !name.contains('(') && !name.starts_with("const "))
             .filter(|name| !words.contains(name) && !NOT_READ.iter().any(|(known, _)| known == name))
             .collect();
         assert!(forgotten.is_empty(), "read by nobody: {forgotten:?}; give their keywords another state");

@@ -19,7 +19,7 @@ pub const KEYWORDS: &[Keyword] = &[
     word("timeout", HERE, "{ resolve | retry } <time>", "Times of resolution.", timeout).unlisted(),
     word(
         "server",
-        Places::RESOLVERS.or(Places::RING).or(Places::PEERS),
+        Places::RESOLVERS.or(Places::PEERS),
         "<name> <address> [param*]",
         "Adds a server.",
         one_or_more,

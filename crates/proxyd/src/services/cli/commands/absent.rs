@@ -122,23 +122,6 @@ pub(super) const TABLE: &[CommandDef] = &[
         },
     ),
     def(
-        &["show", "events"],
-        "show events [<sink>] [-w] [-n] [-0]",
-        "list where events go",
-        Level::Operator,
-        |_, words| {
-            match words {
-            [] => Reply::Data(
-                "Supported events sinks are listed below. Add -w(wait), -n(new). Any key to stop\n    stdout     : \
-                 type=fd, 0 dropped, standard output (fd#1)\n    stderr     : type=fd, 0 dropped, standard error (fd#2)\n"
-                    .to_owned(),
-            ),
-            ["stdout" | "stderr", ..] => Reply::Done,
-            _ => bare("No such event sink"),
-        }
-        },
-    ),
-    def(
         &["show", "quic"],
         "show quic",
         "list QUIC connections: there is no QUIC",

@@ -1,6 +1,6 @@
 //! `show events`: what rings hold.
 
-use super::super::command::{CommandDef, Context, Level, Reply};
+use super::super::command::{CommandDef, Context, Level, Reply, Severity};
 use super::def;
 
 pub(super) const TABLE: &[CommandDef] = &[def(
@@ -14,8 +14,9 @@ pub(super) const TABLE: &[CommandDef] = &[def(
 fn show_events(context: &mut Context<'_>, words: &[&str]) -> Reply {
     let rings = context.snapshot.process.rings.lock().clone();
     let Some((name, options)) = words.split_first() else {
-        let mut out = String::from("Supported events sinks are listed below. Add -n(new), -0(zero).\n");
-        for (name, doc) in [("stdout", "standard output (fd#1)"), ("stderr", "standard output (fd#2)")] {
+        let mut out =
+            String::from("Supported events sinks are listed below. Add -w(wait), -n(new). Any key to stop\n");
+        for (name, doc) in [("stdout", "standard output (fd#1)"), ("stderr", "standard error (fd#2)")] {
             out.push_str(&format!("    {name:<10} : type=fd, 0 dropped, {doc}\n"));
         }
         for ring in rings {
@@ -30,11 +31,11 @@ fn show_events(context: &mut Context<'_>, words: &[&str]) -> Reply {
         return Reply::Data(out);
     };
     let Some(ring) = rings.iter().find(|ring| ring.name == *name) else {
-        return Reply::error(if matches!(*name, "stdout" | "stderr") {
-            "Nothing to report for this sink"
-        } else {
-            "No such event sink"
-        });
+        return match *name {
+            "stdout" | "stderr" => Reply::Done,
+            // Without a line break, as HAProxy writes it.
+            _ => Reply::Message(Severity::Error, "No such event sink".to_owned()),
+        };
     };
     let (mut from, mut end) = (0, '\n');
     for option in options.iter().flat_map(|option| option.strip_prefix('-').unwrap_or("?").chars()) {
