@@ -1,9 +1,11 @@
 //! From options to a running daemon and its exit status (those of keepalived).
 
 use std::{
+    cell::RefCell,
     io::{self, IsTerminal, Write},
     path::{Path, PathBuf},
     process::ExitCode,
+    rc::Rc,
 };
 
 use hacore::process::{
@@ -20,14 +22,14 @@ use nix::sys::stat::{Mode, umask};
 
 use crate::{
     cli::{Options, PID_FILE},
-    config::{self, CODE_INCLUDE, KeepalivedStyle, LoadOptions, Verdict},
-    host::{self, namespace::NamespaceError},
+    config::{self, KeepalivedStyle, LoadOptions},
+    host,
     logging::{Log, LogSettings, SYSLOG_IDENT, SYSLOG_IDENT_SUPERVISOR, quoted_command_line},
     model::{Config, ReloadSettings},
     netlink::Monitor,
+    reader::{self, Reading, Request, Verdict},
     runtime::{Actor, Inheritance, StartError, actor, build, signals::Signals},
-    status,
-    supervisor::{self, Start},
+    supervisor::{self, Board, Start},
     version,
 };
 
@@ -58,28 +60,16 @@ pub fn run(options: Options) -> ExitCode {
     ExitCode::from(code)
 }
 
-/// Moves to the namespace that the command line, else the file, asks for.
-fn enter_namespace(options: &Options) -> Result<Option<String>, NamespaceError> {
-    let written =
-        || config::net_namespace(std::slice::from_ref(&options.config_file), &load_options(options));
-    let namespace = options.namespace.clone().or_else(written);
-    if let Some(name) = &namespace {
-        host::namespace::enter(name)?;
-    }
-    Ok(namespace)
-}
-
 /// What keeps the traces of several daemons on one machine apart: the names of the instance and the namespace, each behind
 /// an underscore.
-fn identity(config: &Config, namespace: Option<&str>) -> String {
-    let names = [config.global.instance_name.as_deref(), namespace];
-    names.into_iter().flatten().map(|name| format!("_{name}")).collect()
+fn identity(verdict: &Verdict) -> String {
+    [&verdict.instance, &verdict.namespace].into_iter().flatten().map(|name| format!("_{name}")).collect()
 }
 
 /// Where the pid file is: that of the command line, else one that daemons of other instances and namespaces do not have.
-fn pid_path(options: &Options, config: &Config) -> PathBuf {
+fn pid_path(options: &Options, verdict: &Verdict) -> PathBuf {
     let default = Path::new(PID_FILE);
-    let shared = options.identity.is_empty() && !config.global.use_pid_dir;
+    let shared = options.identity.is_empty() && !verdict.use_pid_dir;
     if options.pid_file != default || shared {
         return options.pid_file.clone();
     }
@@ -105,21 +95,13 @@ fn start(options: Options, log: &Log) -> u8 {
         log.warning(&format!("Config files missing '{}'.", options.config_file.display()));
         return EXIT_NO_FILE;
     }
-    let namespace = match enter_namespace(&options) {
-        Ok(namespace) => namespace,
-        Err(error) => {
-            log.warning(&error.to_string());
-            return EXIT_CONFIG;
-        }
+    // Written by the reader, understood by the worker: this process keeps nothing of the configuration.
+    let (board, verdict) = match read_first(&options, log) {
+        Ok(read) => read,
+        Err(code) => return code,
     };
-    let Ok(actor::Reading { config, .. }) = load(&options, log) else { return EXIT_CONFIG };
-    let options = Options { identity: identity(&config, namespace.as_deref()), ..options };
-    if options.dump_config {
-        for line in status::configuration_text(&config).lines() {
-            log.info(line);
-        }
-    }
-    if let Some(mask) = options.umask.or(config.global.umask) {
+    let options = Options { identity: identity(&verdict), ..options };
+    if let Some(mask) = options.umask.or(verdict.umask) {
         umask(Mode::from_bits_truncate(mask));
     }
     if options.core_dump {
@@ -144,19 +126,66 @@ fn start(options: Options, log: &Log) -> u8 {
     };
     // Syslog shall see the daemon's own process id.
     let log = &open_log(&options, SYSLOG_IDENT_SUPERVISOR);
-    let path = pid_path(&options, &config);
+    let path = pid_path(&options, &verdict);
+    let process_name = verdict.process_name;
     let pid_file = match pid_file(&path, log) {
         Ok(file) => file,
         Err(code) => return code,
     };
-    host::scheduling::set_title(config.global.process_name.as_deref());
+    host::scheduling::set_title(process_name.as_deref());
     let respawn = !options.dont_respawn;
-    let code = supervisor::run(readiness, respawn, log, |start| work(&options, &config, start));
+    let code = supervisor::run(readiness, respawn, board, log, |start| work(&options, start));
     pid_file.remove();
     code.unwrap_or_else(|error| {
         log.warning(&format!("cannot start: {error}"));
         EXIT_FATAL
     })
+}
+
+fn request(options: &Options) -> Request {
+    Request {
+        file: options.config_file.clone(),
+        config_id: options.config_id.clone(),
+        all_config: options.all_config,
+        namespace: options.namespace.clone(),
+        ..Request::default()
+    }
+}
+
+/// Has the configuration read before anything else, and moves to the network namespace that it asks for.
+fn read_first(options: &Options, log: &Log) -> Result<(Board, Verdict), u8> {
+    let say = |error: &dyn std::fmt::Display| log.warning(&error.to_string());
+    log.info(&format!("Configuration file {}", options.config_file.display()));
+    let request = Request { is_start: true, dump: options.dump_config, ..request(options) };
+    let Reading { verdict, model } = reader::read_and_wait(&request).map_err(|error| {
+        say(&error);
+        EXIT_CONFIG
+    })?;
+    report(&verdict, log);
+    if !verdict.is_usable {
+        return Err(EXIT_CONFIG);
+    }
+    if let Some(Err(error)) = verdict.namespace.as_deref().map(host::namespace::enter) {
+        say(&error);
+        return Err(EXIT_CONFIG);
+    }
+    verdict.dump.iter().for_each(|line| log.info(line));
+    let kept = Board::new().and_then(|board| board.write_configuration(&model).map(|()| board));
+    let board = kept.map_err(|error| {
+        say(&error);
+        EXIT_FATAL
+    })?;
+    Ok((board, verdict))
+}
+
+/// What is wrong with the configuration goes to the log.
+fn report(verdict: &Verdict, log: &Log) {
+    for (text, help) in &verdict.messages {
+        log.warning(text);
+        for help in help {
+            log.detail(&format!("  {help}"));
+        }
+    }
 }
 
 /// Takes the pid file. One that is held although its process is dead belongs to a worker that is leaving: it hands its
@@ -181,7 +210,7 @@ fn pid_file(path: &Path, log: &Log) -> Result<PidFile, u8> {
 }
 
 /// A worker's life; its supervisor starts the next one if it ends by accident.
-fn work(options: &Options, config: &Config, start: Start) -> u8 {
+fn work(options: &Options, start: Start) -> u8 {
     let log = open_log(options, SYSLOG_IDENT);
     let pid_file = match options.vrrp_pid_file.as_deref().map(|path| PidFile::create(path, Exclusive::Yes)) {
         None => None,
@@ -191,22 +220,22 @@ fn work(options: &Options, config: &Config, start: Start) -> u8 {
             return EXIT_FATAL;
         }
     };
-    let code = serve(options, config_for(options, config, &start, &log), &log, start);
+    let code = match configuration(&start.board) {
+        Ok(config) => serve(options, config, &log, start),
+        Err(error) => {
+            log.warning(&format!("the configuration in force cannot be read: {error}"));
+            EXIT_FATAL
+        }
+    };
     if let Some(file) = pid_file {
         file.remove();
     }
     code
 }
 
-/// The configuration that the former worker had: that of the start, unless a reload has been accepted since.
-fn config_for(options: &Options, config: &Config, start: &Start, log: &Log) -> Config {
-    if start.predecessors == 0 || !start.board.was_reloaded() {
-        return config.clone();
-    }
-    load(options, log).map(|reading| reading.config).unwrap_or_else(|_| {
-        log.warning("the configuration cannot be read again: going on with that of the start");
-        config.clone()
-    })
+/// The configuration in force: that of the start, or of the last reload that was accepted.
+fn configuration(board: &Board) -> io::Result<Config> {
+    Ok(reader::model(&board.read_configuration()?)?)
 }
 
 fn serve(options: &Options, config: Config, log: &Log, start: Start) -> u8 {
@@ -281,29 +310,44 @@ async fn serve_async(options: Options, config: Config, log: Log, start: Start) -
 
 /// How a reload reads the configuration, with what the one in use says about that: `reload_file` is there meanwhile,
 /// `reload_check_config` gets what was found.
-fn rereader(options: Options, mut settings: ReloadSettings) -> actor::Reread {
-    Box::new(move |log| {
-        let marker = settings.file.as_ref().map(|path| reload_file(path.as_deref(), &options));
-        if let Some(Err(error)) = marker.as_ref().map(std::fs::File::create) {
-            log.warning(&format!("Failed to create reload file: {error}"));
+fn rereader(options: Options, settings: ReloadSettings) -> actor::Reread {
+    let settings = Rc::new(RefCell::new(settings));
+    Box::new(move |log| Box::pin(reread(options.clone(), Rc::clone(&settings), log)))
+}
+
+async fn reread(
+    options: Options,
+    settings: Rc<RefCell<ReloadSettings>>,
+    log: Log,
+) -> Result<actor::Reading, Vec<String>> {
+    let ReloadSettings { file, check_config, .. } = settings.borrow().clone();
+    let marker = file.map(|path| Marker(reload_file(path.as_deref(), &options)));
+    if let Some(Err(error)) = marker.as_ref().map(|marker| std::fs::File::create(&marker.0)) {
+        log.warning(&format!("Failed to create reload file: {error}"));
+    }
+    let reading = read_again(request(&options), &log).await;
+    drop(marker);
+    if let Some(Some(path)) = &check_config {
+        let messages = reading.as_ref().map_or_else(|messages| messages, |reading| &reading.messages);
+        let text: String = messages.iter().map(|line| format!("{line}\n")).collect();
+        if let Err(error) = std::fs::write(path, text) {
+            log.warning(&format!("cannot write {path}: {error}"));
         }
-        let reading = load(&options, log);
-        if let Some(marker) = marker {
-            // Whoever waits for that may have removed it.
-            let _ = std::fs::remove_file(marker);
-        }
-        if let Some(Some(path)) = &settings.check_config {
-            let messages = reading.as_ref().map_or_else(|messages| messages, |reading| &reading.messages);
-            let text: String = messages.iter().map(|line| format!("{line}\n")).collect();
-            if let Err(error) = std::fs::write(path, text) {
-                log.warning(&format!("cannot write {path}: {error}"));
-            }
-        }
-        if let Ok(reading) = &reading {
-            settings.clone_from(&reading.config.global.reload);
-        }
-        reading
-    })
+    }
+    if let Ok(reading) = &reading {
+        settings.borrow_mut().clone_from(&reading.config.global.reload);
+    }
+    reading
+}
+
+/// A file that is there while a configuration is read.
+struct Marker(PathBuf);
+
+impl Drop for Marker {
+    fn drop(&mut self) {
+        // Whoever waits for that may have removed it.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Where the marker is: as written, else with the pid files.
@@ -315,41 +359,24 @@ fn reload_file(written: Option<&str>, options: &Options) -> PathBuf {
     written.map_or_else(default, PathBuf::from)
 }
 
-/// `config_save_dir`: what was read, under the names that keepalived gives its copies.
-fn save_sources(directory: &str, sources: &SourceMap) -> io::Result<()> {
-    let mut text = Vec::new();
-    for file in sources.files() {
-        text.extend_from_slice(format!("# {}\n", file.name).as_bytes());
-        text.extend_from_slice(&file.text);
-        text.push(b'\n');
+/// Has the configuration read again, and turns its text into the model on another thread.
+async fn read_again(request: Request, log: &Log) -> Result<actor::Reading, Vec<String>> {
+    log.info(&format!("Configuration file {}", request.file.display()));
+    let failed = |error: &dyn std::fmt::Display| {
+        log.warning(&error.to_string());
+        vec![error.to_string()]
+    };
+    let Reading { verdict, model: text } = reader::read_beside(&request).await.map_err(|e| failed(&e))?;
+    report(&verdict, log);
+    let messages: Vec<String> = verdict.messages.into_iter().map(|(text, _)| text).collect();
+    if !verdict.is_usable {
+        return Err(messages);
     }
-    status::save(directory, "keepalived.conf", "", &text)
-}
-
-/// Reads the configuration; what is wrong with it goes to the log.
-fn load(options: &Options, log: &Log) -> Result<actor::Reading, Vec<String>> {
-    log.info(&format!("Configuration file {}", options.config_file.display()));
-    let (config, diagnostics, sources) = read(options);
-    let mut messages = Vec::new();
-    for diagnostic in &diagnostics {
-        let text = render(&KeepalivedStyle, diagnostic, &sources, false);
-        log.warning(text.trim_end());
-        messages.push(text.trim_end().to_owned());
-        for help in &diagnostic.help {
-            log.detail(&format!("  {help}"));
-        }
-    }
-    let missing = diagnostics.iter().any(|diagnostic| diagnostic.code == Some(CODE_INCLUDE));
-    match config.filter(|_| !(options.all_config && missing)) {
-        Some(config) => {
-            if let Some(directory) = &config.global.reload.config_save_dir
-                && let Err(error) = save_sources(directory, &sources)
-            {
-                log.warning(&format!("config_save_dir {directory}: {error}"));
-            }
-            Ok(actor::Reading { config, messages })
-        }
-        None => Err(messages),
+    let understood = tokio::task::spawn_blocking(move || reader::model(&text).map(|config| (config, text)));
+    match understood.await {
+        Ok(Ok((config, text))) => Ok(actor::Reading { config, text, messages }),
+        Ok(Err(error)) => Err(failed(&error)),
+        Err(error) => Err(failed(&error)),
     }
 }
 
@@ -364,7 +391,10 @@ fn load_options(options: &Options) -> LoadOptions {
 /// `-t`: says what is wrong with the configuration, on standard error or in `file`, and answers with the
 /// exit status.
 pub fn test(options: &Options, file: Option<&Path>) -> ExitCode {
-    if let Err(error) = enter_namespace(options) {
+    let files = std::slice::from_ref(&options.config_file);
+    let namespace =
+        options.namespace.clone().or_else(|| config::net_namespace(files, &load_options(options)));
+    if let Some(Err(error)) = namespace.as_deref().map(host::namespace::enter) {
         let _ = writeln!(io::stderr(), "{error}");
     }
     let (config, diagnostics, sources) = read(options);
@@ -381,7 +411,7 @@ pub fn test(options: &Options, file: Option<&Path>) -> ExitCode {
         Some(path) => std::fs::write(path, text),
         None => io::stderr().write_all(text.as_bytes()),
     };
-    let verdict = Verdict::of(&diagnostics);
+    let verdict = config::Verdict::of(&diagnostics);
     let code =
         if options.keepalived_exit_codes { verdict.keepalived_exit_code() } else { verdict.exit_code() };
     match written {

@@ -11,6 +11,7 @@ pub mod net;
 pub mod netlink;
 pub mod notify;
 pub mod packet;
+pub mod reader;
 pub mod runtime;
 pub mod status;
 pub mod supervisor;

@@ -1,7 +1,10 @@
 //! The daemon's log: keepalived's lines to syslog under its idents, or to the console in its format.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
+    fmt::{self, Write as _},
+    io::Write as _,
+    os::fd::AsFd as _,
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
@@ -12,8 +15,10 @@ use hacore::{
         OperationalLog, Sink, SinkTarget,
         syslog::{Encoder, Facility, Format, Identity, LENGTH_MAX_DEFAULT, Level as Severity},
     },
-    time::{local_time, wall_us},
+    time::{BrokenDownTime, local_time, wall_us},
 };
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::vrrp::Level;
 
@@ -41,8 +46,28 @@ pub struct LogSettings {
 #[derive(Clone)]
 pub struct Log {
     operational: Rc<OperationalLog>,
+    console: bool,
     detail: bool,
     pace: Rc<Pace>,
+    line: Rc<RefCell<Line>>,
+    console_line: Rc<RefCell<String>>,
+}
+
+/// Longest line that [`Log::say`] writes; what is behind is cut.
+const LINE_LEN_MAX: usize = 2048;
+
+/// Room for one line, taken once.
+#[derive(Debug)]
+struct Line(String);
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = self.0.capacity() - self.0.len();
+        // Up to the last whole character that has room.
+        let end = (0..=room.min(text.len())).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        self.0.push_str(text.get(..end).unwrap_or_default());
+        if end == text.len() { Ok(()) } else { Err(fmt::Error) }
+    }
 }
 
 /// Lines within one second; a takeover of 255 instances writes half as many.
@@ -70,7 +95,25 @@ impl Pace {
 impl Log {
     /// Opens the destinations. Without a syslog socket lines are lost, as with syslog(3).
     pub fn open(settings: &LogSettings) -> Self {
-        Log { operational: Rc::new(destinations(settings)), detail: settings.detail, pace: Rc::default() }
+        Log {
+            operational: Rc::new(destinations(settings)),
+            console: settings.console,
+            detail: settings.detail,
+            pace: Rc::default(),
+            line: Rc::new(RefCell::new(Line(String::with_capacity(LINE_LEN_MAX)))),
+            console_line: Rc::new(RefCell::new(String::with_capacity(2 * LINE_LEN_MAX))),
+        }
+    }
+
+    /// One line that takes no memory: for a process that must not need any.
+    pub fn say(&self, text: fmt::Arguments<'_>) {
+        // Taken out, so that a Display that logs finds an empty line and no borrow.
+        let mut line = self.line.replace(Line(String::new()));
+        line.0.clear();
+        // A line that is too long is cut.
+        let _ = line.write_fmt(text);
+        self.warning(&line.0);
+        self.line.replace(line);
     }
 
     /// One line.
@@ -85,11 +128,36 @@ impl Log {
             Ok(true) => {}
             Ok(false) => return,
             Err(suppressed) => {
-                let text = format!("{suppressed} lines of the last second left out");
-                self.operational.log(Severity::Warning, &text);
+                self.write(Severity::Warning, &format!("{suppressed} lines of the last second left out"));
             }
         }
+        self.write(severity, text);
+    }
+
+    fn write(&self, severity: Severity, text: &str) {
+        if self.console {
+            self.write_to_console(text);
+        }
         self.operational.log(severity, text);
+    }
+
+    /// In one piece, because several processes may write there; and only where there is room, because a reader that has
+    /// stopped must not stop the election.
+    fn write_to_console(&self, text: &str) {
+        let mut stderr = std::io::stderr();
+        let mut out = self.console_line.take();
+        out.clear();
+        // Writing to a string cannot fail.
+        let _ = writeln!(out, "{}: {text}", ConsoleDate::now());
+        if let Some(breaks) = out.get(..out.len() - 1).filter(|line| line.contains(['\n', '\r'])) {
+            out = breaks.replace(['\n', '\r'], " ") + "\n";
+        }
+        let room = poll(&mut [PollFd::new(stderr.as_fd(), PollFlags::POLLOUT)], PollTimeout::ZERO);
+        if !matches!(room, Ok(0)) {
+            // A terminal that went away, or a full disk behind it, must not end the daemon.
+            let _ = stderr.write_all(out.as_bytes());
+        }
+        self.console_line.replace(out);
     }
 
     /// A line that is always written.
@@ -111,7 +179,7 @@ impl Log {
 fn destinations(settings: &LogSettings) -> OperationalLog {
     let mut log = OperationalLog::new();
     if settings.console {
-        return log.console(|_, text| format!("{}: {text}", console_date()));
+        return log;
     }
     if let Some(facility) = settings.facility {
         let target = SinkTarget::Unix(PathBuf::from(DEV_LOG));
@@ -125,18 +193,29 @@ fn destinations(settings: &LogSettings) -> OperationalLog {
 }
 
 /// `Sun Nov 22 16:01:47 2026`, as ctime(3) writes it.
-fn console_date() -> String {
-    let at = local_time((wall_us() / 1_000_000) as i64);
-    let weekday = WEEKDAYS.get(usize::from(at.weekday)).copied().unwrap_or("---");
-    format!(
-        "{weekday} {} {:2} {:02}:{:02}:{:02} {}",
-        at.month_name(),
-        at.day,
-        at.hour,
-        at.minute,
-        at.second,
-        at.year
-    )
+struct ConsoleDate(BrokenDownTime);
+
+impl ConsoleDate {
+    fn now() -> Self {
+        ConsoleDate(local_time((wall_us() / 1_000_000) as i64))
+    }
+}
+
+impl fmt::Display for ConsoleDate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = &self.0;
+        let weekday = WEEKDAYS.get(usize::from(at.weekday)).copied().unwrap_or("---");
+        write!(
+            f,
+            "{weekday} {} {:2} {:02}:{:02}:{:02} {}",
+            at.month_name(),
+            at.day,
+            at.hour,
+            at.minute,
+            at.second,
+            at.year
+        )
+    }
 }
 
 /// `'vrrpd' '-f' 'x.conf'`, as the first lines of the log show it.

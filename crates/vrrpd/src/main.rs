@@ -5,10 +5,14 @@ use std::process::ExitCode;
 use vrrpd::{
     admin::client,
     cli::{self, CliError, Command},
-    daemon,
+    daemon, reader,
 };
 
 fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == reader::ARGUMENT) {
+        return ExitCode::from(reader::main(words.next().as_ref().and_then(|word| word.to_str())));
+    }
     match cli::parse(std::env::args_os().skip(1)) {
         Ok(Command::Print(text)) => {
             print(&text);

@@ -1,6 +1,7 @@
 //! `fork(2)` for becoming a daemon.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 
 use nix::unistd::{ForkResult, Pid};
 
@@ -19,7 +20,8 @@ pub enum Forked {
 /// # Errors
 /// `EBUSY` when the process has more than one thread; what `fork(2)` says otherwise.
 pub fn fork_single_threaded() -> io::Result<Forked> {
-    if std::fs::read_dir("/proc/self/task").is_ok_and(|tasks| tasks.count() > 1) {
+    // One link for each task beside the two of any folder; listing them would take memory.
+    if std::fs::metadata("/proc/self/task").is_ok_and(|tasks| tasks.nlink() > 3) {
         return Err(io::Error::from_raw_os_error(libc::EBUSY));
     }
     // SAFETY: the process has one thread (checked above; only a thread could start another in between, and this

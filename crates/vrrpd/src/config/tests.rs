@@ -549,7 +549,7 @@ fn routes_and_rules_are_those_of_ip() {
     );
     let route = &instance.routes[0];
     assert_eq!((route.table, route.priority), (Some(5), Some(7)));
-    assert_eq!((route.metrics[0].name, route.metrics[0].value, route.metrics[0].lock), ("mtu", 1400, true));
+    assert_eq!((&*route.metrics[0].name, route.metrics[0].value, route.metrics[0].lock), ("mtu", 1400, true));
     assert_eq!(instance.routes[1].to, None);
     assert_eq!(instance.routes[2].kind, crate::model::RouteType::Blackhole);
     assert_eq!((instance.rules[0].action, instance.rules[0].priority), (RuleAction::Table(1), Some(5)));

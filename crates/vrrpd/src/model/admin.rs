@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// `admin_socket` and `metrics_listen`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct AdminSettings {
     pub socket: AdminSocket,
     /// Where Prometheus may fetch metrics; nowhere by default.
@@ -13,7 +13,7 @@ pub struct AdminSettings {
 }
 
 /// `admin_socket`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AdminSocket {
     pub path: AdminPath,
     /// Permission bits of the socket.
@@ -30,7 +30,7 @@ impl Default for AdminSocket {
 }
 
 /// Where the socket is.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AdminPath {
     /// [`AdminSocket::DEFAULT_PATH`], with the names of instance and namespace in its place if there are some.
@@ -43,7 +43,7 @@ pub enum AdminPath {
 }
 
 /// What peers that are neither root nor the daemon's own user may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AdminLevel {
     /// Ask.

@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{AdminSettings, CommandLine, FifoSettings, GarpSettings, RunAs, Version};
 
 /// Daemon wide settings. What are only defaults for instances is merged into them and not here.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GlobalDefs {
     /// Default host name.
     pub router_id: String,
@@ -77,7 +77,7 @@ pub struct GlobalDefs {
 }
 
 /// What instances have that say nothing else; merged into them already, and here to be shown.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InstanceDefaults {
     pub version: Version,
     pub garp: GarpSettings,
@@ -112,7 +112,7 @@ impl Default for InstanceDefaults {
 }
 
 /// Where alerts go.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct MailSettings {
     pub to: Vec<String>,
     pub from: Option<String>,
@@ -126,7 +126,7 @@ pub struct MailSettings {
 }
 
 /// `vip_lease`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AddressLease {
     /// The master down time, in whole seconds, and 3 at least.
@@ -138,13 +138,13 @@ pub enum AddressLease {
 }
 
 /// Minimum gaps between two packets on one interface.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct GarpInterval {
     pub garp_us: u64,
     pub gna_us: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DynamicInterfaces {
     #[default]
@@ -155,7 +155,7 @@ pub enum DynamicInterfaces {
     AllowIfChanges,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NftablesSettings {
     /// `nftables` or `vrrp_iptables` was written (both are carried out with nftables).
     pub configured: bool,
@@ -172,7 +172,7 @@ impl Default for NftablesSettings {
 }
 
 /// Scheduling of the VRRP part.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ProcessSettings {
     pub name: Option<String>,
     pub nice: Option<i32>,
@@ -184,13 +184,13 @@ pub struct ProcessSettings {
 }
 
 /// Scheduling of the health check and BFD parts; kept for their own time.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CheckerLimits {
     pub checker: ProcessSettings,
     pub bfd: ProcessSettings,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RxBufferPolicy {
     Mtu,
@@ -198,7 +198,7 @@ pub enum RxBufferPolicy {
     Bytes(u32),
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ReloadSettings {
     /// Written: test before a reload; the log file of the test if named. (We always test.)
     pub check_config: Option<Option<String>>,
@@ -209,7 +209,7 @@ pub struct ReloadSettings {
     pub config_save_dir: Option<String>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct SnmpSettings {
     pub socket: Option<String>,
     pub traps: bool,

@@ -2,13 +2,13 @@
 
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{AddressSpec, NotifyScripts, RouteSpec, RuleSpec, TrackSet};
 
 /// `vrrp_instance` with the defaults of `global_defs` merged in and keepalived's corrections made (strict mode, v2
 /// intervals in whole seconds, weights of sync group members, …).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct VrrpInstance {
     pub name: String,
     /// `None` only for unicast without `interface`.
@@ -96,13 +96,13 @@ impl VrrpInstance {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Version {
     V2,
     V3,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Family {
     V4,
     V6,
@@ -115,7 +115,7 @@ impl Family {
 }
 
 /// `state`: a wish, not more.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum InitialState {
     Master,
@@ -124,7 +124,7 @@ pub enum InitialState {
 }
 
 /// VRRPv2 authentication (RFC 2338 §5.3.6; removed by RFC 3768).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Authentication {
     None,
@@ -134,7 +134,7 @@ pub enum Authentication {
 }
 
 /// `auth_hmac`: a trailer that only keepalived 2.4 knows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HmacSettings {
     pub keys: Vec<HmacKey>,
     /// Id of the key that signs.
@@ -144,14 +144,14 @@ pub struct HmacSettings {
     pub mode: HmacMode,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HmacKey {
     pub id: u8,
     /// 32..=64 bytes.
     pub secret: Vec<u8>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AntiReplay {
     #[default]
@@ -159,7 +159,7 @@ pub enum AntiReplay {
     Monotonic,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum HmacMode {
     #[default]
@@ -169,7 +169,7 @@ pub enum HmacMode {
 }
 
 /// Adverts to named peers in place of a multicast group.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct UnicastSettings {
     pub peers: Vec<UnicastPeer>,
     /// `unicast_ttl`; `None`: 255 for IPv4, the kernel's default for IPv6.
@@ -179,7 +179,7 @@ pub struct UnicastSettings {
     pub fault_no_peer: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnicastPeer {
     pub address: IpAddr,
     pub min_ttl: Option<u8>,
@@ -187,7 +187,7 @@ pub struct UnicastPeer {
 }
 
 /// `old_unicast_checksum`: the pseudo header of VRRPv3 over IPv4 unicast.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum UnicastChecksum {
     /// Today's form, switching to the old one when a peer uses it.
@@ -199,7 +199,7 @@ pub enum UnicastChecksum {
     Never,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preempt {
     /// `false`: `nopreempt`.
     pub enabled: bool,
@@ -208,7 +208,7 @@ pub struct Preempt {
 }
 
 /// Gratuitous ARP / unsolicited NA schedule.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct GarpSettings {
     /// To the second burst; 0 none.
     pub master_delay_us: u64,
@@ -224,7 +224,7 @@ pub struct GarpSettings {
     pub extra_interfaces: Option<GarpExtraInterfaces>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GarpExtraInterfaces {
     /// `all`: on every interface, not vmacs only.
     pub all: bool,
@@ -232,7 +232,7 @@ pub struct GarpExtraInterfaces {
 }
 
 /// `use_vmac`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct VmacSettings {
     /// `None`: `vmac_prefix` with VRID, as `vrrp.51`.
     pub name: Option<String>,
@@ -248,7 +248,7 @@ pub struct VmacSettings {
 }
 
 /// `use_ipvlan`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct IpvlanSettings {
     pub name: Option<String>,
     pub address: Option<(IpAddr, u8)>,
@@ -256,7 +256,7 @@ pub struct IpvlanSettings {
     pub group: Option<u32>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum IpvlanMode {
     #[default]

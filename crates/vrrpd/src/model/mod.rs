@@ -13,7 +13,7 @@ mod other;
 mod route;
 mod track;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use address::{AddressFlags, AddressSpec, Broadcast, LIFETIME_FOREVER};
 pub use admin::{AdminLevel, AdminPath, AdminSettings, AdminSocket};
@@ -38,7 +38,7 @@ pub use track::{
 };
 
 /// One configuration, complete and checked.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Config {
     pub global: GlobalDefs,
     /// In the order of the file; names are unique.

@@ -1,9 +1,9 @@
 //! Programs and FIFOs that are told about state changes.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A program with its arguments and who runs it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CommandLine {
     /// The program's path and its arguments; never empty. Not a shell line.
     pub argv: Vec<String>,
@@ -25,14 +25,14 @@ impl CommandLine {
 }
 
 /// User and group of a program, resolved when the file is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RunAs {
     pub uid: u32,
     pub gid: u32,
 }
 
 /// `notify*` of an instance or a group.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NotifyScripts {
     pub master: Option<CommandLine>,
     pub backup: Option<CommandLine>,
@@ -70,7 +70,7 @@ impl NotifyScripts {
 }
 
 /// `notify_fifo`, `vrrp_notify_fifo`, `lvs_notify_fifo` with their scripts.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FifoSettings {
     pub path: Option<String>,
     /// Owner of the FIFO when the daemon makes it.

@@ -1,11 +1,12 @@
 //! Routes and policy rules, static ones and those held while master. The words are those of `ip route` / `ip rule`.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One line of `virtual_routes` or `static_routes`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteSpec {
     pub kind: RouteType,
     /// `None` is `default`.
@@ -43,7 +44,7 @@ pub struct RouteSpec {
 }
 
 /// `encap`: what a packet that takes the route is wrapped in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encapsulation {
     /// A stack of labels, 20 bits each, the outermost first.
@@ -59,7 +60,7 @@ pub enum Encapsulation {
 }
 
 /// `encap ip` and `encap ip6`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TunnelEncapsulation {
     pub ipv6: bool,
     pub id: Option<u64>,
@@ -73,13 +74,13 @@ pub struct TunnelEncapsulation {
 }
 
 /// Gateway; its family may differ from the route's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteVia {
     pub address: IpAddr,
 }
 
 /// A leg of a multipath route.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NextHop {
     pub via: Option<RouteVia>,
     pub dev: Option<String>,
@@ -91,11 +92,11 @@ pub struct NextHop {
 }
 
 /// A number for `RTA_METRICS`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteMetric {
     /// The word: `mtu hoplimit advmss rtt rttvar reordering window cwnd ssthresh rto_min initcwnd initrwnd quickack
     /// fastopen_no_cookie`.
-    pub name: &'static str,
+    pub name: Cow<'static, str>,
     /// `RTAX_*`.
     pub attribute: u16,
     pub value: u32,
@@ -103,7 +104,7 @@ pub struct RouteMetric {
 }
 
 /// `RTN_*`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RouteType {
     Unicast,
@@ -119,7 +120,7 @@ pub enum RouteType {
 }
 
 /// Relation to equal routes that are there already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhereInserted {
     /// `add`: only when there is none.
@@ -131,7 +132,7 @@ pub enum WhereInserted {
 }
 
 /// One line of `virtual_rules` or `static_rules`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RuleSpec {
     pub ipv6: bool,
     pub from: Option<(IpAddr, u8)>,
@@ -159,7 +160,7 @@ pub struct RuleSpec {
 }
 
 /// What a rule does with a packet that it matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RuleAction {
     Table(u32),

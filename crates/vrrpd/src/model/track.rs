@@ -1,11 +1,11 @@
 //! What instances follow: scripts, files, processes; and groups that change state together.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{CommandLine, NotifyScripts};
 
 /// `vrrp_script`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VrrpScript {
     pub name: String,
     pub command: CommandLine,
@@ -24,7 +24,7 @@ pub struct VrrpScript {
 }
 
 /// `track_file`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackFile {
     pub name: String,
     pub path: String,
@@ -35,14 +35,14 @@ pub struct TrackFile {
 }
 
 /// `init_file [VALUE] [overwrite]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InitFile {
     pub value: i64,
     pub overwrite: bool,
 }
 
 /// `vrrp_track_process`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackProcess {
     pub name: String,
     /// Process name (at most 15 bytes are compared) or, with `full_command`, the command.
@@ -59,7 +59,7 @@ pub struct TrackProcess {
     pub fork_delay_us: u64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ParamMatch {
     Exact,
@@ -70,7 +70,7 @@ pub enum ParamMatch {
 }
 
 /// One line of a `track_*` block with the default weight of what is tracked merged in.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tracked {
     /// Name of the interface, script, file, process or BFD instance; it exists (interfaces are not checked).
     pub name: String,
@@ -80,7 +80,7 @@ pub struct Tracked {
 }
 
 /// `track_proxy`: servers of a backend that have to be up (not known to keepalived).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrackedProxy {
     /// Path of the admin socket.
     pub socket: String,
@@ -103,7 +103,7 @@ impl TrackedProxy {
 }
 
 /// All `track_*` blocks of an instance or a group.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct TrackSet {
     pub interfaces: Vec<Tracked>,
     pub scripts: Vec<Tracked>,
@@ -115,7 +115,7 @@ pub struct TrackSet {
 }
 
 /// `vrrp_sync_group`.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SyncGroup {
     pub name: String,
     /// Names of instances; all exist. A group without any is left out of the model.

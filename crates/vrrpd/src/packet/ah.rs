@@ -73,12 +73,24 @@ pub fn encapsulate(header: &Ipv4Header, seal: Seal, message: &[u8]) -> Vec<u8> {
     payload.extend_from_slice(&[0; ICV_LEN]);
     payload.extend_from_slice(message);
     let mut packet = ipv4::encapsulate(&Ipv4Header { protocol: IPPROTO_AH, ..*header }, &payload);
-    let value = check_value(seal.secret, &packet, message);
+    reseal(&mut packet, seal);
+    packet
+}
+
+/// Gives a packet of [`encapsulate`] another number, in place; what is no such packet stays as it is.
+pub fn reseal(packet: &mut [u8], seal: Seal) {
     let at = ipv4::HEADER_LEN + ICV_AT;
+    if packet.len() < at + ICV_LEN {
+        return;
+    }
+    if let Some(number) = packet.get_mut(at - 4..at) {
+        number.copy_from_slice(&seal.sequence.to_be_bytes());
+    }
+    let message = packet.get(at + ICV_LEN..).unwrap_or_default();
+    let value = check_value(seal.secret, packet, message);
     if let (Some(value), Some(field)) = (value, packet.get_mut(at..at + ICV_LEN)) {
         field.copy_from_slice(&value);
     }
-    packet
 }
 
 /// Whether the header of `packet` (from its IP header on) was made with `secret` for it. `message` is the VRRP
@@ -147,6 +159,17 @@ mod tests {
         assert_eq!(message, b"message!");
         assert!(is_genuine(SECRET, &packet, message));
         assert!(!is_genuine(*b"secret13", &packet, message));
+    }
+
+    #[test]
+    fn a_packet_that_gets_another_number_is_as_if_made_with_it() {
+        let (group, seal) = (Ipv4Addr::new(224, 0, 0, 18), Seal { secret: SECRET, sequence: 4711 });
+        let mut resealed = packet(group);
+        reseal(&mut resealed, seal);
+        assert_eq!(resealed, encapsulate(&header(group, 255), seal, b"message!"));
+        let mut short = [0x45; 40];
+        reseal(&mut short, seal);
+        assert_eq!(short, [0x45; 40]);
     }
 
     #[test]

@@ -34,6 +34,14 @@ impl std::fmt::Debug for Secret {
 }
 
 impl Secret {
+    /// Bytes of one.
+    pub const LEN: usize = 64;
+
+    /// All of them, with the padding.
+    pub fn bytes(&self) -> &[u8] {
+        self.0.as_flattened()
+    }
+
     /// The first 64 bytes of `bytes`.
     pub fn new(bytes: &[u8]) -> Self {
         let mut secret = [[0; 32]; 2];
@@ -70,20 +78,34 @@ impl Signer {
     pub fn sign(&self, source: IpAddr, destination: IpAddr, message: &[u8]) -> Vec<u8> {
         let mut signed = Vec::with_capacity(message.len() + TRAILER_LEN);
         signed.extend_from_slice(message);
-        signed.extend_from_slice(&[TRAILER_TYPE, self.key_id, 0, 0]);
-        signed.extend_from_slice(&self.sequence.to_be_bytes());
-        let value = value(&self.secret, source, &signed).unwrap_or_default();
-        signed.extend_from_slice(&value);
+        signed.extend_from_slice(&[0; TRAILER_LEN]);
+        self.sign_in_place(source, destination, &mut signed);
+        signed
+    }
+
+    /// Writes the trailer of a message that ends with room for it, or with another trailer.
+    pub fn sign_in_place(&self, source: IpAddr, destination: IpAddr, signed: &mut [u8]) {
+        let Some((_, trailer)) = signed.len().checked_sub(TRAILER_LEN).map(|at| signed.split_at_mut(at))
+        else {
+            return;
+        };
+        let numbers = self.sequence.to_be_bytes();
+        let head = [TRAILER_TYPE, self.key_id, 0, 0].into_iter().chain(numbers);
+        trailer.iter_mut().zip(head).for_each(|(to, from)| *to = from);
+        let at = signed.len() - VALUE_LEN;
+        let value = value(&self.secret, source, signed.get(..at).unwrap_or_default()).unwrap_or_default();
+        if let Some(field) = signed.get_mut(at..) {
+            field.copy_from_slice(&value);
+        }
         if source.is_ipv6()
             && let Some(field) = signed.get_mut(6..8)
         {
             field.fill(0);
-            let sum = pseudo_header(source, destination, signed.len()).add(&signed).value();
+            let sum = pseudo_header(source, destination, signed.len()).add(signed).value();
             if let Some(field) = signed.get_mut(6..8) {
                 field.copy_from_slice(&sum.to_be_bytes());
             }
         }
-        signed
     }
 }
 
@@ -232,6 +254,23 @@ mod tests {
             let message = &packet[..packet.len() - TRAILER_LEN];
             assert_eq!(signer.sign(source, destination, message), packet);
         }
+    }
+
+    #[test]
+    fn a_message_that_is_signed_again_is_as_if_signed_so_at_first() {
+        for (source, destination, packet) in captured() {
+            let signer = Signer { key_id: 7, secret: secret(), sequence: peek_sequence(&packet).unwrap() };
+            let mut again = packet.clone();
+            Signer { sequence: 1, ..signer }.sign_in_place(source, destination, &mut again);
+            assert_ne!(again, packet);
+            signer.sign_in_place(source, destination, &mut again);
+            assert_eq!(again, packet);
+        }
+        signer_of_nothing().sign_in_place([127, 0, 0, 1].into(), [127, 0, 0, 1].into(), &mut [0; 27]);
+    }
+
+    fn signer_of_nothing() -> Signer {
+        Signer { key_id: 7, secret: secret(), sequence: 0 }
     }
 
     #[test]

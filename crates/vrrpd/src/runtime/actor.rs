@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::IpAddr,
+    pin::Pin,
     rc::Rc,
     sync::Arc,
 };
@@ -76,12 +77,17 @@ pub enum Ended {
 pub struct Reading {
     /// What it says.
     pub config: Config,
+    /// The same as the next worker will read it.
+    pub text: Vec<u8>,
     /// What there is to say about it; it is in the log already.
     pub messages: Vec<String>,
 }
 
-/// How the actor reads the configuration again; an error is what is wrong with it, and in the log already.
-pub type Reread = Box<dyn FnMut(&Log) -> Result<Reading, Vec<String>>>;
+/// A reading under way; an error is what is wrong with the configuration, and in the log already.
+pub type Read = Pin<Box<dyn Future<Output = Result<Reading, Vec<String>>>>>;
+
+/// How the actor has the configuration read again, beside its own work.
+pub type Reread = Box<dyn FnMut(Log) -> Read>;
 
 /// Things the command line decides.
 pub struct Options {
@@ -269,7 +275,7 @@ impl Actor {
         for index in 0..self.instances.len() {
             self.start_instance(index, &tracked).await;
         }
-        self.record_all(false);
+        self.record_all();
         self.trackers = Some(Trackers::start(&self.config, &self.stimuli));
         Ok(())
     }

@@ -10,7 +10,10 @@ use crate::net::{Channel, Listener, Transmitter};
 use crate::status::{self, Snapshot, View};
 use crate::vrrp::{Event, Router, State, Steering};
 
-use super::{actor::Actor, turn::Service};
+use super::{
+    actor::{Actor, Reading},
+    service::{Purpose, Service},
+};
 
 /// Names listed in an answer to a wrong one.
 const NAMES_SHOWN_MAX: usize = 20;
@@ -24,6 +27,15 @@ impl Actor {
             tokio::task::spawn_blocking(told);
             return;
         }
+        let purpose = match question.command {
+            _ if service.is_stopping() => None,
+            Command::Plan => Some(Purpose::Plan as fn(_) -> _),
+            Command::Reload => Some(Purpose::Reload as fn(_) -> _),
+            _ => None,
+        };
+        if let Some(purpose) = purpose {
+            return self.want_reading(purpose(question.answer), service);
+        }
         let answer = self.answer_to(question.command, service).await;
         // Who does not wait for the answer does not want it.
         let _ = question.answer.send(answer);
@@ -35,18 +47,13 @@ impl Actor {
         }
         match command {
             Command::Help => Ok(admin::help()),
-            Command::Status | Command::Json | Command::Stats | Command::Data | Command::Metrics => {
-                Err("there is no answer".to_owned())
-            }
-            Command::Plan => {
-                let reading = service.read(&self.log).map_err(|reasons| reasons.join("\n"))?;
-                Ok(verdict(
-                    &reading.messages,
-                    &differences(&self.as_read, &reading.config),
-                    "nothing would change",
-                ))
-            }
-            Command::Reload => self.reload_from_file(service).await,
+            Command::Status
+            | Command::Json
+            | Command::Stats
+            | Command::Data
+            | Command::Metrics
+            | Command::Plan
+            | Command::Reload => Err("there is no answer".to_owned()),
             Command::Garp(name) => self.announce_by_hand(name.as_deref()),
             Command::Priority(name, priority) => {
                 self.steer(Some(&name), Steering::Priority(priority), "priority set").await
@@ -89,14 +96,53 @@ impl Actor {
         self.listeners.iter().map(pair).collect()
     }
 
-    /// Reads the file and goes over to it; the answer says what changed, or why nothing did.
-    pub(super) async fn reload_from_file(&mut self, service: &mut Service) -> Answer {
-        service.reloading();
-        self.log.info("Reloading ...");
-        let answer = match service.read(&self.log) {
+    /// Has the file read; adverts leave and come meanwhile.
+    pub(super) fn want_reading(&mut self, purpose: Purpose, service: &mut Service) {
+        if service.is_stopping() {
+            return;
+        }
+        if !matches!(purpose, Purpose::Plan(_)) {
+            service.reloading();
+            self.log.info("Reloading ...");
+        }
+        service.want_reading(purpose, &self.log);
+    }
+
+    /// Makes use of what was read.
+    pub(super) async fn have_read(
+        &mut self,
+        purpose: Purpose,
+        reading: Result<Reading, Vec<String>>,
+        service: &mut Service,
+    ) {
+        let (answer, to) = match purpose {
+            Purpose::Plan(to) => (self.plan(reading), Some(to)),
+            Purpose::Reload(to) => (self.reload_as_read(reading, service).await, Some(to)),
+            Purpose::Signal => (self.reload_as_read(reading, service).await, None),
+        };
+        if let Some(to) = to {
+            // Who does not wait for the answer does not want it.
+            let _ = to.send(answer);
+        }
+        service.read_on(&self.log);
+    }
+
+    fn plan(&self, reading: Result<Reading, Vec<String>>) -> Answer {
+        let reading = reading.map_err(|reasons| reasons.join("\n"))?;
+        let changes = differences(&self.as_read, &reading.config);
+        Ok(verdict(&reading.messages, &changes, "nothing would change"))
+    }
+
+    /// Goes over to what was read; the answer says what changed, or why nothing did.
+    async fn reload_as_read(
+        &mut self,
+        reading: Result<Reading, Vec<String>>,
+        service: &mut Service,
+    ) -> Answer {
+        let answer = match reading {
             Ok(reading) => {
                 let changes = differences(&self.as_read, &reading.config);
-                self.go_over_to(reading.config)
+                self.go_over_to(reading.config, &reading.text)
                     .await
                     .map(|()| verdict(&reading.messages, &changes, "nothing changed"))
             }
@@ -122,10 +168,13 @@ impl Actor {
         answer.map_err(|reason| format!("reload refused, the configuration in use stays:\n{reason}"))
     }
 
-    async fn go_over_to(&mut self, config: Config) -> Result<(), String> {
+    async fn go_over_to(&mut self, config: Config, text: &[u8]) -> Result<(), String> {
         let as_read = Arc::new(config.clone());
         self.save_state(".pre");
         Box::pin(self.reload(config)).await?;
+        if let Some(Err(error)) = self.board.as_ref().map(|board| board.write_configuration(text)) {
+            self.log.warning(&format!("cannot keep the configuration for after a crash: {error}"));
+        }
         self.as_read = as_read;
         self.save_state(".post");
         self.services.open(&self.config.global, &self.questions, &self.log);

@@ -14,6 +14,7 @@ mod links;
 pub mod outside;
 mod paths;
 mod reload;
+mod service;
 pub mod signals;
 mod statics;
 mod surroundings;

@@ -83,7 +83,7 @@ impl Actor {
         self.drop_unused_listeners();
         self.remove_vmacs(&former_vmacs).await;
         self.advertise_all().await;
-        self.record_all(true);
+        self.record_all();
         if self.config.global.fifo_write_states_on_reload {
             self.remind_fifos();
         }

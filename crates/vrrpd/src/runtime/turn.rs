@@ -2,23 +2,20 @@
 
 use std::time::Duration;
 
-use hacore::{
-    process::sd_notify::Notifier,
-    time::{monotonic_us, wall_us},
-};
+use hacore::time::{monotonic_us, wall_us};
 use tokio::sync::mpsc;
 
 use crate::admin;
-use crate::logging::Log;
 use crate::net::{Channel, Inbound};
 use crate::netlink::Monitor;
 use crate::packet;
 use crate::vrrp::{Ending, Event};
 
 use super::{
-    actor::{Actor, Ended, Inbox, Options, Reading, Reread, StartError},
+    actor::{Actor, Ended, Inbox, Options, StartError},
     instance::Instance,
     outside::Stimulus,
+    service::{Purpose, Service},
     signals::{Request, Signals},
     timer::Timer,
 };
@@ -33,49 +30,6 @@ const CATCH_UP_ROUNDS_MAX: usize = 16;
 const BATCH_MAX: usize = 64;
 /// How long notify scripts may run on when the daemon ends.
 const SCRIPTS_END_MAX: Duration = Duration::from_secs(5);
-
-/// What only the loop needs: whom to tell how it goes, and how to read the configuration.
-pub(super) struct Service {
-    notifier: Option<Notifier>,
-    main_pid: u32,
-    reread: Reread,
-    stopping: bool,
-}
-
-impl Service {
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stopping
-    }
-
-    pub(super) fn read(&mut self, log: &Log) -> Result<Reading, Vec<String>> {
-        (self.reread)(log)
-    }
-
-    pub(super) fn reloading(&self) {
-        if let Some(notifier) = &self.notifier {
-            notifier.reloading();
-        }
-    }
-
-    pub(super) fn ready(&self, status: &str) {
-        if let Some(notifier) = &self.notifier {
-            notifier.ready_as(self.main_pid, status);
-        }
-    }
-
-    fn status(&self, status: &str) {
-        if let Some(notifier) = &self.notifier {
-            notifier.status(status);
-        }
-    }
-
-    fn stop(&mut self) {
-        if let Some(notifier) = self.notifier.as_ref().filter(|_| !self.stopping) {
-            notifier.stopping();
-        }
-        self.stopping = true;
-    }
-}
 
 impl Actor {
     /// Runs until a signal ends it.
@@ -92,7 +46,7 @@ impl Actor {
         let Inbox { mut datagrams, mut stimuli, mut questions } = inbox;
         let mut timer = Timer::new()?;
         let Options { config_file, admin, reread, on_ready, main_pid } = options;
-        let mut service = Service { notifier: Notifier::from_env(), main_pid, reread, stopping: false };
+        let mut service = Service::new(main_pid, reread);
         self.life.config_file = config_file;
         self.services = admin::Services::new(admin);
         self.services.open(&self.config.global, &self.questions, &self.log);
@@ -113,7 +67,7 @@ impl Actor {
             if std::mem::take(&mut self.status_is_old) {
                 service.status(&self.status_line());
             }
-            if service.stopping && self.domain.is_finished() {
+            if service.is_stopping() && self.domain.is_finished() {
                 break;
             }
             if let Err(error) = monitor.watch_paths(&self.config) {
@@ -131,24 +85,20 @@ impl Actor {
                 }
                 Some(change) = monitor.next() => self.changed(change).await,
                 Some(stimulus) = stimuli.recv() => match stimulus {
-                    Stimulus::Reload if service.stopping => {}
-                    Stimulus::Reload => {
-                        // The log has the verdict.
-                        let _ = self.reload_from_file(&mut service).await;
-                    }
+                    Stimulus::Reload => self.want_reading(Purpose::Signal, &mut service),
                     other => self.stimulus(other).await,
                 },
                 Some(question) = questions.recv() => self.answer(question, &mut service).await,
+                (purpose, reading) = service.next_reading() => {
+                    self.have_read(purpose, reading, &mut service).await;
+                }
                 request = signals.next() => match request {
                     Request::Stop => {
                         service.stop();
                         self.stop().await;
                     }
-                    Request::Reload if !service.stopping => {
-                        // The log has the verdict.
-                        let _ = self.reload_from_file(&mut service).await;
-                    }
-                    Request::Reload => {}
+                    // The log has the verdict.
+                    Request::Reload => self.want_reading(Purpose::Signal, &mut service),
                     Request::DumpData => self.dump(crate::status::Dump::Data),
                     Request::DumpStats => self.dump(crate::status::Dump::Stats),
                     Request::ClearStats => self.dump(crate::status::Dump::ClearStats),

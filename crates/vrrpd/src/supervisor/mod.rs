@@ -1,5 +1,5 @@
 //! The process whose number is in the pid file: it starts the worker, hands its signals on, and starts the next one when
-//! it dies. It has one thread, no runtime, and reads no configuration.
+//! it dies. It has one thread and no runtime, reads no configuration, and takes no memory after its start.
 //!
 //! ```text
 //!   signal ──▶ supervisor ── forwards ──▶ worker ── writes ──▶ board (memory file)
@@ -12,9 +12,10 @@
 
 pub mod farewell;
 pub mod record;
+pub mod will;
 
 use std::{
-    io,
+    fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
@@ -38,7 +39,9 @@ use nix::{
 use crate::logging::Log;
 use crate::runtime::signals::FORWARDED;
 
-pub use record::{Board, Farewell, HostRecord, Record};
+pub use farewell::Reserve;
+pub use record::{Board, HostRecord, Record};
+pub use will::Will;
 
 /// So many deaths within [`DEATHS_WITHIN_US`] and no worker is started again.
 const DEATHS_MAX: usize = 5;
@@ -81,12 +84,14 @@ impl End {
     fn is_death(self) -> bool {
         matches!(self, End::Killed(_) | End::Exited(PANIC_STATUS))
     }
+}
 
-    fn text(self) -> String {
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            End::Exited(code) => format!("exited with status {code}"),
-            End::Killed(Some(signal)) => format!("died of {signal}"),
-            End::Killed(None) => "died".to_owned(),
+            End::Exited(code) => write!(f, "exited with status {code}"),
+            End::Killed(Some(signal)) => write!(f, "died of {signal}"),
+            End::Killed(None) => f.write_str("died"),
         }
     }
 }
@@ -96,6 +101,7 @@ impl End {
 struct Supervisor {
     signals: HeldSignals,
     board: Board,
+    reserve: Reserve,
     worker: Pid,
     starts: usize,
     /// When workers died, the latest last.
@@ -111,6 +117,7 @@ struct Supervisor {
 pub fn run(
     readiness: Option<Readiness>,
     respawn: bool,
+    board: Board,
     log: &Log,
     mut work: impl FnMut(Start) -> u8,
 ) -> io::Result<u8> {
@@ -118,7 +125,8 @@ pub fn run(
     let signals = HeldSignals::hold(&numbers)?;
     let mut supervisor = Supervisor {
         signals,
-        board: Board::new()?,
+        reserve: Reserve::new(board.try_clone()?),
+        board,
         worker: getpid(),
         starts: 0,
         deaths_us: Vec::with_capacity(DEATHS_MAX + 1),
@@ -130,13 +138,16 @@ pub fn run(
         if supervisor.is_final(end, respawn) {
             return Ok(supervisor.finish(end, log));
         }
-        log.warning(&format!("The VRRP process {} {}: restarting it", supervisor.worker, end.text()));
+        log.say(format_args!("The VRRP process {} {end}: restarting it", supervisor.worker));
         let pause_ms = PAUSES_MS.get(supervisor.deaths_us.len() - 1).copied().unwrap_or_default();
         supervisor.pause(Duration::from_millis(pause_ms))?;
         if supervisor.stopping {
             return Ok(supervisor.finish(end, log));
         }
-        supervisor.start(None, &mut work)?;
+        if let Err(error) = supervisor.start(None, &mut work) {
+            log.say(format_args!("no process can be started: {}", farewell::code(&error)));
+            return Ok(supervisor.finish(end, log));
+        }
     }
 }
 
@@ -222,7 +233,7 @@ impl Supervisor {
         self.deaths_us.len() >= DEATHS_MAX
     }
 
-    fn finish(&self, end: End, log: &Log) -> u8 {
+    fn finish(&mut self, end: End, log: &Log) -> u8 {
         match end {
             End::Exited(0) => return 0,
             End::Exited(code) if !end.is_death() && self.starts == 1 => {
@@ -231,18 +242,19 @@ impl Supervisor {
             }
             End::Exited(_) | End::Killed(_) => {}
         }
-        log.warning(&format!("The VRRP process {} {}: it is not started again", self.worker, end.text()));
+        log.say(format_args!("The VRRP process {} {end}: it is not started again", self.worker));
         self.say_farewell(log);
         if self.stopping { 0 } else { EXIT_WORKER_LOST }
     }
 
     /// Waits for the new masters, unless somebody wants the end at once.
-    fn say_farewell(&self, log: &Log) {
+    fn say_farewell(&mut self, log: &Log) {
+        let signals = self.signals;
         let asked = || {
-            let signal = self.signals.wait(Some(Duration::ZERO));
+            let signal = signals.wait(Some(Duration::ZERO));
             matches!(signal, Ok(Some(libc::SIGTERM | libc::SIGINT)))
         };
-        farewell::say(&self.board.read(), &self.board.read_host(), log, asked);
+        self.reserve.say_farewell(log, asked);
     }
 
     /// Waits, but not longer than until somebody wants the end.

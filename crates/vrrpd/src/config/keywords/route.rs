@@ -171,7 +171,7 @@ const fn metric(name: &'static str, _attribute: u16, doc: &'static str) -> Keywo
         let Some((name, attribute)) = s.previous().and_then(metric_attribute) else { return };
         let lock = s.take_if("lock");
         if let Some(value) = number(s, c, name, i64::from(u32::MAX)) {
-            line.spec.metrics.push(RouteMetric { name, attribute, value, lock });
+            line.spec.metrics.push(RouteMetric { name: name.into(), attribute, value, lock });
         }
     })
 }

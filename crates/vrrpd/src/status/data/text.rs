@@ -150,7 +150,7 @@ pub fn route_text(spec: &RouteSpec) -> String {
     }
     out.flag(spec.features_ecn, "features ecn");
     for metric in &spec.metrics {
-        out.word(metric.name);
+        out.word(&metric.name);
         out.flag(metric.lock, "lock");
         out.word(metric.value);
     }
