@@ -4,6 +4,7 @@
 
 pub mod daemon;
 pub mod environment;
+pub mod flood;
 pub mod lab;
 pub mod log_catcher;
 pub mod oracle;

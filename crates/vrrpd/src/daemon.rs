@@ -36,6 +36,11 @@ use crate::{
 /// Where pid files are with `use_pid_dir`, `instance` or `net_namespace`.
 const PID_FOLDER: &str = "/run/keepalived";
 
+/// Stack of the threads that write dumps and understand configurations, bytes: locked memory counts all of it.
+const HELPER_STACK_BYTES: usize = 1 << 20;
+/// So many of them at most.
+const HELPERS_MAX: usize = 8;
+
 /// Exit status: graceful end.
 pub const EXIT_OK: u8 = 0;
 /// Exit status: something of the system failed.
@@ -239,7 +244,12 @@ fn configuration(board: &Board) -> io::Result<Config> {
 }
 
 fn serve(options: &Options, config: Config, log: &Log, start: Start) -> u8 {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .thread_stack_size(HELPER_STACK_BYTES)
+        .max_blocking_threads(HELPERS_MAX)
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             log.warning(&format!("cannot start: {error}"));

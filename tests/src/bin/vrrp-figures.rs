@@ -1,10 +1,11 @@
 //! Figures of a keepalived-compatible daemon that the failover benchmark has no scenario for:
-//! `vrrp-figures reloads|killed|frozen|stress PROGRAM [COUNT]`, as root, in network namespaces of its own.
+//! `vrrp-figures reloads|killed|frozen|stress|flood PROGRAM [COUNT]`, as root, in network namespaces of its own.
 //!
 //! * `reloads`: COUNT reloads of a master (the same file, a changed one, a broken one in turn) under a ping every 2 ms.
 //! * `killed`: COUNT times SIGKILL to the process in the VRRP pid file, under a ping every 2 ms.
 //! * `frozen`: SIGSTOP to everything of a master: how long until only its backup has the address.
 //! * `stress`: COUNT seconds of adverts every 100 ms and every 10 ms with every core busy: the latest of them.
+//! * `flood`: COUNT seconds of 100,000 wrong packets a second to a master and its backup.
 #![allow(
     clippy::disallowed_methods,
     reason = "a measurement lasts a given time; nothing waits for an event here"
@@ -143,11 +144,11 @@ fn frozen(program: &Path, _: usize) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Gaps between adverts that arrive at the second host, seconds.
+/// Gaps between adverts of the first host that arrive at the second one, seconds.
 fn gaps(segment: &Segment, time: Duration) -> anyhow::Result<Vec<f64>> {
     let node = segment.node(Host::Two);
-    let words =
-        ["netns", "exec", &node, "tcpdump", "-i", INTERFACE, "-ttnnl", "--immediate-mode", "ip proto 112"];
+    let filter = "ip proto 112 and src host 10.99.0.1";
+    let words = ["netns", "exec", &node, "tcpdump", "-i", INTERFACE, "-ttnnl", "--immediate-mode", filter];
     let mut tcpdump = Daemon::start(Path::new("ip"), &words, &[])?;
     std::thread::sleep(time);
     tcpdump.signal(Signal::SIGINT)?;
@@ -194,10 +195,52 @@ fn stress(program: &Path, seconds: usize) -> anyhow::Result<String> {
     Ok(text)
 }
 
+/// Processor time of a program and all that it started, seconds, and their resident memory, kB.
+fn usage(daemon: &Daemon) -> (f64, u64) {
+    let number = |pid: u32, file: &str, key: &str| -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+        line.trim_start_matches(key).split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0)
+    };
+    let of = |pid: u32| (number(pid, "schedstat", ""), number(pid, "status", "VmRSS:"));
+    let all = family(daemon.pid()).into_iter().map(of);
+    let (time_ns, memory_kb) = all.fold((0, 0), |(a, b), (c, d)| (a + c, b + d));
+    (time_ns as f64 / 1e9, memory_kb)
+}
+
+fn flooded(program: &Path, seconds: usize) -> anyhow::Result<String> {
+    const RATE: u64 = 100_000;
+    let (segment, master, backup) = pair(program, "version 3\n advert_int 0.1")?;
+    let before = [usage(&master), usage(&backup)];
+    let time = Duration::from_secs(seconds as u64);
+    let (sent, gaps) = std::thread::scope(|scope| {
+        let flood = scope.spawn(|| testkit::flood::from_the_switch(&segment, RATE, time));
+        let gaps = gaps(&segment, time);
+        (flood.join(), gaps)
+    });
+    let Ok(sent) = sent else { bail!("the flood panicked") };
+    let mut late: Vec<f64> = gaps?.into_iter().map(|gap| (gap - 0.1) * 1000.0).collect();
+    late.sort_by(f64::total_cmp);
+    let after = [usage(&master), usage(&backup)];
+    let entered = |daemon: &Daemon| daemon.output().matches("Entering").count();
+    let line = |name: &str, before: (f64, u64), after: (f64, u64)| {
+        let share = (after.0 - before.0) / time.as_secs_f64() * 100.0;
+        format!("{name} {share:.0} % of a core, {} -> {} kB", before.1, after.1)
+    };
+    Ok(format!(
+        "{} packets a second, states entered {:?} (2, 1 without a change), adverts late by at most {:.2} ms, {}, {}",
+        sent? / seconds as u64,
+        (entered(&master), entered(&backup)),
+        late.last().copied().unwrap_or(f64::NAN),
+        line("master", before[0], after[0]),
+        line("backup", before[1], after[1]),
+    ))
+}
+
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (Some(what), Some(program)) = (arguments.first(), arguments.get(1)) else {
-        bail!("usage: vrrp-figures reloads|killed|frozen|stress PROGRAM [COUNT]");
+        bail!("usage: vrrp-figures reloads|killed|frozen|stress|flood PROGRAM [COUNT]");
     };
     let program = std::fs::canonicalize(PathBuf::from(program)).context("no such program")?;
     let count = |default| arguments.get(2).and_then(|text| text.parse().ok()).unwrap_or(default);
@@ -206,6 +249,7 @@ fn main() -> anyhow::Result<()> {
         "killed" => killed(&program, count(5))?,
         "frozen" => frozen(&program, 1)?,
         "stress" => stress(&program, count(20))?,
+        "flood" => flooded(&program, count(10))?,
         other => bail!("no figures of '{other}'"),
     };
     writeln!(std::io::stdout(), "{what} {}: {figures}", program.display())?;

@@ -32,7 +32,12 @@ pub fn apply(settings: &ProcessSettings) -> Vec<String> {
         note("vrrp_priority", set_nice(nice).map_err(|error| error.to_string()));
     }
     if settings.no_swap {
-        let locked = mlockall(MlockAllFlags::MCL_CURRENT | MlockAllFlags::MCL_FUTURE);
+        // Pages stay from their first use on; whole stacks and the code of rare cases need not be there for that.
+        let locked = mlockall(
+            MlockAllFlags::MCL_CURRENT
+                | MlockAllFlags::MCL_FUTURE
+                | MlockAllFlags::from_bits_retain(nix::libc::MCL_ONFAULT),
+        );
         note("vrrp_no_swap", locked.map_err(|error| format!("{error} (needs CAP_IPC_LOCK)")));
     }
     if let Some(priority) = settings.rt_priority {

@@ -67,6 +67,15 @@ impl Instance {
         }
     }
 
+    /// Whether a configuration is one of this instance: whether [`Self::identity`] would be the same.
+    pub fn is_of(&self, model: &VrrpInstance) -> bool {
+        let vmac = |model: &VrrpInstance| model.vmac.as_ref().and_then(|vmac| vmac.name.clone());
+        self.model.vrid == model.vrid
+            && self.model.family == model.family
+            && self.model.interface == model.interface
+            && vmac(&self.model) == vmac(model)
+    }
+
     /// Name of its vmac, if it has one.
     pub fn vmac(&self) -> Option<&str> {
         self.model.vmac.as_ref()?.name.as_deref()

@@ -45,8 +45,7 @@ impl Actor {
         let (mut kept, mut routers) = (Vec::new(), Vec::new());
         for (model, settings) in config.vrrp_instances.iter().zip(settings) {
             let mut instance = Instance::new(model.clone());
-            let identity = instance.identity();
-            let position = old.iter().position(|(before, _)| before.identity() == identity);
+            let position = old.iter().position(|(before, _)| before.is_of(model));
             match position.map(|position| old.swap_remove(position)) {
                 Some((before, mut router)) => {
                     router.reconfigure(settings);
@@ -249,9 +248,7 @@ impl Actor {
     async fn remove_instances_missing_in(&mut self, config: &Config) {
         for index in 0..self.instances.len() {
             let Some(instance) = self.instances.get(index) else { continue };
-            let identity = instance.identity();
-            let stays =
-                config.vrrp_instances.iter().any(|model| Instance::new(model.clone()).identity() == identity);
+            let stays = config.vrrp_instances.iter().any(|model| instance.is_of(model));
             if stays {
                 continue;
             }
