@@ -128,7 +128,6 @@ const LINES: &[&str] = &[
     "shutdown sessions server be/nope",
     "shutdown frontend nope",
     "show errors nosuch",
-    "show events foo",
     "trace foo",
     "show peers",
     "show peers foo",
@@ -192,7 +191,7 @@ fn answers(program: &Path) -> Vec<String> {
     let admin = daemon.path("admin");
     // The first check is over: the server that is checked is down.
     let checked = || ask(&admin, "show stat be 4 1").filter(|answer| answer.contains(",DOWN,"));
-    wait::until(wait::LIMIT, checked).unwrap();
+    wait::until(wait::LIMIT, checked).unwrap_or_else(|| panic!("{}: {}", program.display(), daemon.output()));
     let answer = |line: &&str| match line.strip_prefix("U:") {
         Some(line) => ask(&daemon.path("user"), line).unwrap(),
         None => ask(&admin, line).unwrap(),

@@ -200,13 +200,15 @@ fn paused_listeners_free_their_ports_and_listen_again() {
     daemon.await_listening(address).unwrap();
     let refused = || TcpStream::connect(address).is_err().then_some(());
     let socket = daemon.path("s");
+    ask(&socket, "show info");
     let state =
         || ask(&socket, "show stat f 1 -1").lines().nth(1).unwrap().split(',').nth(17).unwrap().to_owned();
     for round in 0..2 {
+        if round == 1 {
+            assert_eq!(try_ask(&socket, "disable frontend f").as_deref(), Some("\n"));
+        }
         if round == 0 {
             daemon.signal(Signal::SIGTTOU).unwrap();
-        } else {
-            assert_eq!(try_ask(&socket, "disable frontend f").as_deref(), Some("\n"));
         }
         wait::until(wait::LIMIT, refused).unwrap();
         assert_eq!(state(), "PAUSED");
@@ -249,9 +251,10 @@ fn grace_keeps_listening_and_hard_stop_after_ends_what_does_not() {
     let address = port::free_tcp().unwrap();
     let text = exposing(address).replace("global\n", "global\n  grace 1h\n  hard-stop-after 100ms\n");
     let mut daemon = Daemon::proxy(&proxyd(), &text).unwrap();
-    daemon.await_listening(address).unwrap();
-    daemon.signal(Signal::SIGUSR1).unwrap();
     let socket = daemon.path("s");
+    // It heeds signals before it answers.
+    ask(&socket, "show info");
+    daemon.signal(Signal::SIGUSR1).unwrap();
     wait::until(wait::LIMIT, || ask(&socket, "show info").contains("Stopping: 1").then_some(())).unwrap();
     assert_eq!(status(address).as_deref(), Some("200"));
     drop(daemon);
@@ -279,6 +282,7 @@ fn an_admin_socket_of_the_next_process_is_not_removed_by_the_one_before() {
         daemon
     });
     let mut one = one;
+    ask(&socket, "show info");
     one.signal(Signal::SIGTERM).unwrap();
     one.await_end().unwrap();
     assert!(ask(&socket, "show info").contains(&format!("\nPid: {}\n", two.pid())));

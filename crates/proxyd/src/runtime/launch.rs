@@ -18,7 +18,7 @@ use hacore::process::privileges::{PrivilegeError, Privileges, find_group, find_u
 use hacore::process::rlimit::{open_files, raise_open_files};
 use hacore::process::sd_notify::{Notifier, watchdog_interval};
 use hacore::process::signals;
-use tokio::signal::unix::SignalKind;
+use tokio::signal::unix::{Signal as Stream, SignalKind};
 use tokio::sync::mpsc;
 
 use super::inbox::Message;
@@ -118,6 +118,9 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
         // After the privileges: changing them forgets it. Without its master nobody could steer this process.
         nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM).map_err(one)?;
     }
+    // Whoever sees it serve may signal it.
+    let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(one)?;
+    let signals = tokio.block_on(async { Signals::new() }).map_err(one)?;
     let runtime = Runtime::start(&snapshot, &listeners, &options.tag, &mut outlets).map_err(one)?;
     let logs = LogService::start(&snapshot, &mut outlets, forward_sockets).map_err(one)?;
     let (requests, wishes) = tokio::sync::mpsc::channel(reload::WAITING_MAX);
@@ -143,7 +146,7 @@ fn try_launch(config: Config, options: &LaunchOptions) -> Result<(), Vec<String>
     }
     let reloader = Reloader::new(read, config, listeners, outlets, logs, &options.tag);
     let mut daemon = Daemon { runtime, services, reloader, state_log, notifier };
-    let ended = daemon.serve(wishes);
+    let ended = daemon.serve(&tokio, signals, wishes);
     let Daemon { runtime, services, notifier, reloader, .. } = daemon;
     if let Some(notifier) = &notifier {
         notifier.stopping();
@@ -295,6 +298,34 @@ fn end_predecessors(options: &LaunchOptions) {
     each(&options.terminate_pids, Signal::SIGTERM);
 }
 
+/// The signals that it heeds.
+struct Signals {
+    terminate: Stream,
+    interrupt: Stream,
+    soft: Stream,
+    hangup: Stream,
+    reload: Stream,
+    pause: Stream,
+    resume: Stream,
+}
+
+impl Signals {
+    /// Needs a runtime.
+    fn new() -> std::io::Result<Self> {
+        signals::ignore(SignalKind::pipe().as_raw_value())?;
+        signals::ignore(nix::libc::SIGQUIT)?;
+        Ok(Self {
+            terminate: signals::stream(SignalKind::terminate().as_raw_value())?,
+            interrupt: signals::stream(SignalKind::interrupt().as_raw_value())?,
+            soft: signals::stream(SignalKind::user_defined1().as_raw_value())?,
+            hangup: signals::stream(SignalKind::hangup().as_raw_value())?,
+            reload: signals::stream(SignalKind::user_defined2().as_raw_value())?,
+            pause: signals::stream(nix::libc::SIGTTOU)?,
+            resume: signals::stream(nix::libc::SIGTTIN)?,
+        })
+    }
+}
+
 /// The serving process.
 struct Daemon {
     runtime: Runtime,
@@ -308,34 +339,29 @@ impl Daemon {
     /// Waits for the signals: SIGTERM and SIGINT end at once, SIGUSR1 lets requests finish, SIGUSR2 reloads, SIGTTOU and
     /// SIGTTIN pause and resume the listeners. SIGHUP dumps the state and reloads: the one is what HAProxy's worker does,
     /// the other what its master does.
-    fn serve(&mut self, mut wishes: mpsc::Receiver<Request>) -> std::io::Result<()> {
-        let tokio = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    fn serve(
+        &mut self,
+        tokio: &tokio::runtime::Runtime,
+        mut signals: Signals,
+        mut wishes: mpsc::Receiver<Request>,
+    ) -> std::io::Result<()> {
         tokio.block_on(async {
-            let mut terminate = signals::stream(SignalKind::terminate().as_raw_value())?;
-            let mut interrupt = signals::stream(SignalKind::interrupt().as_raw_value())?;
-            let mut soft = signals::stream(SignalKind::user_defined1().as_raw_value())?;
-            signals::ignore(SignalKind::pipe().as_raw_value())?;
-            let mut hangup = signals::stream(SignalKind::hangup().as_raw_value())?;
-            let mut reload = signals::stream(SignalKind::user_defined2().as_raw_value())?;
             let mut stopping = false;
             let mut closed = false;
-            let mut pause = signals::stream(nix::libc::SIGTTOU)?;
-            let mut resume = signals::stream(nix::libc::SIGTTIN)?;
-            signals::ignore(nix::libc::SIGQUIT)?;
             let mut graced = std::pin::pin!(tokio::time::sleep(FAR_AWAY));
             let mut expired = std::pin::pin!(tokio::time::sleep(FAR_AWAY));
             let mut watchdog = tokio::time::interval(watchdog_interval().unwrap_or(FAR_AWAY));
             loop {
                 tokio::select! {
-                    _ = terminate.recv() => break,
-                    _ = interrupt.recv() => break,
-                    _ = hangup.recv() => {
+                    _ = signals.terminate.recv() => break,
+                    _ = signals.interrupt.recv() => break,
+                    _ = signals.hangup.recv() => {
                         self.state_log.dump(&self.runtime.snapshot);
                         if !stopping {
                             self.reload();
                         }
                     }
-                    _ = reload.recv(), if !stopping => {
+                    _ = signals.reload.recv(), if !stopping => {
                         self.reload();
                     }
                     Some(request) = wishes.recv() => {
@@ -353,7 +379,7 @@ impl Daemon {
                         // A client that left does not want the answer.
                         let _ = request.answer.send(answer);
                     }
-                    _ = soft.recv(), if !stopping => {
+                    _ = signals.soft.recv(), if !stopping => {
                         stopping = true;
                         self.runtime.snapshot.process.stopping.store(true, Relaxed);
                         let grace = self.runtime.snapshot.global.grace.unwrap_or_default();
@@ -365,8 +391,8 @@ impl Daemon {
                         let limit = self.runtime.snapshot.global.hard_stop_after.unwrap_or(FAR_AWAY);
                         expired.as_mut().reset(tokio::time::Instant::now() + limit);
                     }
-                    _ = pause.recv(), if !stopping => self.listen(false),
-                    _ = resume.recv(), if !stopping => self.listen(true),
+                    _ = signals.pause.recv(), if !stopping => self.listen(false),
+                    _ = signals.resume.recv(), if !stopping => self.listen(true),
                     _ = watchdog.tick() => self.watch(),
                     () = ended(&self.runtime) => break,
                     () = &mut expired, if closed => {

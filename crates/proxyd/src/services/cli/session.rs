@@ -278,14 +278,13 @@ impl Session {
             return;
         }
         out.push('\n');
-        if self.pending.is_empty() {
-            if self.settings.interactive {
-                self.write_prompt(out);
-            } else {
-                self.closing = true;
-            }
-        } else {
+        if self.settings.interactive {
+            self.write_prompt(out);
+        }
+        if !self.pending.is_empty() {
             self.begin_payload(out);
+        } else if !self.settings.interactive {
+            self.closing = true;
         }
     }
 

@@ -1,6 +1,6 @@
 //! `get var` and `set var`: the process's variables.
 
-use super::super::command::{CommandDef, Context, Level, Reply, Restriction};
+use super::super::command::{CommandDef, Context, Level, Reply, Restriction, Severity};
 use super::def;
 use crate::config::{Environment, LoadOptions, load_text};
 use crate::expr::{Sample, Scope, VarName};
@@ -36,11 +36,9 @@ fn get_var(context: &mut Context<'_>, words: &[&str]) -> Reply {
     let value = known.and_then(|known| variables(context)?.get(&known));
     match value {
         None => Reply::error("Variable not found."),
-        Some(value) => Reply::Data(format!(
-            "{name}: type={} value=<{}>\n",
-            value.sample_type().name(),
-            printable(&value)
-        )),
+        Some(value) => {
+            Reply::Data(format!("{name}: type={} value=<{}>", value.sample_type().name(), printable(&value)))
+        }
     }
 }
 
@@ -61,11 +59,12 @@ fn set_var(context: &mut Context<'_>, words: &[&str]) -> Reply {
         [name, value @ ..] => (name, "set-var", value),
     };
     match VarName::parse(name) {
-        Err(problem) => return Reply::error(problem),
+        Err(problem) => return Reply::Message(Severity::Error, problem),
         Ok(parsed) if parsed.scope != Scope::Process => {
-            return Reply::error(format!(
-                "'set var': cannot set variable '{name}', only scope 'proc' is permitted here."
-            ));
+            return Reply::Message(
+                Severity::Error,
+                format!("'set var': cannot set variable '{name}', only scope 'proc' is permitted here."),
+            );
         }
         Ok(_) => {}
     }
