@@ -234,10 +234,8 @@ pub(super) fn server_row(
     if filter.with_legends && row.wants(Column::Address) {
         row.set(Column::Address, Value::text(address_text(&server.address())));
     }
-    if filter.with_legends {
-        if let Some(cookie) = &model.cookie {
-            row.set(Column::Cookie, Value::text(cookie.clone()));
-        }
+    if let Some(cookie) = model.cookie.as_ref().filter(|_| filter.with_legends) {
+        row.set(Column::Cookie, Value::text(cookie.clone()));
     }
     Some(row)
 }

@@ -126,10 +126,9 @@ impl Position {
                 || !filter.scope.is_empty() && !filter.scope.contains(&proxy.name);
             let with_listeners = filter.with_listeners || proxy.options.socket_stats;
             let id = ProxyId(u32::try_from(self.proxy).unwrap_or(u32::MAX));
-            while !other && !proxy.disabled {
-                let place = self.place;
+            let is_wanted = !other && !proxy.disabled;
+            while let Some(object) = at(snapshot, id, self.place).filter(|_| is_wanted) {
                 self.place += 1;
-                let Some(object) = at(snapshot, id, place) else { break };
                 let kind = object.kind();
                 if matches!(object, Object::Server(_, server) if server.model.is_nameless()) {
                     continue;
