@@ -77,6 +77,8 @@ pub struct Connection {
     error: bool,
     /// Registered for output: done when a write blocks for the first time.
     output_registered: bool,
+    /// No call on the socket waits. Those that say so by themselves do without; `splice` has no word for it.
+    nonblocking: bool,
     tls: Option<Box<Transport>>,
     /// This is a stream, whose socket somebody else reads and writes.
     stream: Option<Box<H2Stream>>,
@@ -104,6 +106,7 @@ impl Connection {
             hangup: false,
             error: false,
             output_registered: false,
+            nonblocking: false,
             tls: None,
             stream: None,
             greeting: None,
@@ -232,7 +235,7 @@ impl Connection {
 
     /// A connection whose handshake is under way: writability will tell its end.
     pub fn connecting(socket: OwnedFd) -> Self {
-        Self { writable: false, output_registered: true, ..Self::accepted(socket) }
+        Self { writable: false, output_registered: true, nonblocking: true, ..Self::accepted(socket) }
     }
 
     pub fn socket(&self) -> BorrowedFd<'_> {
@@ -384,8 +387,19 @@ impl Connection {
         self.tls.is_none() && self.stream.is_none()
     }
 
+    fn never_wait(&mut self) -> Result<(), Errno> {
+        if !self.nonblocking {
+            let outcome = socket2::SockRef::from(&self.fd()).set_nonblocking(true);
+            outcome.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(0)))?;
+            self.nonblocking = true;
+        }
+        Ok(())
+    }
+
     /// Takes bytes into an empty pipe; `None` when this socket cannot be spliced.
     pub fn splice_in(&mut self, pipe: &mut Pipe, most_bytes: usize) -> Option<Received> {
+        // A socket that waits would hold the thread here until its peer sends.
+        self.never_wait().ok()?;
         Some(match pipe.fill(self.fd(), most_bytes) {
             Ok(0) => {
                 self.hangup = true;
@@ -407,11 +421,13 @@ impl Connection {
     }
 
     fn splice_out(&mut self, pipe: &mut Pipe) -> Sent {
+        if let Err(error) = self.never_wait() {
+            self.error = true;
+            return Sent::Failed(error);
+        }
         match pipe.drain(self.fd()) {
-            Ok(count) => {
-                self.writable = pipe.held_bytes() == 0;
-                Sent::Bytes(count)
-            }
+            // Whether there is more room is known when the kernel says that there is none.
+            Ok(count) => Sent::Bytes(count),
             Err(Errno::EAGAIN) => {
                 self.writable = false;
                 Sent::Bytes(0)

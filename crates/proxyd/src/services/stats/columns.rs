@@ -313,7 +313,8 @@ mod tests {
         for (place, info) in COLUMNS.iter().enumerate() {
             assert_eq!(info.column as usize, place, "{}", info.name);
             assert_eq!(Column::from_name(info.name), Some(info.column));
-            assert_eq!(info.tag.len(), 3);
+            // A fourth letter for what is only counted while it happens.
+            assert!(matches!(info.tag.len(), 3 | 4), "{}", info.name);
         }
     }
 }

@@ -151,3 +151,33 @@ fn chunked_bodies_pass_through_pipes() {
         std::thread::yield_now();
     }
 }
+
+/// A client that does not read must not keep the thread from the others.
+#[test]
+fn a_slow_reader_does_not_stop_the_thread() {
+    let origin = Origin::new();
+    let proxyd = spliced(Mode::Tcp, origin.address());
+    let mut slow = proxyd.client();
+    let mut server = origin.accept();
+    server.stream.get_mut().set_nonblocking(true).unwrap();
+    let fill = |server: &mut Client| {
+        let end = std::time::Instant::now() + PATIENCE;
+        let (mut sent, mut refused) = (0, 0);
+        // Until every buffer on the way is full.
+        while refused < 1000 {
+            assert!(std::time::Instant::now() < end);
+            match server.stream.get_mut().write(&[7; 65536]) {
+                Ok(count) => (sent, refused) = (sent + count, 0),
+                Err(_) => refused += 1,
+            }
+            std::thread::yield_now();
+        }
+        sent
+    };
+    let sent = fill(&mut server);
+    let mut other = proxyd.client();
+    other.send("hello");
+    assert_eq!(origin.accept().bytes(5), "hello");
+    // And what it has not read is still there.
+    assert!(read_exactly(&mut slow, sent).iter().all(|byte| *byte == 7));
+}
