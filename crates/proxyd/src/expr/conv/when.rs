@@ -7,7 +7,7 @@ const S: ArgKind = ArgKind::Str;
 
 pub(super) const CONVERTERS: &[Converter] =
     &[conv("when", SampleType::Any, SampleType::Same, when, "the value if a condition holds, or nothing")
-        .args(1, &[S, S, S, S])
+        .args(1, &[S, S, S])
         .check(check)];
 
 /// What the value waits for.
