@@ -300,8 +300,8 @@ pub const COLUMNS: [ColumnInfo; COLUMN_COUNT] = [
     info(Column::RequestsH2, "h2req", "MCP", None, "HTTP/2 requests"),
     info(Column::RequestsH3, "h3req", "MCP", None, "HTTP/3 requests"),
     info(Column::Protocol, "proto", "CGS", None, "transport of a listener"),
-    info(Column::SplicedIn, "h1_spliced_bytes_in", "MCPV", None, "bytes received through pipes"),
-    info(Column::SplicedOut, "h1_spliced_bytes_out", "MCPV", None, "bytes sent through pipes"),
+    info(Column::SplicedIn, "h1_spliced_bytes_in", "MCP", None, "bytes received through pipes"),
+    info(Column::SplicedOut, "h1_spliced_bytes_out", "MCP", None, "bytes sent through pipes"),
 ];
 
 #[cfg(test)]
