@@ -85,6 +85,7 @@ pub struct Transport {
     early: Vec<u8>,
     /// It was said that there is some.
     told_early: bool,
+    had_early: bool,
     /// An alert from before there was a connection.
     refusal: Vec<u8>,
     /// What is spoken depends on the client's hello, which has not come.
@@ -120,6 +121,7 @@ impl Transport {
             secrets: Secrets::default(),
             early: Vec::new(),
             told_early: false,
+            had_early: false,
             refusal: Vec::new(),
             choosing: None,
         }
@@ -151,6 +153,11 @@ impl Transport {
     /// The certificate that the client was shown.
     pub fn chosen(&self) -> Option<&Candidate> {
         self.chosen.as_ref()
+    }
+
+    /// Early data was received, whether or not the handshake was over by then.
+    pub fn had_early_data(&self) -> bool {
+        self.had_early
     }
 
     /// What the two sides said first, and the secrets of the handshake; both once.
@@ -251,7 +258,8 @@ impl Transport {
             if let rustls::Connection::Server(server) = &mut self.tls
                 && let Some(mut data) = server.early_data()
             {
-                data.read_to_end(&mut self.early).map_err(|error| error.to_string())?;
+                let count = data.read_to_end(&mut self.early).map_err(|error| error.to_string())?;
+                self.had_early |= count > 0;
             }
         }
         if self.chosen.is_none() && self.tls.is_handshaking() {

@@ -120,7 +120,7 @@ impl Session {
             facts.add_hellos(&hellos, Some(listener.capture_max_bytes));
         }
         facts.secrets = secrets;
-        facts.early_data = self.info.early_pending;
+        facts.early_data = tls.had_early_data();
         let general = listener.general();
         let mut judge = general.judge.clone();
         if let Some(chosen) = tls.chosen() {
