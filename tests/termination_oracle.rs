@@ -1,6 +1,11 @@
 //! Every way a stream can end, beside the genuine haproxy: the same termination letters, status, server, retries, and
 //! the same timers that never began (configuration manual, sections 8.4 and 8.5).
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends with a panic")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test ends with a panic; clients and servers that stall are what it is about"
+)]
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
