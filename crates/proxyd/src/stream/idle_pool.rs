@@ -167,7 +167,7 @@ impl Core {
     /// Asks the thread that keeps most idle connections to the server for one; false when there is nothing to ask for.
     fn ask_for_idle(&mut self, server: &Arc<Server>, wanted: &Wanted, stream: StreamKey) -> bool {
         let Some(needs_proof) = wanted.needs_proof() else { return false };
-        if !self.snapshot.global.idle_pool_shared || server.idle.total() <= server.model.pool_low_conn {
+        if !self.snapshot.global.idle_pool_shared || server.idle.total() < server.model.pool_low_conn {
             return false;
         }
         let Some(thread) = server.idle.richest_but(self.thread) else { return false };
