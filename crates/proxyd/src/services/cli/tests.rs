@@ -230,7 +230,7 @@ fn a_payload_ends_with_an_empty_line_or_its_own_mark() {
     assert_eq!(out, "hi\n\n> ");
     out.clear();
     session.feed(b"show version;echo x <<END\n\nstill\nEND\n", &mut out);
-    assert_eq!(out, "3.2.0\n\n+ x\n\n> ");
+    assert_eq!(out, "3.2.0\n\n> + x\n\n> ");
 }
 
 #[test]
