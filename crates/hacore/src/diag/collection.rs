@@ -46,6 +46,8 @@ pub struct Diagnostic {
     pub help: Vec<String>,
     /// The exact text that should stand where `span` is.
     pub replacement: Option<String>,
+    /// The feature that is missing, when that is all that is wrong.
+    pub needs: Option<&'static str>,
 }
 
 impl Diagnostic {
@@ -58,7 +60,14 @@ impl Diagnostic {
             code: None,
             help: Vec::new(),
             replacement: None,
+            needs: None,
         }
+    }
+
+    /// The alert about `what` that would be right if this version had `feature`.
+    pub fn needs(what: &str, feature: &'static str) -> Self {
+        let message = format!("'{what}' needs {feature}, which this version does not have yet.");
+        Self { needs: Some(feature), ..Self::alert(message) }
     }
 
     pub fn alert(message: impl Into<String>) -> Self {
@@ -132,6 +141,10 @@ impl Diagnostics {
         for diagnostic in other.list {
             self.push(diagnostic);
         }
+    }
+
+    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, Diagnostic> {
+        self.list.iter_mut()
     }
 
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {

@@ -123,7 +123,9 @@ pub fn endpoint(loader: &Loader, text: &str, purpose: Purpose) -> Result<Endpoin
         Place::Abstract { name, .. } => return Ok(simple(Address::Abstract(name))),
         Place::Fd(fd) => return Ok(simple(Address::Fd(fd))),
         Place::SocketPair(fd) => return Ok(simple(Address::SocketPair(fd))),
-        Place::ReverseHttp(_) => return Err("reverse HTTP is not supported yet".into()),
+        Place::ReverseHttp(_) => {
+            return Err("it needs reverse HTTP, which this version does not have yet".into());
+        }
         Place::Inet { host, port, family } => (host, port, family),
     };
     let (ports, offset) = match port {

@@ -173,7 +173,9 @@ impl Explanation<'_> {
             Support::Yes => Ok(()),
             Support::NoEffect(reason) => writeln!(self.out, "      It has no effect here: {reason}."),
             Support::Later(what) => writeln!(self.out, "      It is not supported yet and ignored: {what}."),
-            Support::Refused(feature) => writeln!(self.out, "      It is not supported yet: {feature}."),
+            Support::Refused(feature) => {
+                writeln!(self.out, "      It needs {feature}, which this version does not have yet.")
+            }
             Support::Removed(instead) => writeln!(self.out, "      It is not supported anymore: {instead}."),
         };
     }

@@ -1,5 +1,6 @@
 //! The state of one load: what was read so far, what is being built, what was found wrong.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -137,6 +138,8 @@ pub struct Loader {
     pub options: LoadOptions,
     pub sources: SourceMap,
     pub diagnostics: Diagnostics,
+    /// Features that are missing, with the places that need them besides the first, which is told.
+    missing: BTreeMap<&'static str, Vec<Span>>,
     pub environment: Environment,
     pub global: Global,
     pub defaults: Vec<NamedDefaults>,
@@ -201,6 +204,7 @@ impl Loader {
             options,
             sources: SourceMap::default(),
             diagnostics: Diagnostics::default(),
+            missing: BTreeMap::new(),
             environment,
             global,
             defaults: Vec::new(),
@@ -247,7 +251,19 @@ impl Loader {
     }
 
     /// Keeps a finding; a word of a hundred megabytes in its message is cut, and nothing in it drives a terminal.
+    /// A missing feature is told once.
     pub fn push(&mut self, mut diagnostic: Diagnostic) {
+        if let Some(feature) = diagnostic.needs {
+            match self.missing.entry(feature) {
+                Entry::Occupied(others) => {
+                    others.into_mut().extend(diagnostic.span);
+                    return;
+                }
+                Entry::Vacant(place) => {
+                    place.insert(Vec::new());
+                }
+            }
+        }
         const MESSAGE_BYTES_MAX: usize = 4096;
         let is_odd = |c: char| c.is_control() && !matches!(c, '\n' | '\t');
         if diagnostic.message.len() > MESSAGE_BYTES_MAX {
@@ -317,8 +333,38 @@ impl Loader {
         }
     }
 
+    /// Adds to each alert about a missing feature which other lines need it.
+    fn tell_repeated_needs(&mut self) {
+        /// Lines that are named; the others are counted.
+        const NAMED_MAX: usize = 8;
+        for diagnostic in self.diagnostics.iter_mut() {
+            let others = diagnostic.needs.and_then(|feature| self.missing.get_mut(feature));
+            let (Some(others), Some(at)) = (others, diagnostic.span) else { continue };
+            others.retain(|other| (other.file, other.line) != (at.file, at.line));
+            others.dedup_by_key(|other| (other.file, other.line));
+            let named: Vec<String> = others
+                .iter()
+                .take(NAMED_MAX)
+                .map(|other| match other.file == at.file {
+                    true => other.line.to_string(),
+                    false => format!("{}:{}", self.sources.name(other.file), other.line),
+                })
+                .collect();
+            let more = match others.len() - named.len() {
+                0 => String::new(),
+                count => format!(" and {count} more"),
+            };
+            match named.as_slice() {
+                [] => {}
+                [line] => diagnostic.message.push_str(&format!(" So does line {line}.")),
+                lines => diagnostic.message.push_str(&format!(" So do lines {}{more}.", lines.join(", "))),
+            }
+        }
+    }
+
     /// What came of it, after all checks.
-    pub fn into_parts(self, config: Config) -> (Option<Config>, Diagnostics, SourceMap) {
+    pub fn into_parts(mut self, config: Config) -> (Option<Config>, Diagnostics, SourceMap) {
+        self.tell_repeated_needs();
         let config = (!self.diagnostics.has_alerts()).then_some(config);
         (config, self.diagnostics, self.sources)
     }

@@ -246,10 +246,7 @@ pub fn tell_support(loader: &mut Loader, name: &'static str, support: Support, l
             }
             Ok(())
         }
-        Support::Refused(feature) => {
-            Err(line
-                .alert(format!("'{name}' is not supported yet: {feature} will come with a later release.")))
-        }
+        Support::Refused(feature) => Err(Diagnostic::needs(name, feature).at(line.span)),
         Support::Removed(instead) => {
             Err(line.alert(format!("the '{name}' directive is not supported anymore: {instead}.")))
         }

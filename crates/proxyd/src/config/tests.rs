@@ -238,8 +238,25 @@ fn a_last_line_without_line_feed_is_refused() {
 fn options_of_later_releases_are_refused_with_their_feature() {
     assert_eq!(
         alerts("backend b\n stick-table type ip size 1m\n"),
-        ["2: 'stick-table' is not supported yet: stick tables will come with a later release."]
+        ["2: 'stick-table' needs stick tables, which this version does not have yet."]
     );
+}
+
+#[test]
+fn a_missing_feature_is_one_alert_that_names_the_other_lines() {
+    let text = "frontend f\n mode http\n http-request track-sc0 src table b\n http-request lua.f\n\
+                backend b\n filter spoe config spoe.conf\n stick-table type ip size 1m\n use-server %[lua.g] if TRUE\n";
+    let found = alerts(text);
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(
+        found[0].ends_with("stick tables, which this version does not have yet. So does line 7."),
+        "{found:?}"
+    );
+    assert!(
+        found[1].ends_with("needs Lua, which this version does not have yet. So does line 8."),
+        "{found:?}"
+    );
+    assert_eq!(found[2], "6: 'filter spoe' needs SPOE, which this version does not have yet.");
 }
 
 #[test]

@@ -253,9 +253,10 @@ fn parse_fetch(
     }
     let Some(fetch) = fetch::find(name) else {
         if let Some((_, feature)) = fetch::UNSUPPORTED.iter().find(|(known, _)| *known == name) {
-            return Err(alert(format!(
-                "fetch method '{name}' is not supported yet: {feature} will come with a later release."
-            )));
+            return Err(Diagnostic::needs(name, feature).at(word.span));
+        }
+        if name.starts_with("lua.") {
+            return Err(Diagnostic::needs(name, super::LUA).at(word.span));
         }
         let fitting = fetch::all().filter(|f| f.contexts.intersects(scope.contexts)).map(|f| f.name);
         return Err(alert(format!("unknown fetch method '{name}'")).did_you_mean(name, fitting));
@@ -295,10 +296,10 @@ fn ident_length(text: &[u8]) -> usize {
 
 fn unknown_converter(name: &str, input: SampleType, span: Span) -> Diagnostic {
     if conv::UNSUPPORTED.contains(&name) {
-        let message = format!(
-            "converter '{name}' is not supported yet: JSON Web Encryption will come with a later release."
-        );
-        return Diagnostic::alert(message).at(span);
+        return Diagnostic::needs(name, "JSON Web Encryption").at(span);
+    }
+    if name.starts_with("lua.") {
+        return Diagnostic::needs(name, super::LUA).at(span);
     }
     let fitting = conv::all().filter(|c| input.casts_to(c.input)).map(|c| c.name);
     Diagnostic::alert(format!("unknown converter '{name}'")).at(span).did_you_mean(name, fitting)

@@ -27,6 +27,9 @@ mod testing;
 mod tests;
 pub mod vars;
 
+/// The name of a missing feature: names that begin with `lua.` are functions of scripts.
+pub(crate) const LUA: &str = "Lua";
+
 pub use acl::{AclTable, Condition, Verdict};
 pub use args::{Arg, ArgKind, Args};
 pub use context::Contexts;

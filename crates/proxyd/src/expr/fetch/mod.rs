@@ -151,9 +151,9 @@ pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
     ("res.bytes_in", "counting of bytes on the server's side"),
     ("res.cache_hit", "the HTTP cache"),
     ("res.cache_name", "the HTTP cache"),
-    ("res.comp", "compression"),
-    ("res.comp_algo", "compression"),
-    ("spoe.engine-id", "filters"),
+    ("res.comp", "compression of bodies"),
+    ("res.comp_algo", "compression of bodies"),
+    ("spoe.engine-id", "SPOE"),
     ("term_events", "the history of a stream"),
     ("waiting_entity", "the history of a stream"),
 ];

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hacore::diag::Diagnostic;
 
+use crate::expr::LUA;
 use crate::rules::Action;
 use crate::rules::action_def::{ALL, ActionDef, ActionWords, STREAM};
 
@@ -16,7 +17,7 @@ pub(super) const ACTIONS: &[ActionDef] = &[
     ActionDef::new("cache-use", STREAM, "Serves from the cache.", cache),
     ActionDef::new("cache-store", STREAM, "Stores into the cache.", cache),
     ActionDef::new("do-resolve", STREAM, "Resolves a name.", resolvers).with_argument(),
-    ActionDef::new("set-bandwidth-limit", STREAM, "Limits the rate of a stream.", filters),
+    ActionDef::new("set-bandwidth-limit", STREAM, "Limits the rate of a stream.", bandwidth),
     ActionDef::new("expect-netscaler-cip", ALL, "Expects a NetScaler CIP header.", netscaler),
     ActionDef::new("attach-srv", ALL, "Attaches a reverse connection to a server.", reverse),
     ActionDef::new("pause", STREAM, "Holds a stream for a while.", pause),
@@ -24,47 +25,46 @@ pub(super) const ACTIONS: &[ActionDef] = &[
 
 type Parsed = Result<Arc<dyn Action>, Diagnostic>;
 
-fn refuse(words: &mut ActionWords<'_, '_>, feature: &str) -> Parsed {
-    let message = format!("'{}' is not supported: it needs {feature}.", words.name.as_str());
-    Err(Diagnostic::alert(message).at(words.name.span))
+fn refuse(words: &mut ActionWords<'_, '_>, feature: &'static str) -> Parsed {
+    Err(Diagnostic::needs(words.name.as_str(), feature).at(words.name.span))
 }
 
 fn stick_table(words: &mut ActionWords<'_, '_>) -> Parsed {
-    refuse(words, "stick tables, which this version does not have yet")
+    refuse(words, "stick tables")
 }
 
 fn lua(words: &mut ActionWords<'_, '_>) -> Parsed {
-    refuse(words, "Lua, which this version does not have")
+    refuse(words, LUA)
 }
 
 fn spoe(words: &mut ActionWords<'_, '_>) -> Parsed {
-    refuse(words, "SPOE, which this version does not have yet")
+    refuse(words, "SPOE")
 }
 
 fn opentracing(words: &mut ActionWords<'_, '_>) -> Parsed {
-    refuse(words, "OpenTracing, which HAProxy itself has removed")
+    refuse(words, "OpenTracing")
 }
 
 fn cache(words: &mut ActionWords<'_, '_>) -> Parsed {
-    refuse(words, "the cache, which this version does not have yet")
+    refuse(words, "the HTTP cache")
 }
 
 fn resolvers(words: &mut ActionWords<'_, '_>) -> Parsed {
-    refuse(words, "resolvers, which this version does not have yet")
+    refuse(words, "run-time DNS resolution")
 }
 
-fn filters(words: &mut ActionWords<'_, '_>) -> Parsed {
-    refuse(words, "filters, which this version does not have yet")
+fn bandwidth(words: &mut ActionWords<'_, '_>) -> Parsed {
+    refuse(words, "bandwidth limits")
 }
 
 fn netscaler(words: &mut ActionWords<'_, '_>) -> Parsed {
-    refuse(words, "the NetScaler client IP protocol, which this version does not have")
+    refuse(words, "the NetScaler protocol")
 }
 
 fn reverse(words: &mut ActionWords<'_, '_>) -> Parsed {
-    refuse(words, "reverse HTTP, which this version does not have")
+    refuse(words, "reverse HTTP")
 }
 
 fn pause(words: &mut ActionWords<'_, '_>) -> Parsed {
-    refuse(words, "timed rules, which this version does not have yet")
+    refuse(words, "timed rules")
 }

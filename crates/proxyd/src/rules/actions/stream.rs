@@ -252,9 +252,7 @@ fn use_service(words: &mut ActionWords<'_, '_>) -> Result<Arc<dyn Action>, Diagn
     let word = words.required("expects a service name.")?;
     match word.as_str() {
         "prometheus-exporter" => Ok(Arc::new(PrometheusExporter)),
-        other if other.starts_with("lua.") => {
-            Err(Diagnostic::alert(format!("'{other}' needs Lua, which is not supported.")).at(word.span))
-        }
+        other if other.starts_with("lua.") => Err(Diagnostic::needs(other, crate::expr::LUA).at(word.span)),
         other => Err(Diagnostic::alert(format!("'{other}' unknown service name."))
             .at(word.span)
             .did_you_mean(other, ["prometheus-exporter"])),

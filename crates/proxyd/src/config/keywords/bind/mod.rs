@@ -125,9 +125,7 @@ fn listeners(
         let alert = |problem: String| line.alert_at(word, format!("'{}' : {problem}", line.name));
         let endpoint = arguments::endpoint(loader, part, Purpose::Listen).map_err(alert)?;
         if endpoint.transport == Transport::Quic {
-            return Err(alert(format!(
-                "'{part}' is not supported yet: QUIC will come with a later release."
-            )));
+            return Err(Diagnostic::needs(part, "QUIC").at(word.span));
         }
         if endpoint.transport == Transport::Datagram {
             return Err(alert(format!("stream-type address not acceptable in '{part}'.")));

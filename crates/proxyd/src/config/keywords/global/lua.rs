@@ -2,14 +2,14 @@
 
 use super::global;
 use crate::config::keyword::{Keyword, any, one};
+use crate::expr::LUA;
 
-const NO_LUA: &str = "Lua scripts";
 const UNUSED: &str = "there is no Lua";
 
 pub const KEYWORDS: &[Keyword] = &[
-    global("lua-load", "<file> [<arg>...]", "Loads a Lua script.", any).refused(NO_LUA),
+    global("lua-load", "<file> [<arg>...]", "Loads a Lua script.", any).refused(LUA),
     global("lua-load-per-thread", "<file> [<arg>...]", "Loads a Lua script into each thread.", any)
-        .refused(NO_LUA),
+        .refused(LUA),
     global("lua-prepend-path", "<string> [<type>]", "Where Lua looks for modules.", any).no_effect(UNUSED),
     global("tune.lua.bool-sample-conversion", "{ normal | pre-3.1-bug }", "How Lua sees booleans.", one)
         .no_effect(UNUSED),

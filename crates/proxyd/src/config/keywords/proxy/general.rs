@@ -1,5 +1,6 @@
 //! Mode, identity, limits and the like.
 
+use hacore::diag::Diagnostic;
 use hacore::units::TimeUnit;
 
 use super::{listed, old};
@@ -126,8 +127,8 @@ pub const KEYWORDS: &[Keyword] = &[
         keepalive,
     ),
     listed("compression", Places::PROXY, "algo|type|offload|... ...", "Compresses responses.", any)
-        .refused("compression"),
-    listed("filter", Places::PROXY_ONLY, "<name> [param*]", "Adds a filter.", any).refused("filters"),
+        .refused("compression of bodies"),
+    listed("filter", Places::PROXY_ONLY, "<name> [param*]", "Adds a filter.", filter).refused("filters"),
     listed("filter-sequence", Places::PROXY_ONLY, "{ request | response } <list>", "Orders filters.", any)
         .refused("filters"),
     listed("use-fcgi-app", Places::BACK_ONLY, "<name>", "Speaks FastCGI to the servers.", any)
@@ -171,7 +172,7 @@ fn mode(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
         }
     };
     if mode == Mode::Spop {
-        return Err(line.alert("'mode spop' is not supported yet: SPOE will come with a later release."));
+        return Err(Diagnostic::needs("mode spop", "SPOE").at(line.span));
     }
     if mode == Mode::Log && loader.draft()?.proxy.kind != ProxyKind::Backend && !loader.draft()?.is_defaults {
         return Err(line.alert("'mode log' is only supported in backends."));
@@ -377,4 +378,19 @@ fn keepalive(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
         }
     }
     line.end()
+}
+
+/// Each filter belongs to a feature that has other keywords, too.
+fn filter(_: &mut Loader, line: &mut Line<'_>) -> Parsed {
+    let word = line.required("a filter name.")?;
+    let feature = match word.as_str() {
+        "spoe" => "SPOE",
+        "compression" | "comp-req" | "comp-res" => "compression of bodies",
+        "cache" => "the HTTP cache",
+        "fcgi-app" => "FastCGI",
+        "bwlim-in" | "bwlim-out" => "bandwidth limits",
+        "opentracing" => "OpenTracing",
+        _ => "filters",
+    };
+    Err(Diagnostic::needs(&format!("filter {}", word.as_str()), feature).at(word.span))
 }

@@ -221,15 +221,7 @@ fn transport(loader: &mut Loader, line: &Line<'_>, word: &Word) -> Result<LogTra
         "stderr" => return Ok(LogTransport::Fd(2)),
         _ => {}
     }
-    let refused = |what: &str| {
-        line.alert_at(
-            word,
-            format!(
-                "'log' : '{}' is not supported yet: {what} will come with a later release.",
-                word.as_str()
-            ),
-        )
-    };
+    let refused = |feature: &'static str| Diagnostic::needs(word.as_str(), feature).at(word.span);
     if let Some(name) = word.as_str().strip_prefix("ring@") {
         return Ok(LogTransport::Ring(name.to_owned()));
     }

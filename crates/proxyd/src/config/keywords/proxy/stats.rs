@@ -1,5 +1,6 @@
 //! `stats …` of a proxy: the statistics page.
 
+use hacore::diag::Diagnostic;
 use hacore::units::TimeUnit;
 
 use super::old;
@@ -88,5 +89,5 @@ fn http_request(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     loader.proxy()?.stats.get_or_insert_with(StatsPage::default);
     let _ = line.required("an action.")?;
     line.words.seek(usize::MAX);
-    Err(line.alert("'stats http-request' is not supported yet: access rules of the statistics page will come with a later release."))
+    Err(Diagnostic::needs("stats http-request", "access rules of the statistics page").at(line.span))
 }

@@ -1,5 +1,7 @@
 //! `crt-store` (configuration manual, section 3.11): certificates whose parts are named one by one, for `crt @STORE/NAME`.
 
+use hacore::diag::Diagnostic;
+
 use std::path::PathBuf;
 
 use super::word;
@@ -58,7 +60,7 @@ fn load(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
                 }
             },
             "acme" | "domains" => {
-                return Err(line.alert_at(word, format!("'load' : '{name}' is not supported yet.")));
+                return Err(Diagnostic::needs(name, "ACME").at(word.span));
             }
             _ => return Err(line.alert_at(word, format!("'load' : unknown keyword '{name}'."))),
         }

@@ -19,10 +19,7 @@ pub fn server_address(loader: &Loader, line: &Line<'_>, word: &Word) -> Result<E
         return Err(alert(format!("port range is not permitted in '{}'", word.as_str())));
     }
     match endpoint.transport {
-        Transport::Quic => Err(alert(format!(
-            "'{}' is not supported yet: QUIC will come with a later release.",
-            word.as_str()
-        ))),
+        Transport::Quic => Err(Diagnostic::needs(word.as_str(), "QUIC").at(word.span)),
         Transport::Datagram if loader.is_log_backend() => Ok(endpoint),
         Transport::Datagram => {
             Err(alert(format!("datagram-type address not acceptable in '{}'", word.as_str())))

@@ -1,5 +1,6 @@
 //! Server options that are neither about checks nor about TLS.
 
+use hacore::diag::Diagnostic;
 use hacore::units::TimeUnit;
 
 use super::{ServerKeyword, server, skip_one};
@@ -57,7 +58,7 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("resolve-opts", "<option>,<option>,...", "Options of resolution.", resolve).later(RESOLVERS_LATER),
     server("resolve-prefer", "<family>", "The preferred address family.", resolve),
     server("resolvers", "<id>", "The resolvers section of the server.", resolvers)
-        .refused("run-time DNS resolution (resolvers)"),
+        .refused("run-time DNS resolution"),
     server("send-proxy", "", "Sends a PROXY v1 header.", send_proxy),
     server("no-send-proxy", "", "Undoes 'send-proxy'.", send_proxy),
     server("send-proxy-v2", "", "Sends a PROXY v2 header.", send_proxy),
@@ -67,7 +68,7 @@ pub const KEYWORDS: &[ServerKeyword] = &[
     server("send-proxy-v2-ssl-cn", "", "Sends a PROXY v2 header with the client's name.", send_proxy),
     server("no-send-proxy-v2-ssl-cn", "", "Undoes 'send-proxy-v2-ssl-cn'.", send_proxy),
     server("set-proxy-v2-tlv-fmt", "(<id>) <fmt>", "Adds a TLV to PROXY v2 headers.", proxy_tlv_without_kind),
-    server("shard", "<shard>", "Which updates a peer gets.", skip_one).refused("peers"),
+    server("shard", "<shard>", "Which updates a peer gets.", skip_one).refused("exchange with peers"),
     server(
         "slowstart",
         "<start_time_in_ms>",
@@ -263,9 +264,7 @@ fn proto(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
         return Err(line.alert_at(word, format!("'proto' :  unknown MUX protocol '{}'.", word.as_str())));
     }
     if *word == "fcgi" {
-        return Err(
-            line.alert_at(word, "'proto fcgi' is not supported yet: FastCGI will come with a later release.")
-        );
+        return Err(Diagnostic::needs("proto fcgi", "FastCGI").at(word.span));
     }
     server.protocol = Some(word.as_str().to_owned());
     Ok(())
