@@ -295,6 +295,22 @@ impl Stream {
         connect_ms.unwrap_or(1000).min(1000)
     }
 
+    /// Before the last bytes of a response go out: its server connection is idle by then. A client that has its answer
+    /// may come back at once on another thread, which must find that connection, and not open one more.
+    pub(super) fn settle_before_last_bytes(&mut self, session: &mut Session, core: &mut Core) {
+        let backend = self.info.backend.and_then(|id| session.snapshot.backend(id));
+        let server = backend.and_then(|backend| backend.server(self.info.server?));
+        let (Some(backend), Some(server)) = (backend, server) else { return };
+        // `strict-maxconn` would count the connection twice while the slot is held.
+        let pooled = backend.model.http_reuse != HttpReuse::Never
+            && !self.is_private
+            && !server.model.strict_maxconn
+            && self.server_keep_alive;
+        if pooled && self.up.is_done() && self.down.is_received() && self.server_input.is_empty() {
+            self.settle_server_connection(session, core);
+        }
+    }
+
     /// After the exchange: keep the server connection for somebody, or close it.
     pub(super) fn settle_server_connection(&mut self, session: &mut Session, core: &mut Core) {
         let Some(key) = self.server_connection.take() else { return };

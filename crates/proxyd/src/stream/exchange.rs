@@ -181,7 +181,10 @@ impl Stream {
     }
 
     fn move_up(&mut self, session: &mut Session, core: &mut Core) -> Moved {
-        let Some(server) = self.server_connection else { return Moved::ReceiverGone };
+        let Some(server) = self.server_connection else {
+            let over = self.response_started && self.up.is_done();
+            return if over { Moved::Finished } else { Moved::ReceiverGone };
+        };
         let before = self.up.bytes;
         let moved = forward(core, &mut self.up, &mut session.input, session.client, server);
         if self.up.bytes != before {
@@ -191,7 +194,9 @@ impl Stream {
     }
 
     fn move_down(&mut self, session: &mut Session, core: &mut Core) -> Moved {
-        let Some(server) = self.server_connection else { return Moved::SenderGone };
+        let Some(server) = self.server_connection else {
+            return send_rest(core, &mut self.down, session.client).unwrap_or(Moved::SenderGone);
+        };
         let before = self.down.bytes;
         let moved = forward(core, &mut self.down, &mut self.server_input, server, session.client);
         if self.down.bytes != before {
@@ -275,6 +280,21 @@ pub(super) fn end_stream(core: &mut Core, transfer: &Transfer, to: ConnectionKey
     }
 }
 
+/// Sends what was received before; `None` when there is more to receive.
+fn send_rest(core: &mut Core, transfer: &mut Transfer, to: ConnectionKey) -> Option<Moved> {
+    if !flush(core, transfer, to) {
+        return Some(Moved::ReceiverGone);
+    }
+    if transfer.has_unsent() {
+        return Some(Moved::Blocked);
+    }
+    if !transfer.is_received() {
+        return None;
+    }
+    end_stream(core, transfer, to);
+    Some(Moved::Finished)
+}
+
 /// Moves a body from `from` to `to` as far as it goes. `input` holds bytes that were received before.
 pub(super) fn forward(
     core: &mut Core,
@@ -284,15 +304,8 @@ pub(super) fn forward(
     to: ConnectionKey,
 ) -> Moved {
     for _ in 0..READS_PER_TURN {
-        if !flush(core, transfer, to) {
-            return Moved::ReceiverGone;
-        }
-        if transfer.has_unsent() {
-            return Moved::Blocked;
-        }
-        if transfer.is_received() {
-            end_stream(core, transfer, to);
-            return Moved::Finished;
+        if let Some(moved) = send_rest(core, transfer, to) {
+            return moved;
         }
         if input.is_empty() && transfer.may_splice() {
             match splice(core, transfer, from, to) {

@@ -308,6 +308,9 @@ impl Stream {
         self.down.discard = bodyless;
         self.down.set_splicing(self.splicing(session, |policy| policy.splice_response));
         let taken = self.down.take(rest, &mut out);
+        if taken.as_ref().is_ok_and(|used| *used == rest.len()) {
+            self.settle_before_last_bytes(session, core);
+        }
         let sent = responded && (out.is_empty() || send_or_keep(core, session.client, &mut self.down, &out));
         core.out = out;
         self.client_active_ms = core.clock.monotonic_ms();

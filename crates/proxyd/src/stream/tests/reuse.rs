@@ -69,6 +69,19 @@ fn an_idle_connection_of_another_thread_is_taken_over() {
 }
 
 #[test]
+fn a_client_that_has_its_answer_finds_the_connection_idle() {
+    let proxyd = Proxyd::start_on(2, backend(counting_origin(), " http-reuse safe\n", "pool-max-conn 1"));
+    let mut first = proxyd.client();
+    assert_eq!(ask(&mut first, ""), "1.1");
+    // No waiting: what the other thread sees when the next request comes is what counts.
+    for n in 2..=50 {
+        assert_eq!(proxyd.backend().servers[0].idle.total(), 1);
+        assert_eq!(ask(&mut proxyd.client(), ""), format!("{n}.1"), "a first request has its own");
+    }
+    assert_eq!(ask(&mut first, ""), "1.2", "the only one that was kept");
+}
+
+#[test]
 fn pool_low_conn_keeps_threads_from_asking() {
     let proxyd = Proxyd::start_on(2, backend(counting_origin(), " http-reuse always\n", "pool-low-conn 100"));
     let mut clients = Vec::new();
