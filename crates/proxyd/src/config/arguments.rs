@@ -137,7 +137,7 @@ pub fn endpoint(loader: &Loader, text: &str, purpose: Purpose) -> Result<Endpoin
         Purpose::Listen if offset.is_some() => {
             return Err(format!("port offsets are not permitted here in '{text}'"));
         }
-        Purpose::Listen if ports.is_none() => return Err(format!("missing port number: '{text}'")),
+        Purpose::Listen if ports.is_none() => return Err(format!("missing port specification in '{text}'")),
         Purpose::Log if offset.is_some() => return Err(format!("port offset is not permitted in '{text}'")),
         Purpose::Log if ports.is_some_and(|(a, b)| a != b) => {
             return Err(format!("port range is not permitted in '{text}'"));

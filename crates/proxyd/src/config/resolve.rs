@@ -24,7 +24,7 @@ pub fn backends(drafts: &[Draft]) -> HashMap<String, ProxyId> {
 /// `default_backend` and `use_backend`.
 pub fn switching(loader: &mut Loader, drafts: &mut [Draft]) {
     let backends = backends(drafts);
-    let modes: Vec<_> = drafts.iter().map(|draft| draft.proxy.mode).collect();
+    let modes: Vec<_> = drafts.iter().map(|draft| (draft.proxy.mode, draft.proxy.location.clone())).collect();
     let frontends: HashSet<String> = drafts
         .iter()
         .filter(|draft| !draft.proxy.kind.is_backend())
@@ -33,20 +33,28 @@ pub fn switching(loader: &mut Loader, drafts: &mut [Draft]) {
     for draft in drafts.iter_mut().filter(|draft| draft.proxy.kind.is_frontend()) {
         let kind = if draft.proxy.kind.is_backend() { "proxy" } else { "frontend" };
         let owner = draft.proxy.name.clone();
-        let mode = draft.proxy.mode;
+        let (mode, place) = (draft.proxy.mode, draft.proxy.location.clone());
         let find = |loader: &mut Loader, name: &hacore::diag::Word, what: &str| -> Option<ProxyId> {
             match backends.get(name.as_str()) {
                 Some(id) => {
-                    let other = modes.get(id.0 as usize).copied().unwrap_or_default();
+                    let (other, there) = modes.get(id.0 as usize).cloned().unwrap_or_default();
                     // A TCP frontend may go to an HTTP backend: the connection is upgraded there.
                     let compatible = other == mode
                         || (mode == crate::model::Mode::Tcp && other == crate::model::Mode::Http);
                     if !compatible {
+                        let role = match what {
+                            "default_backend" => "as its default backend".to_owned(),
+                            _ => format!("in a '{what}' rule"),
+                        };
                         let message = format!(
-                            "{kind} '{owner}' ({}) tries to use incompatible backend '{}' ({}) in a '{what}' rule (see 'mode').",
+                            "{} {kind} '{owner}' ({}:{}) tries to use incompatible {} backend '{}' ({}:{}) {role} (see 'mode').",
                             mode_name(mode),
+                            place.file,
+                            place.line,
+                            mode_name(other),
                             name.as_str(),
-                            mode_name(other)
+                            there.file,
+                            there.line,
                         );
                         loader
                             .push(Diagnostic::alert(message).at(name.span).positioned(PositionForm::Omitted));
@@ -158,7 +166,7 @@ pub fn server_ids(loader: &mut Loader, draft: &mut Draft) {
         if let Some(first) = names.insert(server.name.clone(), index) {
             let line = draft.proxy.servers.get(first).map_or(0, |server| server.location.line);
             let message = format!(
-                "config: backend '{name}', another server named '{}' was already defined at line {line}, please use distinct names.",
+                "backend '{name}', another server named '{}' was already defined at line {line}, please use distinct names.",
                 server.name
             );
             loader.push(

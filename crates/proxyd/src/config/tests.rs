@@ -327,6 +327,16 @@ fn rules_of_a_defaults_section_are_inherited_by_one_kind_of_proxy() {
 }
 
 #[test]
+fn a_rule_after_a_final_one_without_condition_is_warned_about() {
+    let text = format!(
+        "defaults d\n mode http\n{TIMEOUTS} http-request deny\nfrontend f from d\n bind :1\n http-request allow\n http-request deny\n http-request set-nice 1\n"
+    );
+    let found = findings(&text, Severity::Warning);
+    let noop: Vec<_> = found.iter().filter(|finding| finding.contains("further entries are NOOP")).collect();
+    assert_eq!(noop.len(), 2, "inherited rules say nothing: {found:?}");
+}
+
+#[test]
 fn inherited_rules_are_not_rules_placed_before() {
     let text = format!(
         "defaults d\n{TIMEOUTS} tcp-request content accept\nfrontend f from d\n bind :1\n tcp-request connection accept\n"

@@ -95,6 +95,13 @@ pub struct Rule {
     pub condition: Option<Arc<Condition>>,
 }
 
+impl Rule {
+    /// The action's name as written, with its argument in parentheses.
+    pub fn action_name(&self) -> &str {
+        self.text.split(' ').next().unwrap_or_default()
+    }
+}
+
 impl PartialEq for Rule {
     fn eq(&self, other: &Self) -> bool {
         self.text == other.text && self.condition == other.condition

@@ -3,6 +3,7 @@
 use hacore::diag::Diagnostic;
 
 use super::View;
+use crate::config::keywords::proxy::rules::FINAL_HTTP;
 use crate::config::loader::Draft;
 use crate::model::{Mode, UseBackendTarget};
 use crate::rules::{Rule, RuleSet};
@@ -34,23 +35,23 @@ const SETS: &[RuleSet] = &[
 const FINAL: &[&str] =
     &["accept", "allow", "deny", "reject", "redirect", "return", "silent-drop", "tarpit", "use-service"];
 
-fn action(rule: &Rule) -> &str {
-    rule.text.split(' ').next().unwrap_or_default()
-}
-
 fn unreachable(view: &View<'_>, set: RuleSet, rules: &[Rule], found: &mut Vec<Diagnostic>) {
-    let Some(last) = rules.iter().position(|rule| rule.condition.is_none() && FINAL.contains(&action(rule)))
+    let Some(last) =
+        rules.iter().position(|rule| rule.condition.is_none() && FINAL.contains(&rule.action_name()))
     else {
         return;
     };
     let (Some(end), Some(next)) = (rules.get(last), rules.get(last + 1)) else { return };
+    if set.is_http() && FINAL_HTTP.contains(&end.action_name()) {
+        return; // A warning says so already.
+    }
     let count = rules.len() - last - 1;
     let message = format!(
         "{count} '{}' rule{} from here on can never be reached: line {} says '{}' without condition.",
         set.keyword(),
         if count == 1 { "" } else { "s" },
         end.location.line,
-        action(end)
+        end.action_name()
     );
     found.push(
         view.hint("L009", &next.location, message)
@@ -86,7 +87,7 @@ fn redirects(view: &View<'_>, draft: &Draft, found: &mut Vec<Diagnostic>) {
     }
     let all_tls = proxy.binds.iter().all(|bind| bind.tls);
     let no_tls = proxy.binds.iter().all(|bind| !bind.tls);
-    for rule in proxy.rules.http_request.iter().filter(|rule| action(rule) == "redirect") {
+    for rule in proxy.rules.http_request.iter().filter(|rule| rule.action_name() == "redirect") {
         let Some(condition) = &rule.condition else { continue };
         let never = match condition.text() {
             "if !{ ssl_fc }" | "unless { ssl_fc }" | "if ! { ssl_fc }" => all_tls,
@@ -116,7 +117,7 @@ fn unused_acls(draft: &Draft, found: &mut Vec<Diagnostic>) {
 fn dead_ends(draft: &Draft, found: &mut Vec<Diagnostic>) {
     let proxy = &draft.proxy;
     let answers =
-        |rule: &Rule| matches!(action(rule), "return" | "deny" | "redirect" | "tarpit" | "use-service");
+        |rule: &Rule| matches!(rule.action_name(), "return" | "deny" | "redirect" | "tarpit" | "use-service");
     let answered = proxy.stats.is_some()
         || proxy.monitor_uri.is_some()
         || proxy.options.transparent
@@ -125,7 +126,7 @@ fn dead_ends(draft: &Draft, found: &mut Vec<Diagnostic>) {
             .rules
             .tcp_request_content
             .iter()
-            .any(|rule| matches!(action(rule), "reject" | "silent-drop"));
+            .any(|rule| matches!(rule.action_name(), "reject" | "silent-drop"));
     if answered || !matches!(proxy.mode, Mode::Tcp | Mode::Http) {
         return;
     }

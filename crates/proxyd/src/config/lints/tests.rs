@@ -58,8 +58,7 @@ fn l008_a_redirect_to_tls_where_there_is_no_tls_to_come_from() {
 
 #[test]
 fn l009_rules_after_an_unconditional_one() {
-    let rules =
-        " http-request deny\n http-request set-header a b\n use_backend b\n use_backend b if { path /x }\n";
+    let rules = " http-request silent-drop\n http-request set-header a b\n use_backend b\n use_backend b if { path /x }\n";
     let back = "backend b\n server a 192.0.2.1:80 check\n";
     assert_eq!(hints(&format!("frontend f\n bind 127.0.0.1:1\n{rules}{back}")), ["9 L009", "11 L009"]);
 }

@@ -62,7 +62,8 @@ fn cookie(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
             }
             _ => {
                 let message = "'cookie' supports 'rewrite', 'insert', 'prefix', 'indirect', 'nocache', 'postonly', 'domain', 'maxidle', 'dynamic', 'maxlife' and 'attr' options.";
-                return Err(line.alert_at(word, message));
+                let known = message.split('\'').skip(1).step_by(2);
+                return Err(line.alert_at(word, message).did_you_mean(word.as_str(), known));
             }
         }
     }

@@ -11,7 +11,7 @@ mod legacy;
 pub mod logging;
 mod options;
 mod persistence;
-mod rules;
+pub mod rules;
 mod servers;
 mod stats;
 mod switching;

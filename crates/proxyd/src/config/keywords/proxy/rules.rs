@@ -6,6 +6,7 @@ use super::{listed, old};
 use crate::config::expression;
 use crate::config::keyword::{Keyword, Line, Parsed, Places};
 use crate::config::loader::Loader;
+use crate::config::preprocessor::TIGHT;
 use crate::rules::RuleSet;
 
 pub const KEYWORDS: &[Keyword] = &[
@@ -116,6 +117,25 @@ fn order(loader: &mut Loader, line: &Line<'_>, late: &[(bool, &str)]) {
     }
 }
 
+/// Actions without condition after which HAProxy warns about the next rule.
+pub(crate) const FINAL_HTTP: &[&str] = &["allow", "auth", "deny", "redirect", "return", "tarpit"];
+
+/// Warns, as HAProxy does, that the rule above, of this section, never lets this one be reached.
+fn after_final(loader: &mut Loader, line: &Line<'_>, set: RuleSet) -> Parsed {
+    let proxy = &loader.draft()?.proxy;
+    let Some(last) = proxy.rules.of(set).last() else { return Ok(()) };
+    let own = last.location.file == proxy.location.file && last.location.line > proxy.location.line;
+    if own && last.condition.is_none() && FINAL_HTTP.contains(&last.action_name()) {
+        let message = format!(
+            "previous '{}' action is final and has no condition attached, further entries are NOOP.",
+            set.keyword()
+        );
+        let help = "move the rule up, or give the earlier one a condition";
+        loader.push(line.warning(message).positioned(TIGHT).help(help));
+    }
+    Ok(())
+}
+
 fn connection(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let seen = loader.draft()?.seen_rules;
     order(
@@ -183,16 +203,19 @@ fn http_request(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     let draft = loader.draft()?;
     draft.seen_rules.http_request = true;
     draft.http_only.push(("http-request", line.span));
+    after_final(loader, line, RuleSet::HttpRequest)?;
     expression::rule(loader, line, RuleSet::HttpRequest)
 }
 
 fn http_response(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     loader.draft()?.http_only.push(("http-response", line.span));
+    after_final(loader, line, RuleSet::HttpResponse)?;
     expression::rule(loader, line, RuleSet::HttpResponse)
 }
 
 fn after_response(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
     loader.draft()?.http_only.push(("http-after-response", line.span));
+    after_final(loader, line, RuleSet::HttpAfterResponse)?;
     expression::rule(loader, line, RuleSet::HttpAfterResponse)
 }
 

@@ -72,7 +72,14 @@ fn parse(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
         "stats show-desc" => page.show_description = Some(text),
         _ => {}
     }
-    line.end()
+    // HAProxy takes the first word and says nothing about others, `stats realm Please log in` among them.
+    if let Some(word) = line.words.next() {
+        let message = format!("'{}' ignores the unexpected argument '{}'.", line.name, word.as_str());
+        let warning = Diagnostic::warning(message).at(word.span);
+        loader.push(warning.help("write '\\ ' for a blank within a word, or put the whole in quotes"));
+        line.words.seek(usize::MAX);
+    }
+    Ok(())
 }
 
 fn admin(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {

@@ -58,7 +58,8 @@ fn user(loader: &mut Loader, line: &mut Line<'_>) -> Parsed {
             }
             _ => {
                 let message = "'user' only supports 'password', 'insecure-password' and 'groups' options.";
-                return Err(line.alert_at(word, message));
+                let known = ["password", "insecure-password", "groups"];
+                return Err(line.alert_at(word, message).did_you_mean(word.as_str(), known));
             }
         }
     }
