@@ -171,6 +171,10 @@ impl Hooks for ProcessHooks {
         log.flush(&process);
     }
 
+    fn log_global(&self, level: Level, text: &str) {
+        self.shared.log_global(level, text);
+    }
+
     fn shutdown_sessions(&self, backend: ProxyId, server: ServerId) {
         let snapshot = self.shared.snapshot.load();
         if let Some(server) = snapshot.backend(backend).and_then(|backend| backend.server(server)) {

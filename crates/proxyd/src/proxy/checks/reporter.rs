@@ -25,6 +25,8 @@ use crate::services::stats::collect;
 pub trait Hooks: Send + Sync {
     /// Sends a line to the logs of a proxy.
     fn log(&self, proxy: ProxyId, level: Level, text: &str);
+    /// Sends a line to the logs of the `global` section.
+    fn log_global(&self, level: Level, text: &str);
     /// Makes every thread end its sessions on this server. The server's epoch was already raised.
     fn shutdown_sessions(&self, backend: ProxyId, server: ServerId);
     /// Lets what waits for this server go to another one.
@@ -274,6 +276,11 @@ impl Reporter {
     pub fn shutdown_sessions(&self, backend: &Backend, server: &Server) {
         server.shutdown_epoch.fetch_add(1, Relaxed);
         self.hooks.shutdown_sessions(backend.id, server.id);
+    }
+
+    /// A line that is about no proxy.
+    pub fn log_global(&self, level: Level, text: &str) {
+        self.hooks.log_global(level, text);
     }
 
     /// Tells that a command changed a frontend.

@@ -38,6 +38,10 @@ impl Hooks for Channel {
         let _ = self.0.send(format!("<{}>{text}", level as u8));
     }
 
+    fn log_global(&self, level: Level, text: &str) {
+        let _ = self.0.send(format!("global <{}>{text}", level as u8));
+    }
+
     fn shutdown_sessions(&self, backend: ProxyId, server: ServerId) {
         let _ = self.0.send(format!("shutdown {}/{}", backend.0, server.0));
     }

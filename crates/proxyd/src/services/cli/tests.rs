@@ -28,6 +28,10 @@ impl Hooks for Recorder {
         self.0.lock().push(format!("<{}>{text}", level as u8));
     }
 
+    fn log_global(&self, level: hacore::logging::syslog::Level, text: &str) {
+        self.0.lock().push(format!("global <{}>{text}", level as u8));
+    }
+
     fn shutdown_sessions(&self, backend: ProxyId, server: ServerId) {
         self.0.lock().push(format!("shutdown {}/{}", backend.0, server.0));
     }
@@ -142,6 +146,10 @@ fn replies_in_haproxys_words() {
         (
             "set server b/s2 addr 127.0.0.2 port 5",
             "IP changed from '127.0.0.1' to '127.0.0.2', port changed from '8000' to '5' by 'stats socket command'\n\n",
+        ),
+        (
+            "set server b/s2 ssl on",
+            "'set server <srv> ssl' cannot be set.  default-server should define ssl settings\n\n",
         ),
         ("set server b/s2 addr foo", "Invalid addr 'foo' by 'stats socket command'\n\n"),
         ("set timeout cli foo", "Invalid timeout value.\n\n"),
@@ -370,4 +378,12 @@ fn expressions_see_the_weight_that_a_command_set() {
     let backend = snapshot.backend_named("b").unwrap();
     let view = crate::proxy::server_view(backend, backend.server_named("s2").unwrap(), 0);
     assert_eq!((view.weight_effective, view.weight_user, view.weight_initial), (3, 3, 10));
+}
+
+#[test]
+fn debug_dev_log_writes_to_the_logs_of_the_global_section() {
+    let (mut session, recorder) = session(Level::Admin);
+    let mut out = String::new();
+    session.feed(b"expert-mode on; debug dev log of note\n", &mut out);
+    assert_eq!(recorder.lines(), ["global <6>of note"]);
 }

@@ -50,11 +50,11 @@ pub(super) const TABLE: &[CommandDef] = &[
     CommandDef {
         words: &["debug", "dev", "log"],
         usage: "debug dev log <text>*",
-        doc: "send a line to the logs of the process",
+        doc: "send a line to the logs of the 'global' section",
         level: Level::Admin,
         restriction: Restriction::Expert,
-        run: |_, words| {
-            tracing::warn!("{}\n", words.join(" "));
+        run: |c, words| {
+            c.admin.reporter.log_global(hacore::logging::syslog::Level::Info, &words.join(" "));
             Reply::Done
         },
     },
