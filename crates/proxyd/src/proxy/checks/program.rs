@@ -100,7 +100,7 @@ pub(super) fn external(check: &ExternalCheck, server: &Server) -> ExternalCheck 
         server_name: server.model.name.clone(),
         server_maxconn: server.maxconn.load(Relaxed),
         server_connections: server.sessions.current(),
-        server_ssl: server.model.tls,
+        server_ssl: server.uses_tls(),
         server_protocol: match server.model.protocol.as_deref() {
             Some("h2") => "h2",
             Some("h1") => "h1",
@@ -196,12 +196,13 @@ pub(super) fn target(
     Some(target)
 }
 
-/// Checks speak TLS when the server does, unless they go elsewhere or are told (manual, "check-ssl").
+/// Checks speak TLS when the server does, unless they go elsewhere, are told (manual, "check-ssl"), or the
+/// server was added by a command.
 fn tls(target: &mut Target, model: &crate::model::Server) {
     let Some(tls) = &model.tls_client.0 else { return };
     let elsewhere = model.check_port.is_some() || model.check_address.is_some();
     let value = |name: &str| model.tls_settings.iter().rev().find(|word| word.name == name);
-    target.ssl = model.check_tls.unwrap_or(model.tls && !elsewhere);
+    target.ssl = model.check_tls.unwrap_or(model.tls && !elsewhere && !model.dynamic);
     target.sni = value("check-sni").map(|word| word.value.clone());
     let protocols = value("check-alpn").map(|word| word.value.split(',').map(str::to_owned).collect());
     target.alpn = protocols.unwrap_or_default();
