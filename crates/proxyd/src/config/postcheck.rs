@@ -259,7 +259,7 @@ pub(super) fn server_tls(loader: &mut Loader, draft: &mut Draft) {
             loader.diagnostics.push(diagnostic.positioned(PositionForm::Between("[", "] : ")));
         }
         let by_step = server.check && check.is_some_and(Check::connects_by_tls);
-        if !server.tls && server.check_tls != Some(true) && !by_step {
+        if !server.tls && !server.tls_switchable && server.check_tls != Some(true) && !by_step {
             continue;
         }
         let mut problems = Vec::new();

@@ -132,6 +132,10 @@ pub struct Server {
     pub init_addr: Vec<String>,
     /// `ssl`.
     pub tls: bool,
+    /// `no-ssl`.
+    pub tls_denied: bool,
+    /// `ssl` was said for the server or before `no-ssl`: commands may switch it on and off.
+    pub tls_switchable: bool,
     /// The TLS words of the line in order.
     pub tls_settings: Vec<super::TlsSetting>,
     /// What the TLS words and their files amount to, when traffic or checks use TLS.
@@ -232,6 +236,8 @@ impl Server {
             fqdn: None,
             init_addr: Vec::new(),
             tls: false,
+            tls_denied: false,
+            tls_switchable: false,
             tls_settings: Vec::new(),
             tls_client: crate::tls::Ready::default(),
             tls_name: crate::tls::Ready::default(),

@@ -8,7 +8,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicI8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 use hacore::balance::latency::PeakEwma;
@@ -69,6 +69,8 @@ pub struct ServerLife {
     pub latency: PeakEwma,
     /// Raised to make every thread drop the sessions of this server (`on-marked-down shutdown-sessions`, `shutdown sessions server`).
     pub shutdown_epoch: AtomicU32,
+    /// As [`ServerLife::tls_number`] gives it.
+    tls: AtomicI8,
 }
 
 impl Server {
@@ -167,6 +169,7 @@ impl ServerLife {
             errors_in_a_row: AtomicU32::new(0),
             latency: PeakEwma::default(),
             shutdown_epoch: AtomicU32::new(0),
+            tls: AtomicI8::new(tls_number(model)),
         }
     }
 
@@ -176,6 +179,9 @@ impl ServerLife {
             let (maxconn, minconn) = slots(new);
             self.maxconn.store(maxconn, Relaxed);
             self.minconn.store(minconn, Relaxed);
+        }
+        if tls_number(old) != tls_number(new) {
+            self.tls.store(tls_number(new), Relaxed);
         }
         let (before, after) = (health_settings(old), health_settings(new));
         if before != after {
@@ -192,6 +198,21 @@ impl ServerLife {
     /// `set server … addr`.
     pub fn set_address(&self, address: Address) {
         *self.address.lock() = address;
+    }
+
+    /// Connections to it are made with TLS.
+    pub fn uses_tls(&self) -> bool {
+        self.tls_number() == 1
+    }
+
+    /// `srv_use_ssl`: 1 is with TLS, 0 without, -1 without because of `no-ssl`.
+    pub fn tls_number(&self) -> i8 {
+        self.tls.load(Relaxed)
+    }
+
+    /// `set server … ssl`; only for a server whose TLS side was made.
+    pub fn set_tls(&self, on: bool) {
+        self.tls.store(i8::from(on), Relaxed);
     }
 
     /// New clients may come: up, not draining, not in maintenance. (A weight of 0 is the balancer's affair.)
@@ -222,6 +243,10 @@ impl ServerLife {
         let share = u64::from(backend_sessions) * u64::from(maxconn) / u64::from(fullconn.max(1));
         Some(u32::try_from(share).unwrap_or(maxconn).max(minconn))
     }
+}
+
+fn tls_number(model: &model::Server) -> i8 {
+    if model.tls_denied { -1 } else { i8::from(model.tls) }
 }
 
 /// `maxconn` and `minconn` as they take effect.

@@ -76,7 +76,7 @@ fn line(backend: &Backend, server: &Server, reporter: &Reporter, now: Instant, o
         u8::from(backend.model.id_given),
         u8::from(model.id_given),
         shown(model.fqdn.as_deref()),
-        u8::from(model.tls),
+        server.tls_number(),
         check_port.or(model.check_port).unwrap_or(0),
         shown(check_address.or(model.check_address)),
         shown(agent_address.or(model.agent_address)),

@@ -88,7 +88,7 @@ impl Stream {
             namespace: namespace.and_then(|name| std::str::from_utf8(name).ok()),
             congestion_control: model.congestion_control.as_deref(),
             // Without anything to say the connection would never be opened.
-            fast_open: model.tcp_fast_open && (begins || model.tls),
+            fast_open: model.tcp_fast_open && (begins || server.uses_tls()),
             user_timeout_ms: model.tcp_user_timeout_ms,
             keepalive: options.srvtcpka.then_some(backend.model.server_keepalive),
             nolinger: options.nolinger,
@@ -203,7 +203,7 @@ impl Stream {
             (self.info.server_local, self.info.server_peer) = socket::ends(connection.socket());
         }
         self.log_step(session, core, LogStep::Connect);
-        if server.model.tls {
+        if server.uses_tls() {
             let connection = self.server_connection.and_then(|key| core.connections.get(key));
             self.info.server_tls = connection.and_then(Connection::tls_facts).cloned();
         }

@@ -193,7 +193,7 @@ impl Session {
 impl Stream {
     /// The name to ask a TLS server for (`sni`).
     pub(super) fn server_name(&self, session: &Session, core: &Core, server: &Server) -> Option<String> {
-        if !server.model.tls {
+        if !server.uses_tls() {
             return None;
         }
         let Some(source) = server.model.tls_name.0.as_ref() else { return self.automatic_name(server) };
@@ -221,7 +221,7 @@ impl Stream {
         server: &Server,
         connection: &mut Connection,
     ) -> bool {
-        let Some(tls) = server.model.tls_client.0.as_ref().filter(|_| server.model.tls) else { return true };
+        let Some(tls) = server.model.tls_client.0.as_ref().filter(|_| server.uses_tls()) else { return true };
         let asked = self.server_name(session, core, server);
         let address = match server.address() {
             crate::model::Address::Inet(address) => Some(address.ip()),

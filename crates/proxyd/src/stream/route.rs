@@ -36,6 +36,7 @@ enum Property {
     Source,
     Greeting,
     Marks,
+    Tls,
 }
 
 /// The properties seen so far as one number; 0 is none.
@@ -114,6 +115,10 @@ impl Stream {
         if mark.is_some() || tos.is_some() {
             identity.add(Property::Marks, &mark.unwrap_or(0).to_be_bytes());
             identity.add(Property::Marks, &[tos.unwrap_or(0)]);
+        }
+        // What was opened before `set server … ssl` is of no use after it.
+        if server.uses_tls() != server.model.tls {
+            identity.add(Property::Tls, &[u8::from(server.uses_tls())]);
         }
         identity.0
     }

@@ -53,6 +53,8 @@ pub const KEYWORDS: &[ServerKeyword] = &[
 
 fn ssl(server: &mut Server, _: &mut Loader, line: &mut Line<'_>) -> Parsed {
     server.tls = line.name == "ssl";
+    server.tls_denied = !server.tls;
+    server.tls_switchable |= server.tls;
     Ok(())
 }
 

@@ -154,11 +154,23 @@ fn set_server(context: &Context<'_>, backend: &Backend, server: &Server, words: 
         ["agent-send", rest @ ..] => set_agent_send(context, server, rest.first().copied()),
         ["fqdn"] => Reply::error("set server <b>/<s> fqdn requires a FQDN."),
         ["fqdn", ..] => Reply::error("set server <b>/<s> fqdn failed because no resolution is configured."),
-        ["ssl", ..] => {
-            Reply::error("'set server <srv> ssl' cannot be set.  default-server should define ssl settings")
-        }
+        ["ssl", rest @ ..] => set_tls(server, rest.first().copied()),
         _ => Reply::error(SET_SERVER_USAGE),
     }
+}
+
+fn set_tls(server: &Server, word: Option<&str>) -> Reply {
+    if server.model.tls_client.0.is_none() {
+        return Reply::error(
+            "'set server <srv> ssl' cannot be set.  default-server should define ssl settings",
+        );
+    }
+    match word {
+        Some("on") => server.set_tls(true),
+        Some("off") => server.set_tls(false),
+        _ => return Reply::error("'set server <srv> ssl' expects 'on' or 'off'."),
+    }
+    Reply::Message(Severity::Notice, "server ssl setting updated.\n".to_owned())
 }
 
 fn set_state(context: &Context<'_>, backend: &Backend, server: &Server, word: Option<&str>) -> Reply {
