@@ -2,88 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test ends with a panic")]
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
+use std::sync::Arc;
 
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use testkit::daemon::Daemon;
-use testkit::{environment, port, wait};
-
-/// A folder with an authority (`ca.pem`, `ca.key`), another one (`other.pem`), and `site.pem` with its key for `a.example`.
-struct Pki {
-    folder: tempfile::TempDir,
-}
-
-fn openssl(folder: &Path, arguments: &str) -> String {
-    let output = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
-    text
-}
-
-impl Pki {
-    /// `None`, and said so, without the command.
-    fn new(test: &str, responder: Option<SocketAddr>) -> Option<Self> {
-        if environment::installed("openssl").is_none() {
-            environment::skip(test, "openssl is not installed");
-            return None;
-        }
-        let pki = Self { folder: tempfile::tempdir().unwrap() };
-        let ec = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
-        for (name, subject) in [("ca", "/O=Tests/CN=Authority"), ("other", "/CN=Other")] {
-            pki.openssl(&format!(
-                "req -x509 {ec} -keyout {name}.key -out {name}.pem -days 30 -subj {subject}"
-            ));
-        }
-        let access = responder.map_or_else(String::new, |address| {
-            format!("authorityInfoAccess=OCSP;URI:http://{address}/ocsp\n")
-        });
-        let extensions = format!("subjectAltName=DNS:a.example\n{access}");
-        std::fs::write(pki.path("site.cnf"), extensions).unwrap();
-        pki.openssl(&format!("req {ec} -keyout site.key -out site.csr -subj /CN=a.example"));
-        pki.openssl("x509 -req -in site.csr -CA ca.pem -CAkey ca.key -set_serial 0x1001 -days 20 -extfile site.cnf -out site.crt");
-        pki.join("site.pem", &["site.crt", "site.key"]);
-        pki.join("sign.pem", &["ca.pem", "ca.key"]);
-        std::fs::copy(pki.path("ca.pem"), pki.path("site.pem.issuer")).unwrap();
-        Some(pki)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn openssl(&self, arguments: &str) -> String {
-        openssl(self.folder.path(), arguments)
-    }
-
-    fn join(&self, name: &str, parts: &[&str]) {
-        let text: String =
-            parts.iter().map(|part| std::fs::read_to_string(self.path(part)).unwrap()).collect();
-        std::fs::write(self.path(name), text).unwrap();
-    }
-
-    fn text(&self, name: &str) -> String {
-        std::fs::read_to_string(self.path(name)).unwrap()
-    }
-
-    /// What `s_client` prints of a connection on which `input` is said and everything is read.
-    fn client(&self, address: SocketAddr, arguments: &str, input: &str) -> String {
-        let mut client = Command::new("openssl")
-            .args(["s_client", "-connect", &address.to_string(), "-ign_eof"])
-            .args(arguments.split(' ').filter(|word| !word.is_empty()))
-            .current_dir(self.folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        // A client that was refused reads nothing.
-        let _ = client.stdin.take().unwrap().write_all(input.as_bytes());
-        let output = client.wait_with_output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    }
-}
+use testkit::pki::Pki;
+use testkit::{environment, pki, port, wait};
 
 const GET: &str = "GET / HTTP/1.0\r\n\r\n";
 
@@ -93,7 +22,7 @@ fn proxy(program: &Path, pki: &Pki, global: &str, sections: &str, await_at: Sock
         "global\n  stats socket {{dir}}/admin.sock level admin\n{global}\ndefaults\n  mode http\n  timeout client 10s\n  timeout \
          server 10s\n  timeout connect 10s\n{sections}\n"
     );
-    let text = text.replace("{pki}", &pki.folder.path().display().to_string());
+    let text = text.replace("{pki}", &pki.folder().display().to_string());
     let mut daemon = Daemon::proxy(program, &text).unwrap();
     daemon.await_listening(await_at).unwrap();
     daemon
@@ -143,7 +72,7 @@ fn respond(listener: TcpListener, folder: PathBuf) {
             }
         };
         std::fs::write(folder.join("question"), body).unwrap();
-        openssl(
+        pki::openssl(
             &folder,
             "ocsp -index index.txt -rsigner ca.pem -rkey ca.key -CA ca.pem -reqin question -respout answer -ndays 1",
         );
@@ -164,7 +93,7 @@ fn ocsp_update_asks_the_responder_and_staples_what_it_says() {
     let status =
         |line: &str| std::fs::write(pki.path("index.txt"), format!("{line}\tunknown\t/CN=a.example\n"));
     status("V\t401231235959Z\t\t1001").unwrap();
-    let folder = pki.folder.path().to_owned();
+    let folder = pki.folder().to_owned();
     std::thread::spawn(move || respond(listener, folder));
     let address = port::free_tcp().unwrap();
     let [crt, key, issuer] =
@@ -184,7 +113,7 @@ fn ocsp_update_asks_the_responder_and_staples_what_it_says() {
         "{seen}"
     );
 
-    let path = pki.path("site.pem").display().to_string();
+    let path = pki.path("site.crt").display().to_string();
     let shown = ask(&daemon, &format!("show ssl ocsp-response {path}"));
     assert!(shown.contains("Serial Number: 1001\n    Cert Status: good\n"), "{shown}");
     // Revoked meanwhile: asked for by command, and shown by it.
@@ -338,6 +267,131 @@ fn early_data_is_taken_once_and_rules_can_wait_for_the_handshake() {
     remember("second");
     let seen = run("second", "/wait");
     assert!(seen.contains("Early data was accepted") && seen.contains("early-data=."), "{seen}");
+}
+
+/// What an accepted connection says, up to `end`.
+fn heard_until(stream: &mut impl Read, end: &[u8]) -> Vec<u8> {
+    let (mut heard, mut byte) = (Vec::new(), [0]);
+    while !heard.ends_with(end) && matches!(stream.read(&mut byte), Ok(1)) {
+        heard.push(byte[0]);
+    }
+    heard
+}
+
+#[test]
+fn early_data_is_a_request_before_the_client_s_finished() {
+    let Some(pki) = Pki::new("allow-0rtt early", None) else { return };
+    let address = port::free_tcp().unwrap();
+    let origin = TcpListener::bind("127.0.0.1:0").unwrap();
+    let sections = format!(
+        "frontend fe\n  bind {address} ssl crt {{pki}}/site.pem allow-0rtt\n  default_backend be\nbackend be\n  server s1 {}",
+        origin.local_addr().unwrap()
+    );
+    let _daemon = proxyd(&pki, "", &sections, address);
+    let (heard, requests) = std::sync::mpsc::channel();
+    let (answer, answers) = std::sync::mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        for stream in origin.incoming() {
+            let mut stream = stream.unwrap();
+            loop {
+                let request = heard_until(&mut stream, b"\r\n\r\n");
+                if request.is_empty() || heard.send(String::from_utf8(request).unwrap()).is_err() {
+                    break;
+                }
+                if answers.recv().is_err() {
+                    return;
+                }
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nthere").unwrap();
+            }
+        }
+    });
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(pki.path("ca.pem")).unwrap()).unwrap();
+    let mut configuration = rustls::ClientConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    configuration.enable_early_data = true;
+    configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let configuration = Arc::new(configuration);
+    let connect = || {
+        let name = rustls::pki_types::ServerName::try_from("a.example").unwrap();
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_read_timeout(Some(wait::LIMIT)).unwrap();
+        socket.set_nodelay(true).unwrap();
+        (rustls::ClientConnection::new(Arc::clone(&configuration), name).unwrap(), socket)
+    };
+    let request = b"GET / HTTP/1.1\r\nhost: a.example\r\n\r\n";
+    let (mut client, mut socket) = connect();
+    let mut first = rustls::Stream::new(&mut client, &mut socket);
+    first.write_all(request).unwrap();
+    let seen = requests.recv_timeout(wait::LIMIT).unwrap();
+    assert!(!seen.contains("early-data"), "{seen}");
+    answer.send(()).unwrap();
+    assert!(heard_until(&mut first, b"there").ends_with(b"there"));
+    // The hello and the data in one piece, and in as many as there can be.
+    for piece in [usize::MAX, 1] {
+        let (mut client, mut socket) = connect();
+        client.early_data().unwrap().write_all(request).unwrap();
+        let mut flight = Vec::new();
+        while client.wants_write() {
+            client.write_tls(&mut flight).unwrap();
+        }
+        for bytes in flight.chunks(piece) {
+            socket.write_all(bytes).unwrap();
+        }
+        // Nothing was read, so nothing of the client's Finished is on its way.
+        let seen = requests.recv_timeout(wait::LIMIT).expect("a request before the handshake is over");
+        assert!(seen.contains("early-data: 1\r\n"), "{seen}");
+        answer.send(()).unwrap();
+        let mut stream = rustls::Stream::new(&mut client, &mut socket);
+        assert!(heard_until(&mut stream, b"there").ends_with(b"there"));
+        assert!(client.is_early_data_accepted());
+        // The next request on the connection comes after the handshake.
+        let mut stream = rustls::Stream::new(&mut client, &mut socket);
+        stream.write_all(request).unwrap();
+        let seen = requests.recv_timeout(wait::LIMIT).unwrap();
+        assert!(!seen.contains("early-data"), "{seen}");
+        answer.send(()).unwrap();
+        assert!(heard_until(&mut stream, b"there").ends_with(b"there"));
+    }
+}
+
+#[test]
+fn the_proxy_header_tells_what_was_found_about_the_client_s_certificate() {
+    let Some(pki) = Pki::new("send-proxy-v2-ssl", None) else { return };
+    let mut programs = vec![environment::built("proxyd").unwrap()];
+    programs.extend(environment::installed("haproxy"));
+    for program in programs {
+        let address = port::free_tcp().unwrap();
+        let origin = TcpListener::bind("127.0.0.1:0").unwrap();
+        let sections = format!(
+            "listen fe\n  bind {address} ssl crt {{pki}}/site.pem verify optional ca-file {{pki}}/ca.pem crt-ignore-err all \
+             ca-ignore-err all\n  server s1 {} send-proxy-v2-ssl",
+            origin.local_addr().unwrap()
+        );
+        let _daemon = proxy(&program, &pki, "", &sections, address);
+        let told = std::thread::spawn(move || {
+            let found = |_| {
+                let (mut stream, _) = origin.accept().unwrap();
+                let mut heard = [0; 36];
+                stream.read_exact(&mut heard).unwrap();
+                heard_until(&mut stream, b"\r\n\r\n");
+                stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n").unwrap();
+                // PP2_TYPE_SSL (0x20) behind the IPv4 addresses: its length, the client's flags, then `verify`.
+                assert_eq!(heard[28], 0x20, "{heard:?}");
+                (heard[31], u32::from_be_bytes(heard[32..36].try_into().unwrap()))
+            };
+            [0, 1, 2].map(found)
+        });
+        pki.client(address, "-cert other.pem -key other.key", GET);
+        pki.client(address, "-cert site.crt -key site.key", GET);
+        pki.client(address, "", GET);
+        // X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, X509_V_OK, and no certificate: "non-zero otherwise" (proxy-protocol.txt, section
+        // 2.2.6); the genuine program writes 0 there.
+        let [stranger, known, nobody] = told.join().unwrap();
+        assert_eq!((stranger, known), ((7, 18), (7, 0)), "{}", program.display());
+        assert_eq!(nobody, (1, u32::from(program.ends_with("proxyd"))), "{}", program.display());
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ pub mod lab;
 pub mod log_catcher;
 pub mod oracle;
 pub mod origin;
+pub mod pki;
 pub mod port;
 pub mod raw;
 pub mod vrrp;

@@ -251,6 +251,15 @@ impl Transport {
         }
         let before = rest.len();
         self.tls.read_tls(rest).map_err(|error| error.to_string())?;
+        self.process()?;
+        if rest.len() == before {
+            return Err("the peer sends more than the handshake needs".to_owned());
+        }
+        Ok(())
+    }
+
+    /// Goes through what rustls holds, and takes early data out of it while the handshake lasts.
+    fn process(&mut self) -> Result<(), String> {
         let was_handshaking = self.tls.is_handshaking();
         let processed = self.tls.process_new_packets();
         if was_handshaking {
@@ -265,11 +274,7 @@ impl Transport {
         if self.chosen.is_none() && self.tls.is_handshaking() {
             self.chosen = take_chosen();
         }
-        processed.map_err(|error| error.to_string())?;
-        if rest.len() == before {
-            return Err("the peer sends more than the handshake needs".to_owned());
-        }
-        Ok(())
+        processed.map(drop).map_err(|error| error.to_string())
     }
 
     /// The hello, until it is complete; then the connection is what it asks for.
@@ -301,7 +306,8 @@ impl Transport {
             }
         }
         self.choosing = None;
-        Ok(())
+        // What came in the same read as the hello, such as early data, is in rustls already: no later read would show it.
+        self.process()
     }
 
     /// Reads as much plaintext as is there. Afterwards `readable` tells whether another read may give something.
@@ -407,7 +413,9 @@ impl Transport {
 
     /// Queues `close_notify` and sends it if the socket takes it at once (RFC 8446 §6.1).
     pub fn close_notify(&mut self, socket: BorrowedFd<'_>) {
-        if !std::mem::replace(&mut self.closing, true) && !self.tls.is_handshaking() {
+        // An answer to early data may go out, and end, before the client's part of the handshake is here.
+        let may_send = !self.tls.is_handshaking() || self.had_early;
+        if !std::mem::replace(&mut self.closing, true) && may_send {
             self.tls.send_close_notify();
             let _ = self.flush(socket, &mut true);
         }

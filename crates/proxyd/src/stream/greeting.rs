@@ -74,8 +74,8 @@ fn add_tls(writer: &mut V2Writer, session: &Session, with_name: bool, asks: &dyn
     let (mut flags, mut verify) = (CLIENT_SSL, UNVERIFIED);
     if !facts.peer_chain.is_empty() {
         flags |= CLIENT_CERT_SESSION | if facts.resumed { 0 } else { CLIENT_CERT_CONNECTION };
-        // A certificate that does not verify does not get through the handshake.
-        verify = 0;
+        // Not 0 only when the listener was told to ignore what it found.
+        verify = facts.verdict.result();
     }
     let mut additions = vec![(TlvKind::SslVersion, facts.protocol.as_bytes().to_vec())];
     if with_name && let Some(name) = facts.peer_chain.first().and_then(|der| certificate::common_name(der)) {

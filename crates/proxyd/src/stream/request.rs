@@ -80,6 +80,8 @@ impl Stream {
             return self.run_request_stages(session, core);
         }
         self.info.timing.request_done_us = Some(core.clock.monotonic_us);
+        // The handshake may be over since the last request.
+        session.confirm_early(core);
         if self.has_request {
             self.count_request(session, core);
             self.info.bytes_uploaded = super::response::counted_request_bytes(&self.request);
