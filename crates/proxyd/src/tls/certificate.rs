@@ -12,6 +12,9 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use super::ocsp::CertificateId;
 use super::pem::{Bundle, Extras, PemError};
 
+/// The least RSA key, in bits, that the cryptographic library signs with.
+const RSA_MIN_BITS: usize = 2048;
+
 /// A certificate with its key, as one `crt` gives it.
 #[derive(Debug, Clone)]
 pub struct Certificate {
@@ -34,7 +37,13 @@ impl Certificate {
     /// Checks that key and certificate belong together and reads the names.
     pub fn new(path: &Path, bundle: Bundle) -> Result<Self, PemError> {
         let unusable = |reason: String| PemError::Unusable(path.into(), reason);
-        let signing = any_supported_type(&bundle.key).map_err(|error| unusable(error.to_string()))?;
+        let signing = any_supported_type(&bundle.key).map_err(|error| {
+            let weak = bundle.chain.first().and_then(|leaf| small_rsa_bits(leaf));
+            unusable(weak.map_or_else(
+                || error.to_string(),
+                |bits| format!("its RSA key has {bits} bits, {RSA_MIN_BITS} are the least that is accepted"),
+            ))
+        })?;
         let leaf = bundle.chain.first().ok_or_else(|| PemError::NoCertificate(path.into()))?;
         let names = names(leaf).map_err(unusable)?;
         let mut key = CertifiedKey::new(bundle.chain, signing);
@@ -143,6 +152,13 @@ impl Certificate {
     pub fn algorithm(&self) -> SignatureAlgorithm {
         self.key.key.algorithm()
     }
+}
+
+/// The size of a certificate's RSA key when it is below what is signed with.
+fn small_rsa_bits(leaf: &[u8]) -> Option<usize> {
+    let (_, leaf) = X509Certificate::from_der(leaf).ok()?;
+    let x509_parser::public_key::PublicKey::RSA(key) = leaf.public_key().parsed().ok()? else { return None };
+    Some(key.key_size()).filter(|bits| *bits < RSA_MIN_BITS)
 }
 
 /// Whether the leaf's public key is that of the signing key; true when the latter cannot be told.

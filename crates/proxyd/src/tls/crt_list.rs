@@ -115,6 +115,14 @@ pub fn parts(options: &[TlsSetting], resolve: impl Fn(&str, &str) -> PathBuf) ->
     (parts != Parts::default()).then_some(parts)
 }
 
+/// The name that a list goes by: directories lose the slashes at their end.
+pub fn name(path: &str) -> &str {
+    match path.trim_end_matches('/') {
+        "" => path,
+        name => name,
+    }
+}
+
 /// The options as `show ssl crt-list` shows them, with brackets; nothing without any.
 pub fn shown(options: &[TlsSetting]) -> String {
     if options.is_empty() {

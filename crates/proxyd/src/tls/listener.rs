@@ -191,7 +191,7 @@ pub fn certificates(
                 problems.extend(errors.iter().map(|error| Problem::Word(error.to_string())));
                 let path = settings.path("crt-base", &word.value);
                 let origin = path.is_dir().then(|| Origin {
-                    list: path.to_string_lossy().into(),
+                    list: crt_list::name(&path.to_string_lossy()).into(),
                     line: 0,
                     options: Vec::new(),
                 });
@@ -362,7 +362,8 @@ fn lists(settings: &Settings<'_>) -> Vec<List> {
         "crt-list" => Some(List { name: word.value.as_str().into(), is_directory: false }),
         "crt" | "default-crt" => {
             let path = settings.path("crt-base", &word.value);
-            path.is_dir().then(|| List { name: path.to_string_lossy().into(), is_directory: true })
+            path.is_dir()
+                .then(|| List { name: crt_list::name(&path.to_string_lossy()).into(), is_directory: true })
         }
         _ => None,
     };

@@ -96,11 +96,15 @@ pub fn tls12_suites(list: &str) -> Vec<SupportedCipherSuite> {
     chosen.iter().filter_map(|name| by_name(&TLS12, name)).collect()
 }
 
-/// `ciphersuites`: the TLS 1.3 suites of a colon-separated list, in its order; `None` when a name is unknown.
-pub fn tls13_suites(list: &str) -> Option<Vec<SupportedCipherSuite>> {
-    let names = list.split(':').filter(|name| !name.is_empty());
-    let suites: Vec<_> = names.map(|name| by_name(&TLS13, name)).collect::<Option<_>>()?;
-    (!suites.is_empty()).then_some(suites)
+/// `ciphersuites`: the TLS 1.3 suites of a colon-separated list, in its order, and the names that are unknown here.
+pub fn tls13_suites(list: &str) -> (Vec<SupportedCipherSuite>, Vec<&str>) {
+    let (known, unknown): (Vec<_>, Vec<_>) = list
+        .split(':')
+        .filter(|name| !name.is_empty())
+        .map(|name| (name, by_name(&TLS13, name)))
+        .partition(|(_, suite)| suite.is_some());
+    let suites = known.into_iter().filter_map(|(_, suite)| suite).collect();
+    (suites, unknown.into_iter().map(|(name, _)| name).collect())
 }
 
 /// `curves`: the groups of a colon-separated list under OpenSSL's and NIST's names; `None` when none is known.
@@ -192,8 +196,9 @@ mod tests {
 
     #[test]
     fn ciphersuites_and_curves_know_their_names() {
-        assert_eq!(tls13_suites("TLS_AES_128_GCM_SHA256").map(|suites| suites.len()), Some(1));
-        assert!(tls13_suites("FOO").is_none());
+        let (suites, unknown) = tls13_suites("FOO:TLS_AES_128_GCM_SHA256");
+        assert_eq!((suites.len(), unknown), (1, vec!["FOO"]));
+        assert!(tls13_suites("FOO").0.is_empty());
         assert_eq!(groups("P-256:X25519").map(|groups| groups.len()), Some(2));
         assert!(groups("FOO").is_none());
     }

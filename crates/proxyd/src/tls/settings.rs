@@ -168,10 +168,17 @@ impl<'a> Settings<'a> {
         };
         let tls13 = match self.or_default("ciphersuites") {
             None => Vec::new(),
-            Some(list) => parameters::tls13_suites(list).unwrap_or_else(|| {
-                problems.push(Problem::Whole(format!("unable to set TLS 1.3 cipher suites to '{list}'")));
-                Vec::new()
-            }),
+            Some(list) => {
+                let (suites, unknown) = parameters::tls13_suites(list);
+                if suites.is_empty() {
+                    problems.push(Problem::Whole(format!("unable to set TLS 1.3 cipher suites to '{list}'")));
+                } else if !unknown.is_empty() {
+                    let names = unknown.join(", ");
+                    problems
+                        .push(Problem::Warning(format!("'ciphersuites' : unknown and left out: {names}.")));
+                }
+                suites
+            }
         };
         let ecdhe = || self.value("ecdhe").map(|list| (list, "elliptic named curve"));
         let curves = self.or_default("curves").map(|list| (list, "SSL curves list")).or_else(ecdhe);

@@ -49,7 +49,7 @@ fn show(context: &mut Context<'_>, words: &[&str]) -> Reply {
         [name, ..] => (false, Some(name)),
         [] => (false, None),
     };
-    let Some(name) = name else {
+    let Some(name) = name.map(|name| crt_list::name(name)) else {
         let mut names: Vec<Arc<str>> = listeners(context)
             .iter()
             .flat_map(|listener| &listener.lists)
@@ -64,7 +64,7 @@ fn show(context: &mut Context<'_>, words: &[&str]) -> Reply {
     };
     let mut text = format!("# {name}\n");
     for entry in users.first().map(|listener| listener.loaded.lock().clone()).unwrap_or_default() {
-        let Some(origin) = entry.origin.as_ref().filter(|origin| &*origin.list == *name) else { continue };
+        let Some(origin) = entry.origin.as_ref().filter(|origin| &*origin.list == name) else { continue };
         text.push_str(&entry.certificate.path.to_string_lossy());
         if numbered {
             text.push_str(&format!(":{}", origin.line));
@@ -78,8 +78,13 @@ fn show(context: &mut Context<'_>, words: &[&str]) -> Reply {
     Reply::Data(text)
 }
 
+/// The list that a command's first word names.
+fn list_name<'a>(words: &[&'a str]) -> Option<&'a str> {
+    words.first().map(|name| crt_list::name(name))
+}
+
 fn add(context: &mut Context<'_>, words: &[&str]) -> Reply {
-    let (Some(name), Some(entry)) = (words.first(), asked(context.payload, words.get(1).copied())) else {
+    let (Some(name), Some(entry)) = (list_name(words), asked(context.payload, words.get(1).copied())) else {
         return Reply::error("'add ssl crtlist' expects a filename and a certificate name");
     };
     let refuse = |reason: String| Reply::error(format!("Can't edit the crt-list: {reason}"));
@@ -104,6 +109,16 @@ fn add(context: &mut Context<'_>, words: &[&str]) -> Reply {
         return refuse(format!(
             "'{name}' is a directory, certificate path '{path}' must contain the directory path"
         ));
+    }
+    let is_there = |listener: &&ListenerTls| {
+        let is_it = |known: &Loaded| {
+            known.certificate.path == Path::new(path)
+                && known.origin.as_ref().is_some_and(|origin| origin.list == list.name)
+        };
+        listener.loaded.lock().iter().any(is_it)
+    };
+    if list.is_directory && users.iter().any(is_there) {
+        return refuse("file already exists in this directory!".to_owned());
     }
     if let Some(problem) = contradiction(&entry, path, context) {
         return refuse(problem);
@@ -169,7 +184,7 @@ fn insert(
 }
 
 fn del(context: &mut Context<'_>, words: &[&str]) -> Reply {
-    let (Some(name), Some(asked)) = (words.first(), words.get(1)) else {
+    let (Some(name), Some(asked)) = (list_name(words), words.get(1)) else {
         return Reply::error("'del ssl crtlist' expects a filename and a certificate name");
     };
     let refuse = |reason: String| Reply::error(format!("Can't delete the entry: {reason}"));
