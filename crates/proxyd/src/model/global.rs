@@ -62,6 +62,8 @@ pub struct Global {
     /// `maxconn`; `None` is computed from the descriptor limit.
     pub maxconn: Option<u32>,
     pub nbthread: Option<u16>,
+    /// `cpu-map`: the CPUs that a thread, counted from 1, may run on; all of them for those that are not here.
+    pub cpu_map: std::collections::BTreeMap<u16, Vec<u16>>,
     pub node: Option<String>,
     pub description: Option<String>,
     pub logs: Vec<LogTarget>,
@@ -169,6 +171,7 @@ impl Default for Global {
             pidfile: None,
             maxconn: None,
             nbthread: None,
+            cpu_map: Default::default(),
             node: None,
             description: None,
             logs: Vec::new(),

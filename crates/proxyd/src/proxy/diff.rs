@@ -271,6 +271,7 @@ fn restart_only(old: &Config, new: &Config) -> Vec<&'static str> {
     let sockets = |global: &model::Global| stripped(&global.stats_sockets);
     let differs = [
         ("nbthread", old.nbthread != new.nbthread),
+        ("cpu-map", old.cpu_map != new.cpu_map),
         ("chroot", old.chroot != new.chroot),
         ("user", old.user != new.user),
         ("group", old.group != new.group),
@@ -285,6 +286,7 @@ fn restart_only(old: &Config, new: &Config) -> Vec<&'static str> {
 pub fn keep_restart_only(old: &Config, new: &mut Config) {
     let (old, new) = (&old.global, &mut new.global);
     new.nbthread = old.nbthread;
+    new.cpu_map.clone_from(&old.cpu_map);
     new.chroot.clone_from(&old.chroot);
     new.user.clone_from(&old.user);
     new.group.clone_from(&old.group);

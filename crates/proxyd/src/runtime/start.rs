@@ -4,6 +4,9 @@ use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
+
 use super::core::Core;
 use super::inbox::{Inboxes, Message};
 use super::listeners::Listeners;
@@ -44,6 +47,7 @@ impl Runtime {
             let variables = Arc::clone(&variables);
             let main = move || {
                 set_thread_index(index + 1);
+                bind_to_cpus(&snapshot, index + 1);
                 let core = Core::new(index as u16, &snapshot, &inboxes, writer, &variables);
                 let outcome = core.and_then(|core| Thread::new(core, sockets)).and_then(Thread::run);
                 if let Err(error) = outcome {
@@ -84,5 +88,48 @@ impl Runtime {
                 tracing::error!("a data-plane thread panicked");
             }
         }
+    }
+}
+
+/// `cpu-map`, for the calling thread. A CPU that this machine does not have is no reason not to serve.
+fn bind_to_cpus(snapshot: &Snapshot, thread: usize) {
+    let number = u16::try_from(thread).unwrap_or(u16::MAX);
+    let Some(cpus) = snapshot.global.cpu_map.get(&number) else { return };
+    let mut set = CpuSet::new();
+    let known = cpus.iter().try_for_each(|cpu| set.set(usize::from(*cpu)));
+    if let Err(error) = known.and_then(|()| sched_setaffinity(Pid::from_raw(0), &set)) {
+        tracing::warn!(thread, ?cpus, %error, "'cpu-map' cannot be followed, the thread runs anywhere");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sched::sched_getaffinity;
+
+    use super::*;
+    use crate::model::Config;
+    use crate::proxy::Process;
+
+    #[test]
+    fn cpu_map_binds_the_thread_it_names() {
+        let this = Pid::from_raw(0);
+        let allowed = sched_getaffinity(this).unwrap();
+        let cpus = || (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu) == Ok(true));
+        let last = cpus().last().unwrap();
+        let mut config = Config::default();
+        config.global.cpu_map.insert(2, vec![last as u16]);
+        let snapshot = Snapshot::build(&config, &Arc::new(Process::new(2, 10)));
+        // In a thread of its own: the binding stays.
+        let bound = std::thread::spawn(move || {
+            bind_to_cpus(&snapshot, 1);
+            assert_eq!(sched_getaffinity(this).unwrap(), allowed);
+            bind_to_cpus(&snapshot, 2);
+            sched_getaffinity(this).unwrap()
+        });
+        let now = bound.join().unwrap();
+        assert_eq!(
+            (0..CpuSet::count()).filter(|cpu| now.is_set(*cpu) == Ok(true)).collect::<Vec<_>>(),
+            [last]
+        );
     }
 }

@@ -215,6 +215,31 @@ fn a_server_with_ssl_is_verified_and_its_connection_reused() {
 }
 
 #[test]
+fn set_server_ssl_switches_tls_on_and_off() {
+    let (origin, site) = (Origin::new(), site(&["a.example"]));
+    let mut proxy = with_server_tls(listen(&[origin.address()]), &[("verify", "none")]);
+    (proxy.servers[0].tls, proxy.servers[0].tls_denied) = (false, true);
+    let proxyd = Proxyd::start(vec![proxy]);
+    let server = proxyd.backend().servers[0].clone();
+    assert_eq!((server.tls_number(), server.uses_tls()), (-1, false));
+    server.set_tls(true);
+    let mut client = proxyd.client();
+    let request = "GET / HTTP/1.1\r\nhost: h\r\n\r\n";
+    client.send(request);
+    let mut secured = tls_origin(&origin, &site);
+    assert_eq!(read(&mut secured, request.len()), request);
+    secured.write_all(OK.as_bytes()).unwrap();
+    assert!(client.head().starts_with("HTTP/1.1 200"));
+    assert_eq!(client.bytes(2), "ok");
+    // The connection that was opened with TLS is not used without it.
+    server.set_tls(false);
+    client.send(request);
+    let mut plain = origin.listener.accept().unwrap().0;
+    plain.set_read_timeout(Some(PATIENCE)).unwrap();
+    assert_eq!(read(&mut plain, request.len()), request);
+}
+
+#[test]
 fn a_server_with_a_wrong_certificate_gets_no_request() {
     let (origin, site, other) = (Origin::new(), site(&["a.example"]), site(&["a.example"]));
     let list = [("verify", "required"), ("ca-file", other.path.as_str())];

@@ -1,5 +1,6 @@
 //! Keywords of the `global` section (configuration manual, section 3).
 
+mod cpu_map;
 mod environment;
 mod h2;
 mod lua;

@@ -52,9 +52,13 @@ pub const KEYWORDS: &[Keyword] = &[
     global("description", "<text>", "A text for the statistics page.", description).unlisted(),
     global("nbthread", "<number>", "The number of threads.", nbthread),
     global("nbproc", "<number>", "The number of processes; only 1 is possible.", nbproc),
-    global("cpu-map", "[auto:]<thread-group>[/<thread-set>] <cpu-set>[...]", "Binds threads to CPUs.", any)
-        .unlisted()
-        .no_effect(THREADS),
+    global(
+        "cpu-map",
+        "[auto:]<thread-group>[/<thread-set>] <cpu-set>[...]",
+        "Binds threads to CPUs.",
+        super::cpu_map::cpu_map,
+    )
+    .unlisted(),
     global("cpu-affinity", "<affinity>", "How threads are bound to CPUs.", any).no_effect(THREADS),
     global("cpu-policy", "<policy>", "How CPUs are chosen.", any).no_effect(THREADS),
     global("cpu-set", "<directive>...", "Which CPUs are used.", any).no_effect(THREADS),

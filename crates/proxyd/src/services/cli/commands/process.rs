@@ -221,13 +221,16 @@ fn show_threads(_: &mut Context<'_>, _: &[&str]) -> Reply {
         let fields: Vec<&str> = fields.split_ascii_whitespace().collect();
         let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
         let field = |at: usize| fields.get(at).copied().unwrap_or("?");
+        let status = std::fs::read_to_string(task.path().join("status")).unwrap_or_default();
+        let cpus = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
         out.push_str(&format!(
-            "* Thread {} : {} state={} utime={} stime={}\n",
+            "* Thread {} : {} state={} utime={} stime={} cpus={}\n",
             task.file_name().to_string_lossy(),
             name.trim_end(),
             field(0),
             field(11),
-            field(12)
+            field(12),
+            cpus.unwrap_or("?").trim()
         ));
     }
     Reply::Data(out)
