@@ -28,12 +28,51 @@ const ALLOWED: u64 = 50;
 const REQUEST: &[u8] = b"GET /static/a.css?x=y HTTP/1.1\r\nhost: example.com\r\nuser-agent: test\r\naccept: */*\r\ncookie: a=b; c=d\r\n\r\n";
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-type: text/css\r\n\r\nhello";
 
+/// None holds for the request, so that all are evaluated.
+const CHAIN: [&str; 16] = [
+    "path_beg /api",
+    "path_end .gif .png .jpg",
+    "path -i /Logout",
+    "path_dir admin",
+    "path_reg ^/v[0-9]+/users/[0-9]+$",
+    "hdr(host) -i static.example.com",
+    "hdr_end(host) -i .example.org",
+    "hdr_sub(user-agent) -i bot",
+    "src 10.0.0.0/8 192.168.0.0/16",
+    "method POST PUT",
+    "urlp(debug) 1",
+    "req.cook(admin) -m found",
+    "req.hdr(x-forwarded-for) -m ip 10.0.0.0/8",
+    "req.hdr_cnt(accept) gt 1",
+    "dst_port 8443",
+    "be_conn(files) gt 1000",
+];
+
+/// Fetches of most configurations. (Converters that change text make one copy.)
+const FETCHES: [&str; 11] = [
+    "src",
+    "src_port",
+    "dst",
+    "method",
+    "path",
+    "query",
+    "url_param(x)",
+    "req.hdr(host)",
+    "req.cook(a)",
+    "req.ver",
+    "fe_name",
+];
+
 fn configuration(log: std::net::SocketAddr, server: std::net::SocketAddr) -> String {
+    // A line has room for 64 words.
+    let chain: String = CHAIN.map(|condition| format!(" http-request deny if {{ {condition} }}\n")).concat();
+    let fetches = FETCHES.map(|fetch| format!("%[{fetch}]")).join(",");
     format!(
         "global\n log {log} local0\n\
          defaults\n mode http\n log global\n option httplog\n option forwardfor\n http-reuse always\n\
          timeout client 10s\n timeout server 10s\n timeout connect 10s\n\
-         frontend web\n bind 127.0.0.1:1\n acl static path_beg /static\n acl css path_end .css\n\
+         frontend web\n bind 127.0.0.1:1\n{chain} http-request set-header x-seen {fetches}\n\
+         acl static path_beg /static\n acl css path_end .css\n\
          http-request set-header x-forwarded-proto http if css\n use_backend files if static\n default_backend files\n\
          backend files\n balance roundrobin\n server s1 {server}\n server s2 {server}\n"
     )

@@ -337,6 +337,12 @@ fn a_rule_after_a_final_one_without_condition_is_warned_about() {
 }
 
 #[test]
+fn an_acl_of_very_many_lines_is_read_and_dropped() {
+    let lines = " acl a path /x\n".repeat(30_000);
+    assert_eq!(alerts(&format!("frontend f\n mode http\n{TIMEOUTS} bind :1\n{lines}")), [""; 0]);
+}
+
+#[test]
 fn inherited_rules_are_not_rules_placed_before() {
     let text = format!(
         "defaults d\n{TIMEOUTS} tcp-request content accept\nfrontend f from d\n bind :1\n tcp-request connection accept\n"

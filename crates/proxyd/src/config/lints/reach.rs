@@ -1,5 +1,7 @@
 //! Lints about what is never reached: rules, ACLs, backends.
 
+use std::collections::HashSet;
+
 use hacore::diag::Diagnostic;
 
 use super::View;
@@ -104,10 +106,9 @@ fn redirects(view: &View<'_>, draft: &Draft, found: &mut Vec<Diagnostic>) {
 }
 
 fn unused_acls(draft: &Draft, found: &mut Vec<Diagnostic>) {
-    let mut told: Vec<&str> = Vec::new();
+    let mut told: HashSet<&str> = HashSet::new();
     for (name, span) in &draft.acl_spans {
-        if draft.acls.is_unused(name) && !told.contains(&name.as_str()) {
-            told.push(name);
+        if draft.acls.is_unused(name) && told.insert(name) {
             let message = format!("ACL '{name}' of '{}' is never used.", draft.proxy.name);
             found.push(Diagnostic::hint("L011", message).at(*span));
         }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use hacore::diag::{Diagnostic, FileId, Span, Word, Words};
+use parking_lot::Mutex;
 
 use super::AclExpr;
 use super::condition::Verdict;
@@ -15,26 +16,28 @@ use crate::expr::{Contexts, EvalCtx, ParseScope};
 pub struct Acl {
     pub name: Box<str>,
     /// Lines may be added after a condition already uses the name, so the list is one of set-once links.
-    first: OnceLock<Box<Link>>,
+    first: OnceLock<Arc<Link>>,
+    /// The end of the list, so that a file may have very many lines of one name.
+    last: Mutex<Option<Arc<Link>>>,
 }
 
 #[derive(Debug)]
 struct Link {
     expr: AclExpr,
-    next: OnceLock<Box<Link>>,
+    next: OnceLock<Arc<Link>>,
 }
 
 impl Acl {
     pub(super) fn new(name: &str) -> Self {
-        Self { name: name.into(), first: OnceLock::new() }
+        Self { name: name.into(), first: OnceLock::new(), last: Mutex::new(None) }
     }
 
     pub(super) fn push(&self, expr: AclExpr) {
-        let mut slot = &self.first;
-        while let Some(link) = slot.get() {
-            slot = &link.next;
-        }
-        let _ = slot.set(Box::new(Link { expr, next: OnceLock::new() }));
+        let link = Arc::new(Link { expr, next: OnceLock::new() });
+        let mut last = self.last.lock();
+        let slot = last.as_ref().map_or(&self.first, |link| &link.next);
+        let _ = slot.set(Arc::clone(&link));
+        *last = Some(link);
     }
 
     pub fn expressions(&self) -> impl Iterator<Item = &AclExpr> {
@@ -55,6 +58,17 @@ impl Acl {
             }
         }
         result
+    }
+}
+
+impl Drop for Acl {
+    /// One link after the other: a long list must not become a deep recursion.
+    fn drop(&mut self) {
+        *self.last.get_mut() = None;
+        let mut next = self.first.take();
+        while let Some(mut link) = next.and_then(Arc::into_inner) {
+            next = link.next.take();
+        }
     }
 }
 

@@ -8,6 +8,9 @@ mod parse;
 pub(crate) use alias::Timers;
 pub use alias::{Alias, AliasDef, aliases};
 
+use std::io::Write as _;
+use std::net::Ipv4Addr;
+
 use serde::{Serialize, Serializer};
 
 use super::{EvalCtx, Expr, Sample, SampleType};
@@ -167,17 +170,27 @@ impl LogFormat {
 
     fn render_expr(&self, expr: &Expr, flags: Flags, ctx: &EvalCtx<'_>, out: &mut Vec<u8>) {
         let sample = expr.eval(ctx);
+        // Numbers and addresses are in most formats: their text takes no memory of its own.
+        let (mut number, mut address) = (itoa::Buffer::new(), [0; IPV4_TEXT_MAX]);
+        let data;
         let text = match sample {
-            Some(Sample::Bin(bytes)) if flags.binary => Some(bytes),
-            Some(sample) => sample.into_text(),
-            None => None,
+            Some(Sample::Int(n)) => Some(number.format(n).as_bytes()),
+            Some(Sample::Ipv4(ip)) => ipv4_text(ip, &mut address),
+            Some(Sample::Bin(bytes)) if flags.binary => {
+                data = Some(bytes);
+                data.as_deref()
+            }
+            other => {
+                data = other.and_then(Sample::into_text);
+                data.as_deref()
+            }
         };
         // Percent-encoded values are never quoted.
         let (encoder, flags) = match self.options.http {
             true => (Encoder::Http, Flags { quote: false, ..flags }),
             false => (Encoder::Plain, flags),
         };
-        push_text(out, text.as_deref(), encoder, flags, self.options.mandatory);
+        push_text(out, text, encoder, flags, self.options.mandatory);
     }
 
     fn render_object(&self, ctx: &EvalCtx<'_>, out: &mut Vec<u8>) {
@@ -193,4 +206,14 @@ impl LogFormat {
         }
         if self.whole.json { encode::push_json(out, &fields) } else { encode::push_cbor(out, &fields) }
     }
+}
+
+/// Bytes of `255.255.255.255`.
+const IPV4_TEXT_MAX: usize = 15;
+
+fn ipv4_text(ip: Ipv4Addr, buffer: &mut [u8; IPV4_TEXT_MAX]) -> Option<&[u8]> {
+    let mut rest = &mut buffer[..];
+    write!(rest, "{ip}").ok()?;
+    let unused = rest.len();
+    buffer.get(..IPV4_TEXT_MAX - unused)
 }
