@@ -250,7 +250,7 @@ fn a_soft_stop_closes_the_port_at_once_and_lets_a_request_finish() {
 fn grace_keeps_listening_and_hard_stop_after_ends_what_does_not() {
     let address = port::free_tcp().unwrap();
     let text = exposing(address).replace("global\n", "global\n  grace 1h\n  hard-stop-after 100ms\n");
-    let mut daemon = Daemon::proxy(&proxyd(), &text).unwrap();
+    let daemon = Daemon::proxy(&proxyd(), &text).unwrap();
     let socket = daemon.path("s");
     // It heeds signals before it answers.
     ask(&socket, "show info");

@@ -94,6 +94,7 @@ fn the_processes_have_the_titles_that_they_are_given() {
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "how long the master was stopped is what the keyword is about")]
 fn a_master_that_slept_too_long_steps_back_with_timer_expired_backup() {
     let Some(program) = program("a_master_that_slept_too_long") else { return };
     let segment = Segment::new().unwrap();

@@ -170,7 +170,7 @@ mod tests {
     }
 
     /// All kinds of reports about a snapshot.
-    fn reports(snapshot: &Arc<Snapshot>) -> Vec<Box<Report>> {
+    fn reports(snapshot: &Arc<Snapshot>) -> impl Iterator<Item = Box<Report>> {
         let table = |encoding| Content::Table(Table::new(Filter::default(), encoding, true));
         let page = Page::new(crate::model::ProxyId(0), Filter::default(), true, None, "");
         [
@@ -183,7 +183,6 @@ mod tests {
         ]
         .into_iter()
         .map(|content| Report::new(snapshot, content))
-        .collect()
     }
 
     #[test]
