@@ -94,13 +94,14 @@ fn run(program: &Path, text: &str, vip: &str) -> (String, Vec<String>, BTreeSet<
     let before = switches(&segment);
     let filter = "ether[6:4]==0x00005e00 and (arp or proto 112 or ip6)";
     let node = segment.node(Host::Two);
-    let mut words = vec!["netns", "exec", &node, "tcpdump", "-i", INTERFACE, "-c", "6", "-enqt"];
+    // Enough for the second burst, five seconds on: the first may go before the interface is a port of the bridge.
+    let mut words = vec!["netns", "exec", &node, "tcpdump", "-i", INTERFACE, "-c", "12", "-enqt"];
     words.extend(filter.split(' '));
     let mut capture = Daemon::start(Path::new("ip"), &words, &[]).unwrap();
     assert!(await_line(&capture, "listening on"));
     let mut daemon = segment.start(Host::One, program, text).unwrap();
     assert_until(&daemon, "holding the address", || has_vip(&segment, Host::One, vip));
-    capture.await_end().expect("six packets");
+    capture.await_end().expect("twelve packets");
     let shown = surroundings(&segment);
     let changed = switches(&segment).into_iter().filter(|line| !before.contains(line)).collect::<Vec<_>>();
     assert!(output(&segment, Host::Two, &format!("ping -n -c 1 -W 2 {vip}")).contains("1 received"));
