@@ -85,6 +85,7 @@ mod tests {
         ("load_server_state", "StateFiles reads it"),
         ("server_state_file_name", "StateFiles reads it"),
         ("corrupted_line", "StateFiles reads it"),
+        ("tls_switchable", "its TLS side is made at load"),
         ("non_stick", "no effect"),
         ("max_spread_checks", "later"),
         ("receive_buffer_client_bytes", "later"),

@@ -114,8 +114,7 @@ mod tests {
     fn cpu_map_binds_the_thread_it_names() {
         let this = Pid::from_raw(0);
         let allowed = sched_getaffinity(this).unwrap();
-        let cpus = || (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu) == Ok(true));
-        let last = cpus().last().unwrap();
+        let last = (0..CpuSet::count()).rfind(|cpu| allowed.is_set(*cpu) == Ok(true)).unwrap();
         let mut config = Config::default();
         config.global.cpu_map.insert(2, vec![last as u16]);
         let snapshot = Snapshot::build(&config, &Arc::new(Process::new(2, 10)));
