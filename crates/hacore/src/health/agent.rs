@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::check::{CheckResult, CheckStatus};
-use super::fsm::AdminState;
+use super::state::AdminState;
 
 /// The longest line taken from an agent, in bytes.
 pub const AGENT_LINE_LENGTH_MAX: usize = 1024;

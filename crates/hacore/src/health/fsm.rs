@@ -15,156 +15,16 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
-
 use super::agent::AgentAnswer;
 use super::check::{CheckResult, CheckStatus, Verdict};
-use super::counter::{Counter, InitState, Timing};
-use super::observe::{Observation, Observe, OnError};
+use super::checker::{Checker, renewed};
+use super::counter::{InitState, Timing};
+use super::observe::{Observation, OnError};
 use super::report::{Cause, Change, CheckKind, CheckReport, Transition};
 use super::slowstart::SlowStart;
+use super::state::{AdminState, Event, ForcedHealth, Operation, Outcome, Settings, Tracked};
 use super::status::Totals;
 use crate::balance::{Condition, RAMP_FULL, WEIGHT_MAX};
-
-/// What the configuration says about one server's health.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Settings {
-    /// The health check's timing; none: the server is not checked.
-    pub check: Option<Timing>,
-    /// `agent-inter`; none: no agent.
-    pub agent_inter: Option<Duration>,
-    /// The state before the first check.
-    pub init: InitState,
-    /// `slowstart`; zero: at once.
-    pub slowstart: Duration,
-    /// The configured weight, 0..=256.
-    pub weight: u16,
-    /// Whether the configuration has the server `disabled`.
-    pub disabled: bool,
-    /// `observe`; needs a check.
-    pub observe: Option<Observe>,
-    /// Whether the server follows another one (`track`): [`Health::set_tracked`] is called.
-    pub tracking: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            check: None,
-            agent_inter: None,
-            init: InitState::Up,
-            slowstart: Duration::ZERO,
-            weight: 1,
-            disabled: false,
-            observe: None,
-            tracking: false,
-        }
-    }
-}
-
-/// What the administrator (or the agent in his place) wants of a server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum AdminState {
-    /// In use as its health allows.
-    #[default]
-    Ready,
-    /// No new clients but those bound to it by persistence.
-    Drain,
-    /// Out of use; not checked.
-    Maintenance,
-}
-
-/// How the server operates, apart from what the administrator wants.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Operation {
-    /// Down.
-    Stopped,
-    /// Up, in its slow start.
-    Starting,
-    /// Up.
-    Running,
-    /// Up, but gets no new clients (`NOLB`).
-    Stopping,
-}
-
-/// `set server … health`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ForcedHealth {
-    /// `up`.
-    Up,
-    /// `stopping`.
-    Stopping,
-    /// `down`.
-    Down,
-}
-
-/// What a tracking server is told of the one it tracks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tracked {
-    /// The tracked server, as `backend/server`.
-    pub via: Arc<str>,
-    /// Its operation.
-    pub operation: Operation,
-    /// What its administrator wants, directly or inherited in turn.
-    pub admin: AdminState,
-    /// Whether it has an enabled check.
-    pub checked: bool,
-    /// How far its counter is when in between.
-    pub progress: Option<(u32, u32)>,
-}
-
-/// What the owner has to carry out or report.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A check's result that changed something, for `option log-health-checks`.
-    Report(CheckReport),
-    /// The state changed: log it, and for [`Change::is_down`] and [`Change::is_up`] do what `on-marked-down` and
-    /// `on-marked-up` say.
-    Changed(Change),
-    /// [`Health::condition`] has a new value: tell the balancer. Tracking servers are to be told too.
-    ConditionChanged,
-    /// The next check is due [`Health::check_interval`] from now if that is sooner than planned.
-    CheckSooner,
-    /// The agent asks for this `maxconn`.
-    Maxconn(u32),
-}
-
-/// What came of one input, in order.
-pub type Outcome = Vec<Event>;
-
-/// A check (or the agent) and what it last found.
-#[derive(Clone, Debug)]
-pub(super) struct Checker {
-    pub(super) enabled: bool,
-    pub(super) counter: Counter,
-    pub(super) last: Option<CheckResult>,
-}
-
-impl Checker {
-    fn new(timing: Timing, init: InitState) -> Self {
-        Checker { enabled: true, counter: Counter::new(timing, init), last: None }
-    }
-
-    fn allows(&self) -> bool {
-        !self.enabled || self.counter.is_up()
-    }
-
-    fn status(&self) -> CheckStatus {
-        self.last.as_ref().map_or(CheckStatus::Initializing, |r| r.status)
-    }
-}
-
-/// A checker under other timing, or a new one in its place, or none.
-fn renewed(old: Option<Checker>, timing: Option<Timing>, init: InitState) -> Option<Checker> {
-    match (old, timing) {
-        (_, None) => None,
-        (None, Some(timing)) => Some(Checker::new(timing, init)),
-        (Some(mut checker), Some(timing)) => {
-            checker.counter.set_timing(timing);
-            Some(checker)
-        }
-    }
-}
 
 /// One server's health.
 #[derive(Clone, Debug)]

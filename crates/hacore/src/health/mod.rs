@@ -5,6 +5,7 @@
 
 pub mod agent;
 mod check;
+mod checker;
 mod counter;
 mod fsm;
 mod observe;
@@ -13,6 +14,7 @@ mod report;
 mod restore;
 mod slowstart;
 pub mod spread;
+mod state;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -20,11 +22,12 @@ mod tests;
 pub use agent::AgentAnswer;
 pub use check::{CheckResult, CheckStatus, DESCRIPTION_LENGTH_MAX, Verdict};
 pub use counter::{Counter, InitState, Timing};
-pub use fsm::{AdminState, Event, ForcedHealth, Health, Operation, Outcome, Settings, Tracked};
+pub use fsm::Health;
 pub use observe::{ERROR_LIMIT_DEFAULT, Layer, Observation, Observe, OnError};
 pub use report::{
     Cause, Change, CheckKind, CheckReport, Left, LogLevel, Subject, Transition, no_server_available,
 };
 pub use restore::{Restored, RestoredCheck};
 pub use slowstart::SlowStart;
+pub use state::{AdminState, Event, ForcedHealth, Operation, Outcome, Settings, Tracked};
 pub use status::{CheckFields, Totals};

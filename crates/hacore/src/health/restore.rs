@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use super::check::{CheckResult, CheckStatus};
-use super::fsm::{AdminState, Checker, Health, Operation};
+use super::checker::Checker;
+use super::fsm::Health;
 use super::slowstart::SlowStart;
+use super::state::{AdminState, Operation};
 
 /// What is known of one check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::check::{CheckResult, CheckStatus};
-use super::fsm::{AdminState, Checker, Health, Operation};
+use super::checker::Checker;
+use super::fsm::Health;
+use super::state::{AdminState, Operation};
 
 /// What has been counted since the start or `clear counters all`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
