@@ -364,8 +364,11 @@ fn the_kernel_takes_the_address_when_everything_of_ours_is_killed() {
     let keepalived = segment.start(Host::Two, &theirs, &with_password(100)).unwrap();
     let vrrpd = segment.start(Host::One, &ours, &with_password(150)).unwrap();
     assert_owner(&segment, Host::One, &[&vrrpd, &keepalived]);
+    let worker = worker(&vrrpd).expect("a worker");
     signal_both(&vrrpd, Signal::SIGSTOP);
-    signal_both(&vrrpd, Signal::SIGKILL);
+    // The other way round the kernel would let the orphan run once more (setpgid(2)), long enough for a farewell.
+    kill(worker, Signal::SIGKILL).unwrap();
+    vrrpd.signal(Signal::SIGKILL).unwrap();
     assert_owner(&segment, Host::Two, &[&vrrpd, &keepalived]);
     assert!(!vrrpd.output().contains("sent 0 priority"), "{}", vrrpd.output());
 }

@@ -217,7 +217,7 @@ pub fn decode_date(text: &[u8]) -> Option<u64> {
         .map(|number| number << 2)
 }
 
-const DATE_DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const DATE_DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 #[cfg(test)]
 mod tests {
@@ -290,5 +290,8 @@ mod tests {
         assert_eq!(decode_date(b"awMaZ"), Some(1_795_365_476));
         assert_eq!(&encode_date(1_795_365_473), b"awMaZ");
         assert_eq!(decode_date(b"aw*aZ"), None);
+        // The digits are those of plain base 64: HAProxy 2.6 takes these two for dates, and not `awOJ-` or `awOJ_`.
+        assert_eq!(decode_date(b"awOJ/").zip(decode_date(b"awOJ+")).map(|(a, b)| a - b), Some(4));
+        assert_eq!(decode_date(b"awOJ_").or(decode_date(b"awOJ-")), None);
     }
 }
