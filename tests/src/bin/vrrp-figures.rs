@@ -41,6 +41,16 @@ fn pair(program: &Path, body: &str) -> anyhow::Result<(Segment, Daemon, Daemon)>
     if !segment.await_owner(VIP, Host::One) {
         bail!("no master:\n{}", master.output());
     }
+    // A new link carries frames only after a moment (the kernel looks once a second); until then nobody hears anybody.
+    let node = segment.node(Host::Two);
+    let reached = || {
+        let words = ["netns", "exec", &node, "ping", "-qn", "-c", "1", "-W", "1", VIP];
+        let status = std::process::Command::new("ip").args(words).output().ok()?.status;
+        status.success().then_some(())
+    };
+    if wait::until(LIMIT, reached).is_none() {
+        bail!("the address is not reached");
+    }
     let backup = segment.start(Host::Two, program, &file(100, body, ""))?;
     if !await_line(&backup, "Entering BACKUP STATE") {
         bail!("no backup:\n{}", backup.output());
